@@ -1,0 +1,333 @@
+"""Primitive: one op, one class, with every rule that the compiler may ask of it. `register` is the only door.
+
+The rules, and who asks for them:
+
+    infer(types, *, attrs)               result types; its signature declares the operands and attributes     builder, verifier
+    legalize(b, xs, *, attrs)            the op in its legal form (broadcasts explicit), or None: it is legal  legalize
+    decompose(b, xs, *, attrs)           a composite in simpler ops                                            legalize
+    eval(arrays, *, attrs)               the meaning, in NumPy                                                 interpreter, fold
+    jvp(b, primals, tangents, outs)      tangents of the results; `None` is the zero                           linearize
+    transpose(b, cts, operands)          cotangents of the operands; a linear operand is a `Linear` (its type) transpose
+    linear_in                            the sets of operands the op is linear in                              linearity verifier
+    batch(b, xs, *, batched, attrs)      the op with a new leading axis on the batched operands                vmap
+    element(e, index, readers, *, attrs) one element of the result                                             lower
+    lower(e, reads, writes, *, attrs)    a loop nest, for what has no element of its own                       lower
+    fold(b, xs, *, attrs)                a simpler value, or None                                              simplify
+    cost, samples                        what it costs; what the laws try
+
+Operands are positional and attributes keyword-only, in every rule.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types as pytypes
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
+from rlxc.ir.attributes import Dense, Resource, Symbol
+from rlxc.ir.types import ANY, Dim, DType, Type
+
+ENTRY_POINT_GROUP = "rlxc.primitives"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one element of the result costs: arithmetic, and whether a backward pass may compute it again."""
+
+    flops: float = 1.0
+    recompute: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Stands for a linear operand in a transpose rule: there is a type, and no value."""
+
+    type: Any
+
+
+class Sample:
+    """One case for the laws: operand types or arrays, attributes, and the interval that random operands are drawn from."""
+
+    def __init__(self, *operands: Any, domain: tuple[float, float] | None = None, **attrs: Any) -> None:
+        self.operands = operands
+        self.domain = domain
+        self.attrs = attrs
+
+    def __repr__(self) -> str:
+        return f"Sample({', '.join(map(repr, self.operands))}, {self.attrs})"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a primitive takes: operand names (the last ones may be optional, or one name for any number) and attributes."""
+
+    operands: tuple[str, ...]
+    required: int
+    variadic: bool
+    attrs: dict[str, Any]  # name -> annotation
+    defaults: dict[str, Any]
+
+    def __str__(self) -> str:
+        names = [f"%{n}" for n in self.operands[: self.required]]
+        names += [f"[%{n}]" for n in self.operands[self.required :]]
+        return ", ".join(names) + ("..." if self.variadic else "")
+
+    def check_count(self, name: str, n: int) -> None:
+        low, high = self.required, None if self.variadic else len(self.operands)
+        if n < low or (high is not None and n > high):
+            takes = f"{low}" if low == high else f"at least {low}" if high is None else f"{low} to {high}"
+            raise VerifyError(f"{name} takes {takes} operand{'s' * (takes != '1')}, not {n}", code="RLX0211", help=f"its operands are {self}" if self.operands else None)
+
+    def complete(self, name: str, attrs: dict[str, Any]) -> dict[str, Any]:
+        """`attrs` checked against the declaration, in its order, with defaults filled in."""
+        if not self.attrs and not attrs:
+            return attrs
+        for key in attrs:
+            if key not in self.attrs:
+                near = get_close_matches(key, self.attrs, 1)
+                raise AttrError(
+                    f"{name} has no attribute '{key}'",
+                    code="RLX0207",
+                    help=f"did you mean '{near[0]}'?" if near else f"its attributes are {', '.join(self.attrs) or 'none'}",
+                )
+        whole = {}
+        for key, annotation in self.attrs.items():
+            if key in attrs:
+                whole[key] = coerce(annotation, attrs[key], f"{name}: attribute '{key}'")
+            elif key in self.defaults:
+                whole[key] = self.defaults[key]
+            else:
+                raise AttrError(f"{name} needs the attribute '{key}'", code="RLX0208")
+        return whole
+
+
+def coerce(annotation: Any, value: Any, what: str) -> Any:
+    """`value` as the annotated kind of attribute, or an AttrError; ints pass for floats, lists for tuples."""
+    if annotation is Any or annotation is inspect.Parameter.empty:
+        return tuple(value) if isinstance(value, list) else value
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, pytypes.UnionType):
+        for choice in typing.get_args(annotation):
+            try:
+                return coerce(choice, value, what)
+            except AttrError:
+                continue
+    elif annotation is None or annotation is type(None):
+        if value is None:
+            return None
+    elif origin is typing.Literal:
+        if value in typing.get_args(annotation) and isinstance(value, str) and not isinstance(value, DType | Dim | Symbol):
+            return value
+        if isinstance(value, str):
+            choices = typing.get_args(annotation)
+            near = get_close_matches(value, choices, 1)
+            raise AttrError(f"{what} is one of {', '.join(map(repr, choices))}, not {value!r}", help=f"did you mean '{near[0]}'?" if near else None)
+    elif origin is tuple:
+        if isinstance(value, tuple | list):
+            inner = typing.get_args(annotation)
+            if len(inner) == 2 and inner[1] is Ellipsis:
+                return tuple(coerce(inner[0], v, what) for v in value)
+            if len(inner) == len(value):
+                return tuple(coerce(t, v, what) for t, v in zip(inner, value, strict=True))
+    elif annotation is bool:
+        if isinstance(value, bool):
+            return value
+    elif annotation is int:
+        if hasattr(value, "__index__") and not isinstance(value, bool):
+            if not -(2**63) <= value.__index__() < 2**64:
+                raise AttrError(f"{what} is out of range: {value.__index__()}")
+            return value.__index__()
+    elif annotation is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            try:
+                return float(value)
+            except OverflowError:
+                raise AttrError(f"{what} is out of range") from None
+    elif annotation is str:
+        if isinstance(value, str) and not isinstance(value, DType | Dim | Symbol):
+            return value
+    elif annotation is DType:
+        if isinstance(value, DType):
+            return value
+        if isinstance(value, str) and not isinstance(value, Dim | Symbol):
+            return DType(value)
+    elif isinstance(annotation, type) and isinstance(value, annotation):
+        return value
+    raise AttrError(f"{what} is {_kind_text(annotation)}, not {_value_text(value)}")
+
+
+def _kind_text(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, pytypes.UnionType):
+        return " or ".join(_kind_text(a) for a in typing.get_args(annotation) if a is not type(None))
+    if origin is tuple:
+        return f"a list of {_kind_text(typing.get_args(annotation)[0])}"
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a string", DType: "a dtype", Dim: "a dimension", Symbol: "a function", Dense: "a constant", Resource: "a resource"}
+    return names.get(annotation, str(annotation))
+
+
+def _value_text(value: Any) -> str:
+    text = str(value) if not isinstance(value, str) or isinstance(value, DType | Dim) else repr(str(value))
+    return text if len(text) < 40 else text[:40] + "..."
+
+
+class Primitive:
+    """Base of every op. A subclass states a name and its rules; what it leaves out is a clear MissingRule."""
+
+    name: ClassVar[str]
+    level: ClassVar[str] = "tensor"
+    operands: ClassVar[tuple[str, ...]] = ()  # names, if `infer` is given by a family
+    linear_in: ClassVar[Sequence[Any]] = ()  # sets of operand positions
+    inline_attr: ClassVar[str | None] = None  # an attribute written right after the name: `constant dense<...>`, `call @f`
+    typed: ClassVar[bool] = False  # the result types are the attribute `type`, written after the colon
+    syntax: ClassVar[str] = "plain"  # or "for": how the op is written
+    dtypes: ClassVar[Sequence[str]] = ANY  # element types of its first operand
+    cost: ClassVar[Cost] = Cost()
+    samples: ClassVar[Sequence[Any]] = ()
+    domain: ClassVar[tuple[float, float]] = (-2.0, 2.0)
+
+    # traits, which passes ask for instead of names
+    elementwise: ClassVar[bool] = False  # result element i depends on operand elements i alone
+    commutative: ClassVar[bool] = False
+    composite: ClassVar[bool] = False  # `decompose` says what it is made of
+    has_effect: ClassVar[bool] = False  # must not be removed or merged
+    view: ClassVar[bool] = False  # the result has the operand's elements in the operand's order
+    differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
+
+    signature: Signature
+
+    def infer(self, *types: Any, **attrs: Any) -> Any:
+        raise self.missing("infer")
+
+    def legalize(self, b: Any, *xs: Any, **attrs: Any) -> Any:
+        return None
+
+    def decompose(self, b: Any, *xs: Any, **attrs: Any) -> Any:
+        raise self.missing("decompose")
+
+    def eval(self, *arrays: Any, **attrs: Any) -> Any:
+        raise self.missing("eval")
+
+    def jvp(self, b: Any, primals: Any, tangents: Any, outs: Any, **attrs: Any) -> Any:
+        raise self.missing("jvp")
+
+    def transpose(self, b: Any, cts: Any, operands: Any, **attrs: Any) -> Any:
+        raise self.missing("transpose")
+
+    def batch(self, b: Any, *xs: Any, batched: Any, **attrs: Any) -> Any:
+        raise self.missing("batch")
+
+    def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
+        raise self.missing("element")
+
+    def lower(self, e: Any, reads: Any, writes: Any, **attrs: Any) -> Any:
+        raise self.missing("lower")
+
+    def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
+        return None
+
+    def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
+        """The sets of operand positions in which the op is linear, jointly within a set."""
+        return tuple(frozenset((g,)) if isinstance(g, int) else frozenset(g) for g in self.linear_in)
+
+    def reuses(self, operand: int) -> bool:
+        """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
+        return not self.elementwise
+
+    def has_rule(self, rule: str) -> bool:
+        return getattr(type(self), rule) is not getattr(Primitive, rule)
+
+    def missing(self, rule: str) -> MissingRule:
+        return MissingRule(f"{self.name} has no {rule} rule", help=f"define `{rule}` on its class")
+
+    def infer_types(self, types: Sequence[Type], attrs: dict[str, Any]) -> tuple[Type, ...]:
+        """Result types, as a tuple; an `infer` that fails in an unforeseen way is a defect of that rule."""
+        try:
+            result = self.infer(*types, **attrs)
+        except Error:
+            raise
+        except Exception as error:
+            raise RuleError(f"{self.name}: its infer rule failed: {type(error).__name__}: {error}") from error
+        return result if isinstance(result, tuple) else (result,)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+class Registry:
+    """Primitives by level and name; packages that add some are loaded when a name is not found."""
+
+    def __init__(self) -> None:
+        self.levels: dict[str, dict[str, Primitive]] = {"tensor": {}, "loop": {}}
+        self._asked_entry_points = False
+
+    def add(self, prim: Primitive) -> None:
+        self.levels[prim.level][prim.name] = prim
+
+    def get(self, name: str, level: str = "tensor") -> Primitive | None:
+        prim = self.levels[level].get(name)
+        if prim is None and not self._asked_entry_points:
+            self.load_entry_points()
+            prim = self.levels[level].get(name)
+        return prim
+
+    def lookup(self, name: str, level: str = "tensor") -> Primitive:
+        prim = self.get(name, level)
+        if prim is None:
+            near = get_close_matches(name, self.levels[level], 1)
+            raise UnknownName(f"there is no op '{name}'", code="RLX0102", help=f"did you mean '{near[0]}'?" if near else None)
+        return prim
+
+    def load_entry_points(self) -> None:
+        from importlib.metadata import entry_points
+
+        self._asked_entry_points = True
+        for point in entry_points(group=ENTRY_POINT_GROUP):
+            point.load()
+
+    def all(self, level: str = "tensor") -> list[Primitive]:
+        return [self.levels[level][name] for name in sorted(self.levels[level])]
+
+
+REGISTRY = Registry()
+P = typing.TypeVar("P", bound=Primitive)
+
+
+def register(cls: type[P]) -> type[P]:
+    """Make a primitive class known under its `name`. The class is returned unchanged."""
+    prim = cls()
+    if not isinstance(getattr(prim, "name", None), str):
+        raise RuleError(f"{cls.__name__} has no name: write `name = \"...\"` in the class")
+    prim.signature = read_signature(prim)
+    REGISTRY.add(prim)
+    return cls
+
+
+def lookup(name: str, level: str = "tensor") -> Primitive:
+    """The primitive called `name`; raises UnknownName with the nearest name as help."""
+    return REGISTRY.lookup(name, level)
+
+
+def read_signature(prim: Primitive) -> Signature:
+    """Operands and attributes as `infer` (or, where a family gives infer, the family's rule) declares them."""
+    rule: Callable = prim.signature_rule() if hasattr(prim, "signature_rule") else prim.infer
+    hints = typing.get_type_hints(rule)
+    names, required, variadic, attrs, defaults = [], 0, False, {}, {}
+    for parameter in inspect.signature(rule).parameters.values():
+        match parameter.kind:
+            case parameter.POSITIONAL_ONLY | parameter.POSITIONAL_OR_KEYWORD:
+                names.append(parameter.name)
+                required += parameter.default is parameter.empty
+            case parameter.VAR_POSITIONAL:
+                names.append(parameter.name)
+                variadic = True
+            case parameter.KEYWORD_ONLY:
+                attrs[parameter.name] = hints.get(parameter.name, Any)
+                if parameter.default is not parameter.empty:
+                    defaults[parameter.name] = parameter.default
+    return Signature(tuple(names), required, variadic, attrs, defaults)

@@ -1,0 +1,280 @@
+"""The types of values: tensors, and at the loop level scalars, vectors and memory."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import DTypeError, MissingExtra, ShapeError
+
+# name -> (kind, bits); kinds are b(ool) i(nt) u(nsigned) f(loat) c(omplex)
+_DTYPES = {
+    "bool": ("b", 8),
+    "i8": ("i", 8),
+    "i16": ("i", 16),
+    "i32": ("i", 32),
+    "i64": ("i", 64),
+    "u8": ("u", 8),
+    "u16": ("u", 16),
+    "u32": ("u", 32),
+    "u64": ("u", 64),
+    "bf16": ("f", 16),
+    "f16": ("f", 16),
+    "f32": ("f", 32),
+    "f64": ("f", 64),
+    "c64": ("c", 64),
+    "c128": ("c", 128),
+    "index": ("i", 64),  # loop counters and addresses; loop level only
+}
+_NUMPY = {
+    "bool": np.bool_,
+    "f16": np.float16,
+    "f32": np.float32,
+    "f64": np.float64,
+    "c64": np.complex64,
+    "c128": np.complex128,
+    "index": np.int64,
+    **{f"{sign}{bits}": np.dtype(f"{kind}{bits}").type for sign, kind in (("i", "int"), ("u", "uint")) for bits in (8, 16, 32, 64)},
+}
+MAX_ELEMENTS = 2**62
+
+
+class DType(str):
+    """An element type. It is its own name: `DType("f32") == "f32"`."""
+
+    __slots__ = ()
+
+    def __new__(cls, name: str) -> DType:
+        if name not in _DTYPES:
+            raise DTypeError(f"there is no dtype '{name}'", code="RLX0204", help=f"dtypes are {', '.join(TENSOR_DTYPES)}")
+        return str.__new__(cls, name)
+
+    @property
+    def kind(self) -> str:
+        return _DTYPES[self][0]
+
+    @property
+    def bits(self) -> int:
+        return _DTYPES[self][1]
+
+    @property
+    def size(self) -> int:
+        """Bytes an element takes in memory."""
+        return _DTYPES[self][1] // 8
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind == "f"
+
+    @property
+    def is_integer(self) -> bool:
+        return self.kind in "iu"
+
+    @property
+    def is_bool(self) -> bool:
+        return self.kind == "b"
+
+    @property
+    def is_narrow(self) -> bool:
+        """A storage format: arithmetic happens in f32."""
+        return self in ("f16", "bf16")
+
+    @property
+    def differentiable(self) -> bool:
+        return self.kind in "fc"
+
+    @property
+    def numpy(self) -> np.dtype:
+        if self == "bf16":
+            return np.dtype(_bfloat16())
+        return np.dtype(_NUMPY[self])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+TENSOR_DTYPES = tuple(name for name in _DTYPES if name != "index")
+FLOATS = tuple(DType(d) for d in ("bf16", "f16", "f32", "f64"))
+SIGNED = tuple(DType(d) for d in ("i8", "i16", "i32", "i64"))
+UNSIGNED = tuple(DType(d) for d in ("u8", "u16", "u32", "u64"))
+INTEGERS = SIGNED + UNSIGNED
+BOOL = DType("bool")
+REALS = FLOATS + INTEGERS
+ANY = (BOOL, *REALS)
+
+
+def dtype_of(array_dtype: Any) -> DType:
+    """The DType of a NumPy dtype; raises DTypeError where there is none."""
+    name = np.dtype(array_dtype).name
+    if name == "bfloat16":
+        return DType("bf16")
+    for ours, theirs in _NUMPY.items():
+        if ours != "index" and np.dtype(theirs).name == name:
+            return DType(ours)
+    raise DTypeError(f"NumPy dtype {name} has no counterpart in rlxc", code="RLX0204")
+
+
+@lru_cache(maxsize=1)
+def _bfloat16() -> Any:
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise MissingExtra("bf16 arrays in Python need the package ml_dtypes", help="pip install 'rlxc[bf16]'") from None
+    return ml_dtypes.bfloat16
+
+
+class Dim(str):
+    """A named dimension: one size everywhere in its function, known at compile time."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """An array: element type and shape; a dimension is an int or, until bound, a `Dim`."""
+
+    dtype: DType
+    shape: tuple[int | Dim, ...] = ()
+
+    def __post_init__(self) -> None:
+        size = 1
+        for n in self.shape:
+            if isinstance(n, int):
+                if n < 0:
+                    raise ShapeError(f"a dimension cannot be negative: {n}", code="RLX0205")
+                size *= max(n, 1)
+        if size > MAX_ELEMENTS // 16:
+            raise ShapeError("this shape has more elements than memory has addresses", code="RLX0205")
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of elements; every dimension must be bound."""
+        self.require_static()
+        return math.prod(self.shape)  # type: ignore[arg-type]
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.size
+
+    @property
+    def is_static(self) -> bool:
+        return all(isinstance(n, int) for n in self.shape)
+
+    def require_static(self) -> None:
+        for n in self.shape:
+            if isinstance(n, Dim):
+                raise ShapeError(f"dimension {n} of {self} has no size yet", code="RLX0206", help=f"bind it: --dim {n}=32, or rlxc.bind(func, {n}=32)")
+
+    def with_shape(self, shape: Any) -> TensorType:
+        return TensorType(self.dtype, tuple(shape))
+
+    def with_dtype(self, dtype: str) -> TensorType:
+        return TensorType(DType(dtype), self.shape)
+
+    @cached_property
+    def text(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class VectorType:
+    """A register at the loop level: `lanes` elements of one dtype; one lane is a scalar, written without a count."""
+
+    dtype: DType
+    lanes: int = 1
+
+    def with_dtype(self, dtype: str) -> VectorType:
+        return VectorType(DType(dtype), self.lanes)
+
+    def with_lanes(self, lanes: int) -> VectorType:
+        return replace(self, lanes=lanes)
+
+    @cached_property
+    def text(self) -> str:
+        return str(self.dtype) if self.lanes == 1 else f"{self.dtype}x{self.lanes}"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class MemType:
+    """Memory at the loop level: a row-major array that can be loaded from and stored to."""
+
+    dtype: DType
+    shape: tuple[int, ...] = ()
+
+    @cached_property
+    def tensor(self) -> TensorType:
+        return TensorType(self.dtype, self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.size
+
+    @cached_property
+    def text(self) -> str:
+        return f"mem {self.dtype}[{', '.join(map(str, self.shape))}]"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Type = TensorType | VectorType | MemType
+INDEX = VectorType(DType("index"))
+
+_TYPE = re.compile(r"(?P<mem>mem\s+)?(?P<dtype>bool|bf16|index|[iufc]\d+)(?:x(?P<lanes>\d+))?(?P<shape>\s*\[[^\]]*\])?")
+
+
+@lru_cache(maxsize=4096)
+def parse_type(text: str) -> Type:
+    """The type that `text` spells, as in `f32[2, B]`, `f32x16` or `mem f32[8]`."""
+    m = _TYPE.fullmatch(text.strip())
+    if not m:
+        raise DTypeError(f"'{text}' is not a type", code="RLX0204", help="a type is a dtype and a shape, as in f32[2, 3]; a scalar is f32[]")
+    dtype = DType(m["dtype"])
+    if m["shape"] is None:
+        if m["mem"]:
+            raise DTypeError(f"'{text}' is not a type: memory needs a shape", code="RLX0204")
+        lanes = int(m["lanes"] or 1)
+        if not 1 <= lanes <= 1024:
+            raise DTypeError(f"a vector has 1 to 1024 lanes, not {m['lanes']}", code="RLX0204")
+        return VectorType(dtype, lanes)
+    if m["lanes"]:
+        raise DTypeError(f"'{text}' is not a type: a tensor of vectors", code="RLX0204")
+    inside = m["shape"].strip()[1:-1].strip()
+    shape = tuple(_dim(part.strip(), text) for part in inside.split(",")) if inside else ()
+    if m["mem"]:
+        if not all(isinstance(n, int) for n in shape):
+            raise ShapeError(f"'{text}': memory has no named dimensions", code="RLX0205")
+        return MemType(dtype, TensorType(dtype, shape).shape)  # type: ignore[arg-type]
+    return TensorType(dtype, shape)
+
+
+def _dim(text: str, whole: str) -> int | Dim:
+    if text.isdecimal() and text.isascii():
+        if len(text) > 20:
+            raise ShapeError(f"dimension {text[:20]}... is too large", code="RLX0205")
+        return int(text)
+    if re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII):
+        return Dim(text)
+    raise ShapeError(f"'{text}' is not a dimension in '{whole}'", code="RLX0205", help="a dimension is a whole number or a name")

@@ -1,0 +1,3 @@
+"""What each op means. Importing this package registers the built-in primitives."""
+
+from rlxc.primitives import constant, elementwise, reduce, shape  # noqa: F401

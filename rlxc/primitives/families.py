@@ -1,0 +1,196 @@
+"""Families: what groups of primitives share, so that most ops are a dozen lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from rlxc.errors import DTypeError, RuleError, ShapeError
+from rlxc.ir.core import Value
+from rlxc.ir.primitive import Linear, Primitive
+from rlxc.ir.types import FLOATS, DType, TensorType
+
+
+def require_dtype(name: str, type: Any, allowed: Sequence[str]) -> None:
+    """Raise DTypeError unless `type` is a tensor of one of the `allowed` dtypes."""
+    if not isinstance(type, TensorType):
+        raise DTypeError(f"{name} takes tensors, not {type}")
+    if type.dtype not in allowed:
+        raise DTypeError(f"{name} does not take {type}", help=f"it takes {', '.join(allowed)}")
+
+
+def same_dtype(name: str, types: Sequence[TensorType]) -> DType:
+    """The one dtype of all `types`; raises DTypeError where they differ."""
+    if any(t.dtype != types[0].dtype for t in types):
+        raise DTypeError(f"{name}: dtypes differ: {', '.join(map(str, types))}", help=f"convert one of them, as in `convert %x {{dtype = {types[0].dtype}}}`")
+    return types[0].dtype
+
+
+def broadcast_shapes(name: str, types: Sequence[TensorType]) -> tuple:
+    """NumPy's broadcasting: shapes aligned at the right, 1 stretches; raises ShapeError where they do not fit."""
+    first = types[0].shape
+    if all(t.shape == first for t in types):
+        return first
+    rank = max(t.rank for t in types)
+    shape = []
+    for axis in range(rank):
+        size: Any = 1
+        for t in types:
+            at = axis - (rank - t.rank)
+            n = t.shape[at] if at >= 0 else 1
+            if n == 1 or n == size:
+                continue
+            if size != 1:
+                raise ShapeError(f"{name}: shapes do not fit: {' and '.join(map(str, types))}", help="shapes are aligned at the right; sizes must be equal or 1")
+            size = n
+        shape.append(size)
+    return tuple(shape)
+
+
+def broadcast_to(b: Any, x: Value, shape: Sequence[Any]) -> Value:
+    """`x` repeated to `shape` by NumPy's rule, written with explicit `reshape` and `broadcast`."""
+    shape = tuple(shape)
+    if x.type.shape == shape:
+        return x
+    new = len(shape) - x.type.rank
+    axes = list(range(new))
+    kept = []
+    for axis, n in enumerate(x.type.shape):
+        if n != shape[new + axis]:
+            axes.append(new + axis)
+        else:
+            kept.append(n)
+    if len(kept) != x.type.rank:
+        x = b.reshape(x, shape=tuple(kept))
+    return b.broadcast(x, shape=shape, axes=tuple(axes)) if axes else x
+
+
+def is_linear(operand: Any) -> bool:
+    """Whether a transpose rule's operand is the linear one."""
+    return isinstance(operand, Linear)
+
+
+def batch_size(xs: Sequence[Value], batched: Sequence[bool]) -> int:
+    """Size of the leading axis of the batched operands."""
+    return next(x.type.shape[0] for x, flag in zip(xs, batched, strict=True) if flag)
+
+
+def with_batch_axis(b: Any, x: Value, n: int) -> Value:
+    """`x` repeated along a new leading axis of size `n`."""
+    return b.broadcast(x, shape=(n, *x.type.shape), axes=(0,))
+
+
+class Elementwise(Primitive):
+    """Result element i depends on element i of each operand alone; operands broadcast.
+
+    States `eval`, whose signature declares operands and attributes; `partials(b, out, *xs)`, the partial derivative for each
+    operand (a value, a number, or None for zero); and `scalar(e, *xs)`, the computation on scalars.
+    """
+
+    elementwise = True
+    dtypes: ClassVar[Sequence[str]] = FLOATS
+    singular: ClassVar[bool] = True  # a partial may be infinite or nan, so that a zero tangent must win over it
+    computes: ClassVar[bool] = True  # arithmetic, which narrow floats do in f32
+
+    def signature_rule(self) -> Callable[..., Any]:
+        return self.eval
+
+    def infer(self, *types: Any, **attrs: Any) -> Any:
+        for t in types:
+            require_dtype(self.name, t, self.dtypes)
+        same_dtype(self.name, types)
+        return TensorType(self.result_dtype(types[0].dtype, **attrs), broadcast_shapes(self.name, types))
+
+    def result_dtype(self, dtype: DType, **attrs: Any) -> DType:
+        return dtype
+
+    def partials(self, b: Any, out: Value, *xs: Value, **attrs: Any) -> Sequence[Any]:
+        raise self.missing("partials")
+
+    def scalar(self, e: Any, *xs: Value, **attrs: Any) -> Value:
+        raise self.missing("scalar")
+
+    def legalize(self, b: Any, *xs: Value, **attrs: Any) -> Any:
+        shape = broadcast_shapes(self.name, [x.type for x in xs])
+        narrow = self.computes and any(x.type.dtype.is_narrow for x in xs)
+        if not narrow and all(x.type.shape == shape for x in xs):
+            return None
+        wide = [b.convert(x, dtype="f32") if self.computes and x.type.dtype.is_narrow else x for x in xs]
+        out = b.apply(self, *[broadcast_to(b, x, shape) for x in wide], **attrs)
+        if narrow and out.type.dtype == "f32" and self.result_dtype(xs[0].type.dtype, **attrs).is_narrow:
+            out = b.convert(out, dtype=self.result_dtype(xs[0].type.dtype, **attrs))
+        return out
+
+    def jvp(self, b: Any, primals: Any, tangents: Any, outs: Any, **attrs: Any) -> Any:
+        partials = self.partials(b, outs[0], *primals, **attrs)
+        if not isinstance(partials, tuple | list) or len(partials) != len(primals):
+            raise RuleError(f"{self.name}: its partials rule must give {len(primals)} partials", code="RLX0303")
+        total = None
+        for dx, partial in zip(tangents, partials, strict=True):
+            if dx is None or partial is None:
+                continue
+            term = self.scale(b, dx, partial)
+            total = term if total is None else b.add(total, term)
+        return (total,)
+
+    def scale(self, b: Any, dx: Value, partial: Any) -> Value:
+        """Tangent times partial; where the partial may be infinite, a zero tangent stays zero."""
+        if not isinstance(partial, Value):
+            return dx if partial == 1 else b.neg(dx) if partial == -1 else b.mul(dx, float(partial))
+        return b.strong_mul(dx, partial) if self.singular else b.mul(dx, partial)
+
+    def batch(self, b: Any, *xs: Value, batched: Sequence[bool], **attrs: Any) -> Any:
+        n = batch_size(xs, batched)
+        whole = [x if flag else with_batch_axis(b, x, n) for x, flag in zip(xs, batched, strict=True)]
+        return b.apply(self, *whole, **attrs)
+
+    def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
+        return self.scalar(e, *[x(index) for x in readers], **attrs)
+
+
+class LinearMap(Primitive):
+    """Linear, jointly in the operands of `linear_in` (the first, unless stated): the tangent goes the way of the primal."""
+
+    linear_in: ClassVar[Sequence[Any]] = ((0,),)
+
+    def jvp(self, b: Any, primals: Any, tangents: Any, outs: Any, **attrs: Any) -> Any:
+        (group,) = self.linear_groups([x.type for x in primals], **attrs)
+        operands = []
+        for i, (x, dx) in enumerate(zip(primals, tangents, strict=True)):
+            if i not in group:
+                operands.append(x)
+            else:
+                operands.append(b.zeros(x.type) if dx is None else dx)
+        return (b.apply(self, *operands, **attrs),)
+
+
+class Multilinear(Primitive):
+    """Linear in each operand of `linear_in` with the others fixed: the product rule."""
+
+    def jvp(self, b: Any, primals: Any, tangents: Any, outs: Any, **attrs: Any) -> Any:
+        total = None
+        for i, dx in enumerate(tangents):
+            if dx is None:
+                continue
+            operands = [*primals[:i], dx, *primals[i + 1 :]]
+            term = b.apply(self, *operands, **attrs)
+            total = term if total is None else b.add(total, term)
+        return (total,)
+
+
+class Composite(Primitive):
+    """A named op made of simpler ones: `decompose` says how; derivatives and native code follow from that."""
+
+    composite = True
+
+    def legalize(self, b: Any, *xs: Value, **attrs: Any) -> Any:
+        return self.decompose(b, *xs, **attrs)
+
+
+class NonDifferentiable(Primitive):
+    """Piecewise constant, or of a dtype without derivatives: the tangent is zero."""
+
+    differentiable = False
+
+    def jvp(self, b: Any, primals: Any, tangents: Any, outs: Any, **attrs: Any) -> Any:
+        return (None,) * len(outs)
