@@ -77,9 +77,7 @@ class Error(Exception):
         help: str | None = None,
         diagnostics: Iterable[Diagnostic] = (),
     ) -> None:
-        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics) or (
-            Diagnostic(code or self.default_code, message, loc, tuple(labels), help),
-        )
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics) or (Diagnostic(code or self.default_code, message, loc, tuple(labels), help),)
         Exception.__init__(self, str(self))
 
     @property

@@ -81,7 +81,9 @@ class Signature:
         low, high = self.required, None if self.variadic else len(self.operands)
         if n < low or (high is not None and n > high):
             takes = f"{low}" if low == high else f"at least {low}" if high is None else f"{low} to {high}"
-            raise VerifyError(f"{name} takes {takes} operand{'s' * (takes != '1')}, not {n}", code="RLX0211", help=f"its operands are {self}" if self.operands else None)
+            raise VerifyError(
+                f"{name} takes {takes} operand{'s' * (takes != '1')}, not {n}", code="RLX0211", help=f"its operands are {self}" if self.operands else None
+            )
 
     def complete(self, name: str, attrs: dict[str, Any]) -> dict[str, Any]:
         """`attrs` checked against the declaration, in its order, with defaults filled in."""
@@ -167,7 +169,17 @@ def _kind_text(annotation: Any) -> str:
         return " or ".join(_kind_text(a) for a in typing.get_args(annotation) if a is not type(None))
     if origin is tuple:
         return f"a list of {_kind_text(typing.get_args(annotation)[0])}"
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "a string", DType: "a dtype", Dim: "a dimension", Symbol: "a function", Dense: "a constant", Resource: "a resource"}
+    names = {
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        str: "a string",
+        DType: "a dtype",
+        Dim: "a dimension",
+        Symbol: "a function",
+        Dense: "a constant",
+        Resource: "a resource",
+    }
     return names.get(annotation, str(annotation))
 
 
@@ -302,7 +314,7 @@ def register(cls: type[P]) -> type[P]:
     """Make a primitive class known under its `name`. The class is returned unchanged."""
     prim = cls()
     if not isinstance(getattr(prim, "name", None), str):
-        raise RuleError(f"{cls.__name__} has no name: write `name = \"...\"` in the class")
+        raise RuleError(f'{cls.__name__} has no name: write `name = "..."` in the class')
     prim.signature = read_signature(prim)
     REGISTRY.add(prim)
     return cls

@@ -145,6 +145,8 @@ class TensorType:
     shape: tuple[int | Dim, ...] = ()
 
     def __post_init__(self) -> None:
+        if type(self.dtype) is not DType:
+            object.__setattr__(self, "dtype", DType(self.dtype))
         size = 1
         for n in self.shape:
             if isinstance(n, int):

@@ -41,7 +41,9 @@ def broadcast_shapes(name: str, types: Sequence[TensorType]) -> tuple:
             if n == 1 or n == size:
                 continue
             if size != 1:
-                raise ShapeError(f"{name}: shapes do not fit: {' and '.join(map(str, types))}", help="shapes are aligned at the right; sizes must be equal or 1")
+                raise ShapeError(
+                    f"{name}: shapes do not fit: {' and '.join(map(str, types))}", help="shapes are aligned at the right; sizes must be equal or 1"
+                )
             size = n
         shape.append(size)
     return tuple(shape)
