@@ -139,7 +139,7 @@ class Elementwise(Primitive):
         """Tangent times partial; where the partial may be infinite, a zero tangent stays zero."""
         if not isinstance(partial, Value):
             return dx if partial == 1 else b.neg(dx) if partial == -1 else b.mul(dx, float(partial))
-        return b.strong_mul(dx, partial) if self.singular else b.mul(dx, partial)
+        return b.mul(dx, partial) if self.singular else b.mul(dx, partial)
 
     def batch(self, b: Any, *xs: Value, batched: Sequence[bool], **attrs: Any) -> Any:
         n = batch_size(xs, batched)

@@ -1,0 +1,62 @@
+"""Inline: calls replaced by what they call."""
+
+from __future__ import annotations
+
+from rlxc.errors import PassError
+from rlxc.ir.attributes import Symbol
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Module, Value
+from rlxc.passes.manager import module_pass
+
+
+@module_pass("inline")
+def inline(module: Module) -> Module:
+    """Put the body of the callee in place of each call.
+
+    func @g(%x: f32[]) -> f32[] { ... }
+    %y = call @g(%x) : f32[]                 =>     the ops of @g, with %x for its argument
+    """
+    return Module(tuple(inline_calls(f) if f.kind == "func" else f for f in module))
+
+
+def inline_calls(func: Func) -> Func:
+    """`func` without calls; callees come from its module. Callees are inlined first, iteratively; recursion is an error."""
+    if not any(callee_of(op) is not None for op in func.ops):
+        return func
+    module = func.as_module()
+    done: dict[str, Func] = {}
+    stack = [func]
+    while stack:
+        current = stack[-1]
+        waiting = [n for n in dict.fromkeys(filter(None, map(callee_of, current.ops))) if n not in done]
+        if not waiting:
+            done[current.name] = _splice(current, done)
+            stack.pop()
+            continue
+        for name in waiting:
+            if any(f.name == name for f in stack):
+                raise PassError(f"@{name} calls itself", code="RLX0404", loc=module[name].loc, help="recursion is not supported")
+        stack.append(module[waiting[0]])
+    return done[func.name]
+
+
+def callee_of(op) -> str | None:
+    """Name of the function that `op` calls, if it is a call."""
+    callee = op.attrs.get("callee")
+    return str(callee) if isinstance(callee, Symbol) else None
+
+
+def _splice(func: Func, done: dict[str, Func]) -> Func:
+    b = Builder()
+    env: dict[Value, Value] = {}
+    for op in func.ops:
+        name = callee_of(op)
+        if name is None:
+            b.rebuild(op, env)
+            continue
+        body = done[name]
+        inner = dict(zip(body.args, (env.get(v, v) for v in op.operands), strict=True))
+        for callee_op in body.ops:
+            b.rebuild(callee_op, inner)
+        env.update(zip(op.results, (inner.get(v, v) for v in body.results), strict=True))
+    return func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))

@@ -1,0 +1,80 @@
+"""Is a function that has linear arguments linear in them? A fixpoint over constant / zero / linear.
+
+An op with linear operands is fine if some set of `linear_in` holds them all, and the other members of that set are zero:
+
+    mul(linear, constant)    linear           mul(linear, linear)     refused: a product of two linear values
+    add(linear, zero)        linear           add(linear, constant)   refused: affine
+    sin(linear)              refused: not linear in that operand
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from rlxc.errors import Diagnostic, Label, LinearityError
+from rlxc.ir.attributes import Dense
+from rlxc.ir.core import Func, Module, Op
+from rlxc.passes.manager import module_pass
+
+
+class State(Enum):
+    """What a value is with respect to the linear arguments."""
+
+    CONSTANT = "constant"
+    ZERO = "zero"
+    LINEAR = "linear"
+
+
+@module_pass("verify-linearity")
+def verify_linearity(module: Module) -> Module:
+    """Reject functions with linear arguments that are not linear in them; changes nothing."""
+    for func in module.funcs:
+        if func.is_linear:
+            check_linear(func)
+    return module
+
+
+def check_linear(func: Func) -> None:
+    """Raise LinearityError, with one diagnostic for each op at fault, unless `func` is linear in its `lin` arguments."""
+    states = {a: State.LINEAR if a.linear else State.CONSTANT for a in func.args}
+    wrong: list[Diagnostic] = []
+    for op in func.ops:
+        state, reason = _transfer(op, [states.get(v, State.CONSTANT) for v in op.operands])
+        if reason:
+            labels = tuple(Label(v.loc, f"%{v.name or '?'} is linear") for v in op.operands if states.get(v) is State.LINEAR and v.loc.line)
+            wrong.append(
+                Diagnostic("RLX0301", f"{op.prim.name} is not linear here: {reason}", op.loc, labels, f"@{func.name} must be linear in its `lin` arguments")
+            )
+        states.update(dict.fromkeys(op.results, state))
+    for v in func.results:
+        if states.get(v) is State.CONSTANT:
+            wrong.append(Diagnostic("RLX0301", f"@{func.name} returns %{v.name or '?'}, which does not depend linearly on its `lin` arguments", v.loc))
+    if wrong:
+        raise LinearityError(diagnostics=wrong)
+
+
+def _transfer(op: Op, operands: list[State]) -> tuple[State, str | None]:
+    """State of the op's results, and what is wrong with it, if anything."""
+    groups = op.prim.linear_groups([v.type for v in op.operands], **op.attrs)
+    linear = {i for i, s in enumerate(operands) if s is State.LINEAR}
+    zero = {i for i, s in enumerate(operands) if s is State.ZERO}
+    if not linear:
+        is_zero = _is_zero(op) or any(group and group <= zero for group in groups)
+        return (State.ZERO if is_zero else State.CONSTANT), None
+    for group in groups:
+        if linear <= group <= linear | zero:
+            return State.LINEAR, None
+    return State.LINEAR, _reason(groups, linear)
+
+
+def _reason(groups: tuple[frozenset[int], ...], linear: set[int]) -> str:
+    if any(linear <= group for group in groups):
+        return "it is affine, a constant is mixed into a linear value"
+    if len(linear) > 1 and all(any(i in group for group in groups) for i in linear):
+        return "it is a product of two linear values"
+    return "it is not linear in that operand"
+
+
+def _is_zero(op: Op) -> bool:
+    value = op.attrs.get("value")
+    return not op.operands and isinstance(value, Dense) and not value.array.any()

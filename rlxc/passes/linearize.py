@@ -1,0 +1,171 @@
+"""Linearize: a function into its primal part and the linear map that takes tangents to tangents.
+
+    func @f(%x: f32[3]) -> f32[3] {         func @f.primal(%x: f32[3]) -> (f32[3], f32[3]) {
+      %y = sin %x : f32[3]                    %y = sin %x : f32[3]
+      return %y                       =>      %0 = cos %x : f32[3]
+    }                                         return %y, %0
+                                            }
+                                            func @f.linear(%0: f32[3], %dx: lin f32[3]) -> lin f32[3] {
+                                              %dy = mul %dx, %0 : lin f32[3]
+                                              return %dy
+                                            }
+
+A jvp rule is one formula that mixes two times: what can be computed with the primal, and what waits for the tangent. The builder
+sorts its ops: an op with a linear operand goes to the linear part, the rest to the primal one. What crosses is the residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rlxc.errors import DifferentiationError, Error, MissingRule, RuleError
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.passes.dce import live_ops
+from rlxc.passes.linearity import check_linear
+from rlxc.passes.manager import module_pass
+
+
+@module_pass("linearize")
+def linearize_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+    """Split each function (or the one named) into a primal and a linear one, with respect to the arguments `wrt` (all float ones, unless stated)."""
+    funcs: list[Func] = []
+    for f in module.funcs:
+        if f.kind != "func" or (func and f.name != func) or f.is_linear:
+            funcs.append(f)
+        else:
+            funcs += linearize(f, wrt).functions(f.name)
+    return Module(tuple(funcs))
+
+
+class Unzip(Builder):
+    """A builder that sorts ops: those with a linear operand to `linear_ops`, the rest to `ops`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear_ops: list[Op] = []
+
+    def insert(self, op: Op) -> None:
+        if op.results and op.results[0].linear:
+            self.linear_ops.append(op)
+        else:
+            self.ops.append(op)
+
+
+@dataclass(frozen=True, slots=True)
+class Linearized:
+    """The two halves of a function, still sharing values: the linear ops may use anything that the primal ops compute."""
+
+    func: Func
+    primal_ops: tuple[Op, ...]
+    linear_ops: tuple[Op, ...]
+    tangents_in: tuple[Value, ...]  # one for each argument of wrt
+    tangents_out: tuple[Value | None, ...]  # one for each result; None where it does not depend on wrt
+
+    def residuals(self) -> tuple[Value, ...]:
+        """Primal values that the linear ops use, in the order of first use."""
+        linear = {v for op in self.linear_ops for v in op.results} | set(self.tangents_in)
+        used = {v: None for op in self.linear_ops for v in op.operands if v not in linear}
+        return tuple(used)
+
+    def functions(self, name: str) -> tuple[Func, Func]:
+        """`name.primal`, which also returns the residuals, and `name.linear`, which takes them first."""
+        residuals = self.residuals()
+        ops = live_ops(self.primal_ops, (*self.func.results, *residuals))
+        free = {op.result for op in ops if not op.operands and not op.regions and len(op.results) == 1}
+        carried = tuple(v for v in residuals if v not in free)
+        copies = tuple(op for op in ops if op.results[0] in free and op.result in set(residuals))
+        zeros = Builder()
+        outs = tuple(zeros.zeros(r.type) if t is None else t for t, r in zip(self.tangents_out, self.func.results, strict=True))
+        primal = self.func.with_(name=f"{name}.primal", ops=tuple(ops), results=(*self.func.results, *carried), module=None)
+        args = (*(v.like(param=False) for v in carried), *self.tangents_in)
+        body = Builder()
+        env = dict(zip(carried, args, strict=False))
+        for op in (*copies, *zeros.ops, *self.linear_ops):
+            body.rebuild(op, env)
+        linear = Func(f"{name}.linear", args, tuple(body.ops), tuple(env.get(v, v) for v in outs), loc=self.func.loc)
+        return primal, with_argument_names(linear)
+
+
+def with_argument_names(func: Func) -> Func:
+    """`func` with a name of its own for every argument."""
+    taken: set[str] = set()
+    env: dict[Value, Value] = {}
+    for i, a in enumerate(func.args):
+        name = a.name or f"r{i}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        env[a] = a if a.name == name else a.like(name=name)
+    if all(env[a] is a for a in func.args):
+        return func
+    body = Builder()
+    for op in func.ops:
+        body.rebuild(op, env)
+    return func.with_(args=tuple(env[a] for a in func.args), ops=tuple(body.ops), results=tuple(env.get(v, v) for v in func.results))
+
+
+def wrt_arguments(func: Func, wrt: Sequence[str | int]) -> tuple[Value, ...]:
+    """The arguments to differentiate by: the named ones, or else the params, or else every float one."""
+    if wrt:
+        chosen = tuple(func.args[w] if isinstance(w, int) and -len(func.args) <= w < len(func.args) else func.arg(str(w)) for w in wrt)
+        if len(set(chosen)) != len(chosen):
+            raise DifferentiationError(f"@{func.name}: an argument is named twice in wrt", loc=func.loc)
+    else:
+        chosen = tuple(a for a in func.args if a.type.dtype.differentiable)
+    for a in chosen:
+        if not a.type.dtype.differentiable:
+            raise DifferentiationError(f"%{a.name} is {a.type}: there is no derivative with respect to {a.type.dtype}", code="RLX0305", loc=a.loc)
+    return chosen
+
+
+def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
+    """Split a legal function without calls at the tangents of the arguments `wrt` (names or positions)."""
+    chosen = wrt_arguments(func, wrt)
+    b = Unzip()
+    tangents: dict[Value, Value] = {a: Value(a.type, f"d{a.name}", linear=True, loc=a.loc) for a in chosen}
+    tangents_in = tuple(tangents[a] for a in chosen)
+    note = f"linearize(@{func.name})"
+    for op in func.ops:
+        b.ops.append(op)
+        if not op.prim.differentiable or not any(v in tangents for v in op.operands):
+            continue
+        if any(v.linear for v in op.operands):
+            raise DifferentiationError(f"@{func.name} is a linear function already: transpose it, or differentiate the function it came from", loc=op.loc)
+        b.loc = op.loc.through(note)
+        outs = tangents_of(b, op, [tangents.get(v) for v in op.operands])
+        for v, dv in zip(op.results, outs, strict=True):
+            if dv is not None and v.type.dtype.differentiable:
+                if dv.name is None and v.name is not None:
+                    dv.name = f"d{v.name}"
+                tangents[v] = dv
+    outs = tuple(tangents.get(v) for v in func.results)
+    linear_ops = tuple(live_ops(b.linear_ops, [v for v in outs if v is not None]))
+    result = Linearized(func, tuple(b.ops), linear_ops, tangents_in, outs)
+    check_linear(Func(f"{func.name}.linear", tangents_in, linear_ops, tuple(v for v in outs if v is not None), loc=func.loc))
+    return result
+
+
+def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None]) -> tuple[Value | None, ...]:
+    """Tangents of the results of `op` by its jvp rule, checked for number and type."""
+    try:
+        outs = op.prim.jvp(b, op.operands, tuple(tangents), op.results, **op.attrs)
+    except MissingRule as error:
+        path = f"a tangent reaches it by {', '.join(f'%{v.name}' for v, t in zip(op.operands, tangents, strict=True) if t is not None and v.name) or 'its operands'}"
+        raise MissingRule(f"{error.message}; {path}", loc=op.loc, help=error.diagnostics[0].help) from None
+    except Error as error:
+        raise error.at(op.loc) from None
+    outs = outs if isinstance(outs, tuple | list) else (outs,)
+    if len(outs) != len(op.results):
+        raise RuleError(f"{op.prim.name}: its jvp rule gave {len(outs)} tangents for {len(op.results)} results", loc=op.loc)
+    for v, dv in zip(op.results, outs, strict=True):
+        if dv is None:
+            continue
+        if not isinstance(dv, Value):
+            raise RuleError(f"{op.prim.name}: its jvp rule gave {dv!r}, not a value or None", loc=op.loc)
+        if dv.type != v.type:
+            raise RuleError(f"{op.prim.name}: its jvp rule gave a tangent {dv.type} for a result {v.type}", loc=op.loc)
+        if not dv.linear:
+            raise RuleError(f"{op.prim.name}: its jvp rule gave a tangent that does not depend on the tangents", code="RLX0301", loc=op.loc)
+    return tuple(outs)

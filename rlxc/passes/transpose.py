@@ -1,0 +1,97 @@
+"""Transpose: a linear function turned around, from cotangents of its results to cotangents of its linear arguments.
+
+    func @f.linear(%c: f32[3], %dx: lin f32[3]) -> lin f32[3] {         func @f.transpose(%c: f32[3], %ct: lin f32[3]) -> lin f32[3] {
+      %0 = mul %dx, %c : lin f32[3]                               =>      %0 = mul %ct, %c : lin f32[3]
+      return %0                                                           return %0
+    }                                                                   }
+
+Ops without linear operands stay; linear ones are visited in reverse. Contributions to one value are gathered, and summed once, in the
+order in which they arose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rlxc.errors import Error, MissingRule, RuleError
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.primitive import Linear
+from rlxc.passes.dce import live_ops
+from rlxc.passes.linearity import check_linear
+from rlxc.passes.linearize import with_argument_names
+from rlxc.passes.manager import module_pass
+
+
+@module_pass("transpose")
+def transpose_pass(module: Module) -> Module:
+    """Replace each function that has linear arguments by its transpose."""
+    return Module(tuple(transpose(f) if f.is_linear else f for f in module.funcs))
+
+
+def transpose(func: Func, name: str | None = None) -> Func:
+    """The transpose of a function that is linear in its `lin` arguments (verified first): residuals, then a cotangent for each result."""
+    check_linear(func)
+    linear_args = [a for a in func.args if a.linear]
+    residuals = tuple(a for a in func.args if not a.linear)
+    single = len(func.results) == 1
+    cotangents = tuple(Value(v.type, "ct" if single else f"ct{i}", linear=True, loc=v.loc) for i, v in enumerate(func.results))
+    b = Builder()
+    b.ops += [op for op in func.ops if not any(v.linear for v in op.operands)]
+    note = f"transpose(@{func.name})"
+    outs = transpose_ops(b, func.ops, linear_args, func.results, cotangents, note)
+    results = tuple(b.zeros(a.type) if ct is None else ct for a, ct in zip(linear_args, outs, strict=True))
+    name = name or func.name.removesuffix(".linear") + ".transpose"
+    return with_argument_names(Func(name, (*residuals, *cotangents), tuple(live_ops(b.ops, results)), results, loc=func.loc, module=func.module))
+
+
+def transpose_ops(
+    b: Builder, ops: Sequence[Op], inputs: Sequence[Value], outputs: Sequence[Value | None], cotangents: Sequence[Value | None], note: str
+) -> list[Value | None]:
+    """Emit into `b` the cotangents of `inputs`, given those of `outputs`, through the linear ones among `ops`."""
+    gathered: dict[Value, list[Value]] = {}
+    for v, ct in zip(outputs, cotangents, strict=True):
+        if v is not None and v.linear and ct is not None:
+            gathered.setdefault(v, []).append(ct)
+    for op in reversed(ops):
+        if not any(v.linear for v in op.operands):
+            continue
+        b.loc = op.loc.through(note)
+        cts = [_total(b, gathered.pop(v, None)) for v in op.results]
+        if all(ct is None for ct in cts):
+            continue
+        for v, ct in zip(op.operands, cotangents_of(b, op, cts), strict=True):
+            if ct is not None and v.linear:
+                gathered.setdefault(v, []).append(ct)
+    return [_total(b, gathered.pop(v, None)) for v in inputs]
+
+
+def _total(b: Builder, contributions: list[Value] | None) -> Value | None:
+    if not contributions:
+        return None
+    total = contributions[0]
+    for ct in contributions[1:]:
+        total = b.add(total, ct)
+    return total
+
+
+def cotangents_of(b: Builder, op: Op, cts: Sequence[Value | None]) -> tuple[Value | None, ...]:
+    """Cotangents of the operands of a linear op by its transpose rule, checked for number and type."""
+    operands = tuple(Linear(v.type) if v.linear else v for v in op.operands)
+    try:
+        outs = op.prim.transpose(b, tuple(cts), operands, **op.attrs)
+    except MissingRule as error:
+        raise error.at(op.loc) from None
+    except Error as error:
+        raise error.at(op.loc) from None
+    outs = outs if isinstance(outs, tuple | list) else (outs,)
+    if len(outs) != len(op.operands):
+        raise RuleError(f"{op.prim.name}: its transpose rule gave {len(outs)} cotangents for {len(op.operands)} operands", loc=op.loc)
+    for v, ct in zip(op.operands, outs, strict=True):
+        if ct is None:
+            continue
+        if not isinstance(ct, Value):
+            raise RuleError(f"{op.prim.name}: its transpose rule gave {ct!r}, not a value or None", loc=op.loc)
+        if v.linear and ct.type != v.type:
+            raise RuleError(f"{op.prim.name}: its transpose rule gave a cotangent {ct.type} for an operand {v.type}", loc=op.loc)
+    return tuple(outs)
