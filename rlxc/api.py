@@ -15,6 +15,7 @@ from rlxc.passes import bind as _bind
 from rlxc.passes import gradient as _gradient
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
+from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compiled import Compiled, Engine
 from rlxc.runtime.interpret import Interpreted
 
@@ -90,9 +91,7 @@ def linear_transpose(func: Func, wrt: Wrt = ()) -> Func:
 
 def run_passes(module: Module | Func | str, pipeline: str) -> Module:
     """The module after a pipeline of passes, as in `rlxc opt -p`: `run_passes(m, "legalize,cse,dce")`."""
-    from rlxc.passes.pipelines import parse_pipeline
-
-    return parse_pipeline(pipeline).run(as_module(module))
+    return make_pipeline(pipeline).run(as_module(module))
 
 
 def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
