@@ -6,7 +6,6 @@ import json
 import re
 import struct
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 

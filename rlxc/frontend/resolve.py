@@ -33,7 +33,7 @@ from rlxc.ir.calls import call_types, find_recursion
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import did_you_mean, value_text
 from rlxc.ir.primitive import REGISTRY, Primitive, coerce
-from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, MemType, TensorType, Type
+from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
 
 POISON = Value(TensorType("f32"), "poison")
 _RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\\n]|\\.)*")')
