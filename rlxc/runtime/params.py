@@ -126,7 +126,7 @@ def _tensor(path: Path, data: mmap.mmap, start: int, available: int, name: str, 
     if not isinstance(entry, dict):
         raise _malformed(path, f"the entry of {name!r} is not an object")
     dtype_name, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if dtype_name not in _SAFE_DTYPES:
+    if not isinstance(dtype_name, str) or dtype_name not in _SAFE_DTYPES:
         raise _malformed(path, f"{name!r} has the dtype {dtype_name!r}, which rlxc does not know")
     if not _are_sizes(shape) or len(shape) > MAX_RANK:
         raise _malformed(path, f"the shape of {name!r} is not a list of sizes")
