@@ -1,3 +1,17 @@
 """What each op means. Importing this package registers the built-in primitives."""
 
-from rlxc.primitives import constant, elementwise, reduce, shape  # noqa: F401
+from rlxc.primitives import (  # noqa: F401
+    arithmetic,
+    compare,
+    constant,
+    convert,
+    exponential,
+    hyperbolic,
+    logical,
+    powers,
+    reduce,
+    rounding,
+    selection,
+    shape,
+    trigonometric,
+)
