@@ -112,7 +112,7 @@ class Mul(Direct):
             x, y = y, x
         if is_all(b, y, 1):
             return x
-        if not x.type.dtype.kind == "u" and is_all(b, y, -1):
+        if x.type.dtype.kind != "u" and is_all(b, y, -1):
             return b.neg(x)
         if x.type.dtype.is_integer and is_all(b, y, 0):
             return y

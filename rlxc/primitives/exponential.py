@@ -9,7 +9,6 @@ import numpy as np
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.primitives.exact import exactly
 from rlxc.primitives.families import Direct
-from rlxc.primitives.identities import produced_by
 
 _COST = Cost(flops=12, recompute=False)
 _SPECIAL = Sample(np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, -1e-300, 1e300, -1e300]))
@@ -92,9 +91,6 @@ class Log2(Logarithm):
 
     def partials(self, b, out, x):
         return (b.div(1.0 / math.log(2), x),)
-
-    def identities(self, b, x):
-        return None
 
 
 @register
