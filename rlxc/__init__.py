@@ -53,10 +53,9 @@ _HOMES = {
 _SUBMODULES = ("errors", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]  # noqa: PLE0604
+__all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]
 
 if TYPE_CHECKING:
-    from rlxc import testing as testing
     from rlxc.api import (
         Linearized,
         bind,

@@ -31,8 +31,8 @@ class UsageError(Exception):
 class _Parser(argparse.ArgumentParser):
     """An ArgumentParser that raises instead of ending the process, and that knows no abbreviations."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"{self.prog} --help")
@@ -325,7 +325,10 @@ def build_parser() -> tuple[_Parser, dict[str, _Parser]]:
     common.add_argument("--debug", action="store_true", help="show Python tracebacks")
     common.add_argument("--error-format", choices=("text", "json"), default="text", help="how errors are written to stderr (text)")
     parser = _Parser(
-        prog="rlxc", description="A lowering compiler for differentiable array programs.", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="rlxc",
+        description="A lowering compiler for differentiable array programs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rlxc {__version__}")
     sub = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")

@@ -66,7 +66,9 @@ class Compiled:
             raise ArgumentError(error.message, code="RLX0505") from None
         unknown = [d for d in self._dims if d not in sizes]
         if unknown:
-            raise ArgumentError(f"@{self.func.name}: no argument gives dimension {unknown[0]} its size", code="RLX0206", help=f"rlxc.bind(func, {unknown[0]}=...)")
+            raise ArgumentError(
+                f"@{self.func.name}: no argument gives dimension {unknown[0]} its size", code="RLX0206", help=f"rlxc.bind(func, {unknown[0]}=...)"
+            )
         return tuple(sizes[d] for d in self._dims)
 
     def _make(self, sizes: tuple[int, ...]) -> tuple[Func, Callable[..., Any]]:

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -144,7 +144,7 @@ def _tensor(path: Path, data: mmap.mmap, start: int, available: int, name: str, 
     return np.frombuffer(data, little, math.prod(shape), start + begin).reshape(shape)
 
 
-def _are_sizes(value: Any) -> bool:
+def _are_sizes(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**62 for n in value)
 
 

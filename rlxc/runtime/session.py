@@ -11,6 +11,7 @@ import numpy as np
 
 from rlxc.errors import ArgumentError, Unsupported
 from rlxc.ir.core import Func
+from rlxc.ir.types import TensorType
 from rlxc.runtime.arguments import fit
 from rlxc.runtime.compiled import Compiled, Engine
 from rlxc.runtime.params import read_arrays
@@ -48,10 +49,11 @@ class Program:
     def set_param(self, name: str, array: Any) -> None:
         """Set a parameter; a flat array is taken for one of as many elements. The array is copied."""
         arg = self.func.arg(name)
-        value = np.asarray(array) if isinstance(array, np.ndarray) else array
-        if isinstance(value, np.ndarray) and value.ndim == 1 and arg.type.is_static and value.size == arg.type.size:
-            value = value.reshape(arg.type.shape)
-        self.params[str(arg.name)] = np.array(fit(value, arg, self.func.name), copy=True)
+        type_ = arg.type
+        assert isinstance(type_, TensorType)
+        if isinstance(array, np.ndarray) and array.ndim == 1 and type_.is_static and array.size == type_.size:
+            array = array.reshape([int(n) for n in type_.shape])
+        self.params[str(arg.name)] = np.array(fit(array, arg, self.func.name), copy=True)
 
     def load_params(self, path: str | os.PathLike[str]) -> None:
         """Set every parameter from a `.npz` or `.safetensors` file, which may hold other arrays as well."""
@@ -68,7 +70,9 @@ class Program:
         missing = [a for a in self.func.args if a.param and a.name not in self.params and a.name not in given]
         if missing:
             wanted = ", ".join(f"%{a.name}: {a.type}" for a in missing)
-            raise ArgumentError(f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0].name!r}, array)")
+            raise ArgumentError(
+                f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0].name!r}, array)"
+            )
         arguments = self.compiled._arguments
         return list(self.compiled.run(arguments.bind((), {**self.params, **given})))
 

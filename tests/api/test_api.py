@@ -140,7 +140,7 @@ def test_bind_gives_each_call_the_sizes_of_its_own_operands():
     f = rlxc.bind(M["g"], C=5)
     a = np.ones((5, 3))
     np.testing.assert_allclose(rlxc.compile(f)(a, X, W), np.sin(a * W).sum() + np.sin(X * W).sum())
-    assert rlxc.bind(rlxc.bind(M["g"], C=5), **{}) == f
+    assert rlxc.bind(rlxc.bind(M["g"], C=5)) == f
 
 
 def test_named_dimensions_are_bound_from_the_arrays_and_cached():
