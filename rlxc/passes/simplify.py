@@ -1,0 +1,150 @@
+"""Simplify: constants computed, identities applied, in one sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rlxc.errors import Error, RuleError
+from rlxc.ir.attributes import Dense
+from rlxc.ir.builder import Builder, make_op
+from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.primitive import Primitive
+from rlxc.passes.dce import live_ops
+from rlxc.passes.fold import dense_of, evaluate
+from rlxc.passes.manager import func_pass
+
+MAX_DEPTH = 16  # of ops that fold rules emit, which are simplified in their turn
+
+
+@func_pass("simplify")
+def simplify(func: Func) -> Func:
+    """Ask each op's fold rule for something simpler; compute ops whose operands are constants; drop what is dead by then.
+
+    %0 = constant dense<2.0> : f32[3]
+    %1 = mul %0, %0 : f32[3]             %1 = constant dense<4.0> : f32[3]
+    %y = mul %x, %1 : f32[3]        =>   %y = mul %x, %1 : f32[3]
+
+    The results stay what they were, for nan, infinities and signed zeros too.
+    """
+    b = Simplifier()
+    env: dict[Value, Value] = {}
+    for op in func.ops:
+        b.add(op, env)
+    results = tuple(env.get(v, v) for v in func.results)
+    return func.with_(ops=tuple(live_ops(b.ops, results)), results=results)
+
+
+class Simplifier(Builder):
+    """A builder that knows what its values are made of, and simplifies every op before it is appended.
+
+    A fold rule gets it as `b`: `b.constant_of(x)` and `b.splat_of(x)` tell constants, `b.producer(x)` the op that x comes from.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.producers: dict[Value, Op] = {}
+        self.depth = 0
+
+    def producer(self, x: Value) -> Op | None:
+        """The op that computes `x`; None for an argument."""
+        return self.producers.get(x)
+
+    def dense_of(self, x: Value) -> Dense | None:
+        op = self.producers.get(x)
+        return dense_of(op) if op is not None else None
+
+    def constant_of(self, x: Value) -> Any:
+        """The array that `x` is known to be, read-only, or None."""
+        dense = self.dense_of(x)
+        return dense.numpy() if dense is not None else None
+
+    def splat_of(self, x: Value) -> Any:
+        """The number that every element of `x` is known to be, or None."""
+        dense = self.dense_of(x)
+        if dense is None or not dense.array.size:
+            return None
+        if dense.array.size == 1:
+            return dense.array.reshape(())[()]
+        return None
+
+    def is_splat(self, x: Value, number: float) -> bool:
+        """Whether every element of `x` is known to be `number`; 0.0 and -0.0 are told apart."""
+        found = self.splat_of(x)
+        return found is not None and found == number and (number != 0 or str(float(found)) == str(float(number)))
+
+    def insert(self, op: Op) -> None:
+        self.ops.append(op)
+        for v in op.results:
+            self.producers[v] = op
+
+    def apply(self, prim: Primitive, *operands: Any, **attrs: Any) -> Any:
+        try:
+            op = make_op(prim, self.as_values(operands), attrs, loc=self.loc)
+        except Error as error:
+            raise error.at(self.loc) from None
+        results = self.simpler(op)
+        if results is None:
+            self.insert(op)
+            results = op.results
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def add(self, op: Op, env: dict[Value, Value]) -> None:
+        """Append `op`, its operands looked up in `env`, or what is simpler; its results are bound in `env`."""
+        operands = tuple(env.get(v, v) for v in op.operands)
+        if op.regions:
+            self.rebuild(op, env)
+            return
+        self.loc = op.loc
+        renewed = op if operands == op.operands else op.with_operands(operands)
+        start = len(self.ops)
+        results = self.simpler(renewed)
+        if results is None:
+            self.insert(renewed)
+            return
+        fresh = {v for emitted in self.ops[start:] for v in emitted.results}
+        for old, new in zip(op.results, results, strict=True):
+            if new in fresh and new.name is None:
+                new.name = old.name
+            env[old] = new
+
+    def simpler(self, op: Op) -> Sequence[Value] | None:
+        """Values to use for the results of `op`, or None if it is as simple as can be."""
+        if self.depth >= MAX_DEPTH or op.prim.has_effect or not op.operands or not op.results:
+            return None
+        self.depth += 1
+        start = len(self.ops)
+        try:
+            results = self._computed(op) or self._folded(op)
+        finally:
+            self.depth -= 1
+        if results is None:
+            del self.ops[start:]
+        return results
+
+    def _computed(self, op: Op) -> Sequence[Value] | None:
+        operands = []
+        for x in op.operands:
+            dense = self.dense_of(x)
+            if dense is None:
+                return None
+            operands.append(dense)
+        if not op.prim.has_rule("eval"):
+            return None
+        constants = evaluate(op, operands)
+        return None if constants is None else [self.constant(c) for c in constants]
+
+    def _folded(self, op: Op) -> Sequence[Value] | None:
+        try:
+            simpler = op.prim.fold(self, *op.operands, **op.attrs)
+        except Error as error:
+            raise error.at(op.loc) from None
+        if simpler is None:
+            return None
+        results = simpler if isinstance(simpler, tuple) else (simpler,)
+        if [getattr(v, "type", v) for v in results] != [v.type for v in op.results]:
+            want, got = (", ".join(str(getattr(v, "type", v)) for v in vs) for vs in (op.results, results))
+            raise RuleError(f"{op.prim.name}: its fold rule gave {got}, not {want}", loc=op.loc)
+        if any(old.linear and not new.linear for old, new in zip(op.results, results, strict=True)):
+            return None  # the signature of a linear function says which results are linear
+        return results
