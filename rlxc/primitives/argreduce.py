@@ -13,6 +13,8 @@ from rlxc.primitives.axes import check_axis, drop_axes
 from rlxc.primitives.families import NonDifferentiable, require_dtype
 from rlxc.primitives.reduce import in_f32
 
+I32, I64 = DType("i32"), DType("i64")
+
 
 def check_index_dtype(name, dtype, n) -> None:
     """Raise unless `dtype` is an integer dtype that can count `n` places."""
@@ -30,7 +32,7 @@ class ArgExtremum(NonDifferentiable):
     beats: ClassVar[str]  # how a better element compares, at the loop level
     samples = (
         Sample("f64[2, 3]", axis=1),
-        Sample("f64[3, 2, 2]", axis=0, dtype=DType("i32")),
+        Sample("f64[3, 2, 2]", axis=0, dtype=I32),
         Sample("f64[1]", axis=0),
         Sample("f64[0, 2]", axis=1),
         Sample(np.array([1.0, 3.0, 3.0, -1.0, -1.0]), axis=0),
@@ -38,7 +40,7 @@ class ArgExtremum(NonDifferentiable):
         Sample(np.array([[-np.inf, -np.inf], [np.inf, np.inf]]), axis=1),
     )
 
-    def infer(self, x, *, axis: int, dtype: DType = DType("i64")):
+    def infer(self, x, *, axis: int, dtype: DType = I64):
         require_dtype(self.name, x, ANY)
         check_axis(self.name, x, axis)
         check_index_dtype(self.name, dtype, x.shape[axis])
@@ -54,7 +56,7 @@ class ArgExtremum(NonDifferentiable):
             return b.apply(self, b.convert(x, dtype="u8"), axis=axis, dtype=dtype)
         return None
 
-    def eval(self, x, *, axis, dtype=DType("i64")):
+    def eval(self, x, *, axis, dtype=I64):
         if 0 in x.shape:
             return np.zeros([n for a, n in enumerate(x.shape) if a != axis], dtype.numpy)
         find = np.argmax if self.beats == "gt" else np.argmin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ class Cumulative(Primitive):
     ufunc: ClassVar[np.ufunc]
     combine: ClassVar[str]  # the operation of the loop level
     cost = Cost(flops=1, recompute=False)
-    samples = (
+    samples: ClassVar[Sequence[Any]] = (
         Sample("f64[4]", axis=0),
         Sample("f64[2, 3]", axis=1, reverse=True),
         Sample("f64[3, 2, 2]", axis=0),

@@ -10,6 +10,8 @@ from rlxc.ir.types import ANY, INTEGERS, DType
 from rlxc.primitives.families import NonDifferentiable, require_dtype
 from rlxc.primitives.gather import as_place
 
+F32 = DType("f32")
+
 
 @register
 class OneHot(NonDifferentiable):
@@ -24,7 +26,7 @@ class OneHot(NonDifferentiable):
         Sample("i64[3]", size=0, dtype=DType("f32")),
     )
 
-    def infer(self, indices, *, size: int, dtype: DType = DType("f32")):
+    def infer(self, indices, *, size: int, dtype: DType = F32):
         require_dtype(self.name, indices, INTEGERS)
         if size < 0:
             raise AttrError(f"one_hot: size = {size}")
@@ -32,7 +34,7 @@ class OneHot(NonDifferentiable):
             raise AttrError(f"one_hot: dtype = {dtype}", help=f"it is one of {', '.join(ANY)}")
         return indices.with_dtype(dtype).with_shape((*indices.shape, size))
 
-    def eval(self, indices, *, size, dtype=DType("f32")):
+    def eval(self, indices, *, size, dtype=F32):
         return (np.asarray(indices)[..., None] == np.arange(size)).astype(dtype.numpy)
 
     def batch(self, b, indices, *, batched, size, dtype):

@@ -103,7 +103,7 @@ class Pad(Movement):
         if not any((*low, *high)) and all(gap == 0 or n in (0, 1) for gap, n in zip(_gaps(low, interior), x.type.shape, strict=True)):
             return x
         inner = b.producer(x)
-        if interior is not None and any(interior) or inner is None or not isinstance(inner.prim, Pad):
+        if any(_gaps(low, interior)) or inner is None or not isinstance(inner.prim, Pad):
             return None
         mine, theirs = b.dense_of(value), b.dense_of(inner.operands[1])
         if value is not inner.operands[1] and (mine is None or mine != theirs):

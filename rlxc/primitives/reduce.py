@@ -172,7 +172,7 @@ class ReduceProd(Reduction):
         (x,), (dx,) = primals, tangents
         if not axes:
             return (dx,)
-        if any(n == 0 for n in x.type.shape):
+        if 0 in x.type.shape:
             return (None,)
         flat = x if len(axes) == 1 else _axes_last(b, x, axes)
         axis = axes[0] if len(axes) == 1 else flat.type.rank - 1
@@ -212,6 +212,8 @@ class Extremum(Reduction):
         (x,), (dx,), (y,) = primals, tangents, outs
         if not axes:
             return (dx,)
+        if 0 in x.type.shape:
+            return (None,)
         attains = b.eq(x, b.broadcast(y, shape=x.type.shape, axes=axes))
         count = b.reduce_sum(b.convert(attains, dtype=x.type.dtype), axes=axes)
         total = b.reduce_sum(b.select(attains, dx, b.zeros(dx.type)), axes=axes)

@@ -10,15 +10,15 @@ nearest element (`bounds = "clamp"`).
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Cost, Primitive, Sample, register
 from rlxc.ir.types import ANY, REALS, TensorType
-from rlxc.primitives.axes import scalar
-from rlxc.primitives.families import LinearMap, batch_size, broadcast_to, is_linear, require_dtype, same_dtype, with_batch_axis
+from rlxc.primitives.families import LinearMap, batch_size, is_linear, require_dtype, same_dtype, with_batch_axis
 from rlxc.primitives.gather import batch_places, check_indices, check_not_empty, clamped, indexed_first, place, places
 from rlxc.primitives.reduce import in_f32
 
@@ -31,7 +31,7 @@ class Scatter(Primitive):
     dtypes: ClassVar = REALS
     cost = Cost(flops=1, recompute=False)
     computes: ClassVar[bool] = True  # arithmetic, which narrow floats do in f32
-    samples = (
+    samples: ClassVar[Sequence[Any]] = (
         Sample("f64[5], f64[3], i64[3]", axes=(0,)),
         Sample("f64[3, 2], f64[4, 2], i32[4]", axes=(0,)),
         Sample("f64[3, 2, 2], f64[5, 2], i64[5], i64[5]", axes=(0, 2)),
