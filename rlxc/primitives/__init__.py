@@ -16,5 +16,6 @@ from rlxc.primitives import (  # noqa: F401
     rounding,
     selection,
     shape,
+    special,
     trigonometric,
 )
