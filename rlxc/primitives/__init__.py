@@ -25,5 +25,6 @@ from rlxc.primitives import (  # noqa: F401
     selection,
     shape,
     slice,
+    special,
     trigonometric,
 )
