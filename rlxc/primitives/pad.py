@@ -105,8 +105,8 @@ class Pad(Movement):
         inner = b.producer(x)
         if any(_gaps(low, interior)) or inner is None or not isinstance(inner.prim, Pad):
             return None
-        mine, theirs = b.dense_of(value), b.dense_of(inner.operands[1])
-        if value is not inner.operands[1] and (mine is None or mine != theirs):
+        mine, theirs = b.splat_of(value), b.splat_of(inner.operands[1])
+        if value is not inner.operands[1] and (mine is None or theirs is None or mine.tobytes() != theirs.tobytes()):
             return None
         lows, highs = (tuple(map(sum, zip(here, inner.attrs[key], strict=True))) for key, here in (("low", low), ("high", high)))
         return b.pad(*inner.operands, low=lows, high=highs, interior=inner.attrs["interior"])

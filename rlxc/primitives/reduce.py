@@ -141,13 +141,12 @@ class ReduceSum(Reduction, LinearMap):
     def fold(self, b, x, *, axes):
         """As for any reduction, and a sum of equal constants."""
         folded = Reduction.fold(self, b, x, axes=axes)
-        value = b.dense_of(x)
-        if folded is not None or value is None or not value.is_splat or not x.type.is_static or x.type.dtype.is_narrow:
+        value = b.splat_of(x)
+        if folded is not None or value is None or not x.type.is_static or x.type.dtype.is_narrow:
             return folded
-        times = math.prod(x.type.shape[a] for a in axes)
-        total = value.array * np.array(times).astype(value.array.dtype) if times else np.zeros_like(value.array)
         result = drop_axes(x.type, axes)
-        return b.constant(Dense(total, result), type=result)
+        times = np.array(math.prod(x.type.shape[a] for a in axes)).astype(x.type.dtype.numpy)
+        return b.constant(Dense(np.multiply(np.asarray(value), times), result), type=result)
 
 
 @register
