@@ -25,6 +25,8 @@ from rlxc.primitives import (  # noqa: F401
     selection,
     shape,
     slice,
+    sort,
     special,
     trigonometric,
+    window,
 )
