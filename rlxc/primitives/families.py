@@ -148,6 +148,9 @@ class Elementwise(Primitive):
         whole = [x if flag else with_batch_axis(b, x, n) for x, flag in zip(xs, batched, strict=True)]
         return b.apply(self, *whole, **attrs)
 
+    def axis_breaks(self, rank: int, types: Sequence[Any], **attrs: Any) -> Sequence[int]:
+        return ()
+
     def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
         return self.scalar(e, *[x(index) for x in readers], **attrs)
 
