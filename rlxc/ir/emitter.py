@@ -28,6 +28,7 @@ class Scope:
         self.movable = movable  # what is inside may be computed outside: true of loops, not of branches
         self.ops: list[Op] = []
         self.seen: dict[tuple, Op] = {}
+        self.memo: dict[tuple, Value] = {}  # elements read already, by value and index
 
 
 class Emitter(Builder):
@@ -41,6 +42,7 @@ class Emitter(Builder):
         self.depth_of: dict[Value, int] = {}
         self.read_only: set[Value] = set()
         self.scratch: list[Value] = []
+        self.integers: dict[Value, int] = {}  # index values that are known numbers
 
     @property
     def ops(self) -> list[Op]:  # type: ignore[override]
@@ -71,6 +73,8 @@ class Emitter(Builder):
         self.scopes[at].seen[key] = op
         for v in op.results:
             self.depth_of[v] = at
+        if not operands and op.result.type == INDEX and isinstance(attrs.get("value"), Dense):
+            self.integers[op.result] = int(attrs["value"].array)
         return op
 
     def _is_pure(self, prim: Any, operands: Sequence[Value]) -> bool:

@@ -212,7 +212,7 @@ class Primitive:
     view: ClassVar[bool] = False  # the result has the operand's elements in the operand's order
     index_map: ClassVar[bool] = False  # an element is, without loops, an operand's element at another index
     kernel: ClassVar[bool] = False  # its region is one kernel
-    monoid: ClassVar[tuple[str, Any] | None] = None  # combines elements along `axes` by this associative op, from this neutral number
+    combine: ClassVar[str | None] = None  # it combines elements along `axes` by this associative loop-level op, from `neutral(dtype)`
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature

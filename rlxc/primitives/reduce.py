@@ -24,6 +24,17 @@ class ReduceSum(LinearMap):
     name = "reduce_sum"
     dtypes = REALS
     cost = Cost(flops=1, recompute=False)
+    combine = "add"
+
+    def neutral(self, dtype):
+        return 0
+
+    def axis_breaks(self, rank, types, *, axes):
+        return [min(axes)] if axes else []
+
+    def merge(self, b, x, *, runs, shape, result, axes):
+        return b.apply(self, x, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))
+
     samples = (Sample("f64[2, 3]", axes=(0,)), Sample("f64[2, 3, 4]", axes=(0, 2)), Sample("f64[2, 0]", axes=(1,)), Sample("f64[]", axes=()))
 
     def infer(self, x, *, axes: tuple[int, ...]):

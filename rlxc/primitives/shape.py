@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
-from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.ir.primitive import Cost, Sample, merge_shape, register
 from rlxc.ir.types import ANY, Dim, TensorType
 from rlxc.primitives.families import LinearMap, require_dtype
 
@@ -17,6 +17,7 @@ class Broadcast(LinearMap):
     """Repeat x along the new `axes` of the result, whose shape is `shape`."""
 
     name = "broadcast"
+    index_map = True
     cost = _FREE
     samples = (Sample("f64[3]", shape=(2, 3), axes=(0,)), Sample("f64[2, 3]", shape=(2, 4, 3), axes=(1,)), Sample("f32[]", shape=(2, 0), axes=(0, 1)))
 
@@ -38,6 +39,20 @@ class Broadcast(LinearMap):
     def batch(self, b, x, *, batched, shape, axes):
         n = x.type.shape[0]
         return b.broadcast(x, shape=(n, *shape), axes=tuple(a + 1 for a in axes))
+
+    def along_rows(self, result, *, shape, axes):
+        rows = len(shape) - len(axes)
+        return rows if set(axes) == set(range(rows, len(shape))) else None
+
+    def axis_breaks(self, rank, types, *, shape, axes):
+        return [a for a in range(1, len(shape)) if (a in axes) != (a - 1 in axes)]
+
+    def merged_operands(self, runs, shape, types, **attrs):
+        return [merge_shape(shape[: len(attrs["shape"])], [run for run in runs if run[0] not in attrs["axes"]])]
+
+    def merge(self, b, x, *, runs, shape, result, axes):
+        merged = merge_shape(result.shape, runs)
+        return b.broadcast(x, shape=merged, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))
 
     def element(self, e, index, x, *, shape, axes):
         return x([i for a, i in enumerate(index) if a not in axes])
@@ -89,6 +104,7 @@ class Transpose(LinearMap):
     """Axes in another order: axis i of the result is axis `perm[i]` of x."""
 
     name = "transpose"
+    index_map = True
     cost = _FREE
     samples = (Sample("f64[2, 3]", perm=(1, 0)), Sample("f64[2, 3, 4]", perm=(2, 0, 1)), Sample("f64[]", perm=()))
 

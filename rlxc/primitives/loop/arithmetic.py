@@ -51,12 +51,16 @@ class Binary(LoopPrimitive):
     """Two operands of one type, result of the same type. `instructions` is the LLVM instruction by dtype kind."""
 
     kinds: ClassVar[str] = "iuf"
+    folds: ClassVar[bool] = False
     instructions: ClassVar[dict[str, str]] = {}
 
     def infer(self, x, y):
         require_vector(self.name, x, self.kinds)
         require_same(self.name, x, y)
         return x
+
+    def fold_kind(self, position):
+        return self.name if self.folds else None
 
     def llvm(self, w, type, x, y):
         return w.inst(f"{self.instructions[type.dtype.kind]} {w.type(type)} {x.text}, {y.text}")
@@ -68,10 +72,15 @@ class Add(Binary):
 
     name = "add"
     commutative = True
+    folds = True
+    sum = (1, 1)
     instructions = {"i": "add", "u": "add", "f": "fadd"}
 
     def eval(self, x, y):
         return np.add(x, y)
+
+    def affine(self, steps, constants):
+        return steps[0] + steps[1]
 
 
 @register
@@ -79,10 +88,14 @@ class Sub(Binary):
     """x - y; integers wrap."""
 
     name = "sub"
+    sum = (1, -1)
     instructions = {"i": "sub", "u": "sub", "f": "fsub"}
 
     def eval(self, x, y):
         return np.subtract(x, y)
+
+    def affine(self, steps, constants):
+        return steps[0] - steps[1]
 
 
 @register
@@ -91,10 +104,17 @@ class Mul(Binary):
 
     name = "mul"
     commutative = True
+    folds = True
+    product = True
     instructions = {"i": "mul", "u": "mul", "f": "fmul"}
 
     def eval(self, x, y):
         return np.multiply(x, y)
+
+    def affine(self, steps, constants):
+        if steps[1] == 0 and constants[1] is not None:
+            return steps[0] * constants[1]
+        return steps[1] * constants[0] if steps[0] == 0 and constants[0] is not None else None
 
 
 @register
@@ -132,6 +152,9 @@ class Fma(LoopPrimitive):
 
     def eval(self, x, y, z):
         return numerics.fma(x, y, z)
+
+    def fold_kind(self, position):
+        return "add" if position == 2 else None
 
     def llvm(self, w, type, x, y, z):
         return w.intrinsic("fma", type, x, y, z)
@@ -217,6 +240,7 @@ class Extremum(Binary):
 
     kinds = "biuf"
     commutative = True
+    folds = True
     which: ClassVar[str] = ""
 
     def infer(self, x, y, *, checked: bool = True):
@@ -365,6 +389,7 @@ class Bitwise(Binary):
 
     kinds = "biu"
     commutative = True
+    folds = True
 
     def llvm(self, w, type, x, y):
         return w.inst(f"{self.name} {w.type(type)} {x.text}, {y.text}")

@@ -18,12 +18,29 @@ class LoopPrimitive(Primitive):
 
     level = "loop"
     pure: ClassVar[bool] = True  # depends on its operands alone, and may be computed earlier, or once for two
+    access: ClassVar[bool] = False  # loads or stores at an index
+    widens: ClassVar[bool] = True  # has a meaning on vectors
+    product: ClassVar[bool] = False  # may become part of an fma
+    sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
 
     def llvm(self, w: Any, type: Any, *xs: Any, **attrs: Any) -> str | None:
         raise self.missing("llvm")
 
     def expand(self, e: Any, *xs: Any, **attrs: Any) -> Any:
         raise self.missing("expand")
+
+    @property
+    def expands(self) -> bool:
+        """Whether the op is written in simpler ones before code is generated."""
+        return type(self).expand is not LoopPrimitive.expand
+
+    def fold_kind(self, position: int) -> str | None:
+        """The associative op by which this one adds to its operand at `position`, if it does."""
+        return None
+
+    def affine(self, steps: Any, constants: Any) -> int | None:
+        """How much the result grows, where the operands (indices) grow by `steps`; None if unevenly."""
+        return None
 
     def widen(self, e: Any, lanes: int, *xs: Any, **attrs: Any) -> Any:
         """The op on vectors, `xs` having `lanes` lanes each; most ops are the same."""

@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
+from rlxc.ir.attributes import Dense
 from rlxc.ir.primitive import lookup, register
+from rlxc.ir.types import DType
 from rlxc.primitives import vecmath
 from rlxc.primitives.loop.base import LoopPrimitive, require_same, require_vector
+
+
+class Unchecked:
+    """The emitter as expansions see it: they know their ranges, so that conversions, shifts and extrema need no checks."""
+
+    def __init__(self, e: Any) -> None:
+        self.e = e
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.e, name)
+
+    def convert(self, x: Any, dtype: str) -> Any:
+        return self.e.convert(x, dtype=dtype, checked=False)
+
+    def bitcast(self, x: Any, dtype: str) -> Any:
+        return self.e.bitcast(x, dtype=dtype)
+
+    def shift_left(self, x: Any, y: Any) -> Any:
+        return self.e.shift_left(x, y, checked=False)
+
+    def shift_right(self, x: Any, y: Any) -> Any:
+        return self.e.shift_right(x, y, checked=False)
+
+    def max(self, x: Any, y: Any) -> Any:
+        return self.e.max(x, y, checked=False)
+
+    def min(self, x: Any, y: Any) -> Any:
+        return self.e.min(x, y, checked=False)
+
+    def table(self, numbers: Sequence[float], index: Any, dtype: str) -> Any:
+        kind = DType(dtype)
+        return self.e.table(index, value=Dense(np.array(numbers, kind.numpy)))
 
 
 class MathFunction(LoopPrimitive):
@@ -19,7 +56,7 @@ class MathFunction(LoopPrimitive):
         return result.astype(xs[0].dtype)[()]
 
     def expand(self, e: Any, *xs: Any) -> Any:
-        return vecmath.FUNCTIONS[self.name](e, *xs)
+        return vecmath.FUNCTIONS[self.name](Unchecked(e), *xs)
 
 
 class Unary(MathFunction):

@@ -99,6 +99,11 @@ class Load(LoopPrimitive):
 
     name = "load"
     pure = False
+    access = True
+
+    def parts(self, operands):
+        """Memory, what is stored (nothing), and the index."""
+        return operands[0], None, operands[1:]
 
     def infer(self, memory, *index, lanes: int = 1):
         _require_memory(self.name, memory, index)
@@ -121,7 +126,12 @@ class Store(LoopPrimitive):
 
     name = "store"
     pure = False
+    access = True
     has_effect = True
+
+    def parts(self, operands):
+        """Memory, what is stored, and the index."""
+        return operands[0], operands[1], operands[2:]
 
     def infer(self, memory, value, *index):
         _require_memory(self.name, memory, index)

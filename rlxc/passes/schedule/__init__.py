@@ -1,0 +1,1 @@
+"""Passes over kernels: they make loops fast without changing what they compute."""
