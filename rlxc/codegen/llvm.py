@@ -29,9 +29,9 @@ class Emitted:
     workspace: dict[str, int] = field(default_factory=dict)
 
 
-def emit_module(module: Module, entries: Sequence[str]) -> Emitted:
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True) -> Emitted:
     """LLVM IR of all kernels in `module`, with an entry for each of `entries`."""
-    shared = Shared()
+    shared = Shared(fma)
     bodies = []
     result = Emitted("")
     for func in module.funcs:
@@ -64,8 +64,9 @@ def _entry(func: Func, symbol: str) -> str:
 
 @dataclass
 class Shared:
-    """What the functions of a module have in common."""
+    """What the functions of a module have in common; `fma` says whether the processor has it."""
 
+    fma: bool = True
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
     data: dict[tuple, str] = field(default_factory=dict)

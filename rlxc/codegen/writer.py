@@ -108,6 +108,16 @@ class Writer:
         t = llvm_type(type)
         return self.call(f"llvm.{name}.{self.suffix(type)}", type, [f"{t} {x.text}" for x in xs], [t] * len(xs))
 
+    def fma(self, type: VectorType, x: Ref, y: Ref, z: Ref) -> str:
+        """x y + z rounded once; a processor without it computes f32 in f64, where only the second rounding is wrong, and rarely."""
+        if self.shared.fma or type.dtype != "f32":
+            return self.intrinsic("fma", type, x, y, z)
+        wide = type.with_dtype("f64")
+        a, b, c = (self.convert(v, wide) for v in (x, y, z))
+        t = llvm_type(wide)
+        product = self.inst(f"fmul {t} {a}, {b}")
+        return self.convert(Ref(self.inst(f"fadd {t} {product}, {c}"), wide), type)
+
     def lanewise(self, op: str, type: VectorType, x: Ref, y: Ref) -> str:
         """An instruction that has no vector form, lane by lane."""
         element = scalar_type(type.dtype)

@@ -212,7 +212,7 @@ class Primitive:
     view: ClassVar[bool] = False  # the result has the operand's elements in the operand's order
     index_map: ClassVar[bool] = False  # an element is, without loops, an operand's element at another index
     kernel: ClassVar[bool] = False  # its region is one kernel
-    combine: ClassVar[str | None] = None  # it combines elements along `axes` by this associative loop-level op, from `neutral(dtype)`
+    reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature

@@ -67,7 +67,7 @@ def _is_splat(op: Op) -> bool:
 
 def row_reduction(op: Op) -> int | None:
     """Number of row axes, if the op combines the trailing axes of its operand by an associative op."""
-    if op.prim.combine is None or len(op.operands) != 1:
+    if not op.prim.reduction or len(op.operands) != 1:
         return None
     rank = op.operands[0].type.rank
     axes = tuple(sorted(op.attrs["axes"]))

@@ -17,7 +17,7 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int, s
     """
     runs = _runs(body, rows, shape)
     if len(runs) == len(shape):
-        rows = rows if any(op.prim.combine is not None for op in body.ops) else max(len(shape) - 1, 0)
+        rows = rows if any(op.prim.reduction for op in body.ops) else max(len(shape) - 1, 0)
         return out.emit(lookup("fused"), list(operands), {"rows": rows}, regions=(body,), names=names, loc=_loc(body)).results
     b = Builder()
     env: dict[Value, Value] = {}
@@ -45,7 +45,7 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int, s
     results = [merged(v, merge_shape(v.type.shape, runs)) for v in body.results]
     inner = Func("", tuple(args.values()), tuple(b.ops), tuple(results), "region")
     new_rows = sum(1 for run in runs if run[-1] < rows)
-    if not any(op.prim.combine is not None for op in body.ops):
+    if not any(op.prim.reduction for op in body.ops):
         new_rows = max(len(runs) - 1, 0)
     fused = out.emit(lookup("fused"), outside, {"rows": new_rows}, regions=(inner,), names=names, loc=_loc(body))
     out.loc = _loc(body)
@@ -55,7 +55,7 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int, s
 def _runs(body: Func, rows: int, shape: tuple[Any, ...]) -> list[tuple[int, ...]]:
     """Axes in runs that can be merged; axes of size 1 go with their neighbours where the ops allow it."""
     rank = len(shape)
-    reduces = any(op.prim.combine is not None for op in body.ops) or any(v.type.rank != rank for v in body.results)
+    reduces = any(op.prim.reduction for op in body.ops) or any(v.type.rank != rank for v in body.results)
     breaks = {rows} if reduces and 0 < rows < rank else set()
     for op in body.ops:
         breaks |= set(op.prim.axis_breaks(rank, [v.type for v in op.operands], **op.attrs))

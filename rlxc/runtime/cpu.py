@@ -17,6 +17,7 @@ class Cpu:
     name: str
     features: str
     vector_bytes: int
+    has_fma: bool = True
 
 
 @lru_cache(maxsize=None)
@@ -35,16 +36,15 @@ def target_cpu(level: str = "host") -> Cpu:
     if level == "avx512":
         # The host may hide its model; features tell more than the name. See Note [CPU names].
         name = "sapphirerapids" if "avx512fp16" in has else "cooperlake" if "avx512bf16" in has else "skylake-avx512"
-        hidden = {f for f in has if f.startswith("amx")}
-        return Cpu(name, _features(has, hidden, name), 64)
+        return Cpu(name, _features(has), 64)
     if level == "avx2":
         kept = {f for f in has if not f.startswith(("avx512", "amx", "avx10", "evex"))}
-        return Cpu("haswell", _features(kept, set(), "haswell"), 32)
-    return Cpu("x86-64" if "sse2" in has else "", "", 16)
+        return Cpu("haswell", _features(kept), 32)
+    return Cpu("x86-64" if "sse2" in has else "", "", 16, has_fma="sse2" not in has)
 
 
-def _features(has: set[str], hidden: set[str], name: str) -> str:
-    return ",".join(sorted([f"+{f}" for f in has - hidden]))
+def _features(names: set[str]) -> str:
+    return ",".join(sorted(f"+{name}" for name in names))
 
 
 # Note [CPU names]

@@ -36,7 +36,7 @@ class _Rows:
         self.readers = Readers(e)
         self.producer = {v: op for op in region.ops for v in op.results}
         self.level = self.levels()
-        self.reductions = {op.result: op for op in region.ops if op.prim.combine is not None}
+        self.reductions = {op.result: op for op in region.ops if op.prim.reduction}
         for a, memory in zip(region.args, reads, strict=True):
             self.readers.bind(a, memory)
         self.outputs: dict[Value, list[Memory]] = {}
@@ -49,7 +49,7 @@ class _Rows:
 
     def space(self) -> tuple[int, ...]:
         """The shape that the loops go over."""
-        shapes = [v.type.shape for op in self.region.ops for v in (*op.operands, *op.results) if op.prim.elementwise or op.prim.combine is not None]
+        shapes = [v.type.shape for op in self.region.ops for v in (*op.operands, *op.results) if op.prim.elementwise or op.prim.reduction]
         shapes += [v.type.shape for v in self.region.results]
         return max(shapes, key=len)
 
@@ -63,14 +63,14 @@ class _Rows:
         level: dict[Value, int] = dict.fromkeys(self.region.args, 0)
         for op in self.region.ops:
             at = max((level[v] for v in op.operands), default=0)
-            level[op.result] = at + (op.prim.combine is not None)
+            level[op.result] = at + (op.prim.reduction)
         return level
 
     def values_to_keep(self) -> dict[Value, Memory]:
         """Values of the whole space that a later stage reads, and that cost too much to compute twice; with their memory."""
         readers: dict[Value, int] = {}
         for op in self.region.ops:
-            stage = self.level[op.operands[0]] if op.prim.combine is not None else self.level[op.result]
+            stage = self.level[op.operands[0]] if op.prim.reduction else self.level[op.result]
             for v in op.operands:
                 readers[v] = max(readers.get(v, 0), stage)
         # A cheap value that is read later is computed again there, and so reads its operands later too.

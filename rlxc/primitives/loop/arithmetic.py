@@ -157,7 +157,7 @@ class Fma(LoopPrimitive):
         return "add" if position == 2 else None
 
     def llvm(self, w, type, x, y, z):
-        return w.intrinsic("fma", type, x, y, z)
+        return w.fma(type, x, y, z)
 
 
 class IntegerDivision(Binary):
