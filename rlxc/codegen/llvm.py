@@ -100,8 +100,9 @@ class FuncWriter(Writer):
                 (self.write_for if op.prim.syntax == "for" else self.write_if)(op)
                 continue
             operands = [self.refs[v] for v in op.operands]
+            attrs = {k: v for k, v in op.attrs.items() if k != "type"}  # the result type is passed as such
             try:
-                text = op.prim.llvm(self, op.results[0].type if op.results else None, *operands, **op.attrs)  # type: ignore[attr-defined]
+                text = op.prim.llvm(self, op.results[0].type if op.results else None, *operands, **attrs)  # type: ignore[attr-defined]
             except Error as error:
                 raise error.at(op.loc) from None
             if op.results:

@@ -265,11 +265,11 @@ class Primitive:
         """Axes that cannot be merged with the one before them, in a loop nest of `rank` axes."""
         return range(1, rank)
 
-    def merged_operands(self, runs: Sequence[tuple[int, ...]], shape: Sequence[int], types: Sequence[Any], **attrs: Any) -> list[tuple[int, ...]]:
+    def merged_operands(self, runs: Sequence[tuple[int, ...]], space: Sequence[int], types: Sequence[Any], **attrs: Any) -> list[tuple[int, ...]]:
         """Shapes of the operands once the axes of a space of this shape are merged in `runs`."""
         return [merge_shape(t.shape, runs) for t in types]
 
-    def merge(self, b: Any, *xs: Any, runs: Sequence[tuple[int, ...]], shape: Sequence[int], result: Any, **attrs: Any) -> Any:
+    def merge(self, b: Any, *xs: Any, runs: Sequence[tuple[int, ...]], space: Sequence[int], result: Any, **attrs: Any) -> Any:
         """The op on merged operands."""
         return b.apply(self, *xs, **attrs)
 

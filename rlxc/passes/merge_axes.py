@@ -41,7 +41,7 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int, s
         b.loc = op.loc
         shapes = op.prim.merged_operands(runs, shape, [v.type for v in op.operands], **op.attrs)
         xs = [merged(v, new) for v, new in zip(op.operands, shapes, strict=True)]
-        env[op.result] = op.prim.merge(b, *xs, runs=runs, shape=shape, result=op.result.type, **op.attrs)
+        env[op.result] = op.prim.merge(b, *xs, runs=runs, space=shape, result=op.result.type, **op.attrs)
     results = [merged(v, merge_shape(v.type.shape, runs)) for v in body.results]
     inner = Func("", tuple(args.values()), tuple(b.ops), tuple(results), "region")
     new_rows = sum(1 for run in runs if run[-1] < rows)

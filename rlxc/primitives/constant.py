@@ -42,7 +42,7 @@ class Constant(Primitive):
     def axis_breaks(self, rank, types, *, value, type):
         return () if isinstance(value, Dense) and value.is_splat else range(1, rank)
 
-    def merge(self, b, *, runs, shape, result, value, type):
+    def merge(self, b, *, runs, space, result, value, type):
         return b.constant(value.array, type=type.with_shape(merge_shape(type.shape, runs)))
 
     def element(self, e, index, *, value, type):

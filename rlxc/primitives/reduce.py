@@ -81,7 +81,7 @@ class Reduction(Primitive):
     def axis_breaks(self, rank, types, *, axes):
         return [min(axes)] if axes else []
 
-    def merge(self, b, x, *, runs, shape, result, axes):
+    def merge(self, b, x, *, runs, space, result, axes):
         return b.apply(self, x, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))
 
     def fold(self, b, x, *, axes):

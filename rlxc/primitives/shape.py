@@ -64,10 +64,10 @@ class Broadcast(Movement):
     def axis_breaks(self, rank, types, *, shape, axes):
         return [a for a in range(1, len(shape)) if (a in axes) != (a - 1 in axes)]
 
-    def merged_operands(self, runs, shape, types, **attrs):
-        return [merge_shape(shape[: len(attrs["shape"])], [run for run in runs if run[0] not in attrs["axes"]])]
+    def merged_operands(self, runs, space, types, *, shape, axes):
+        return [merge_shape(shape, [run for run in runs if run[0] not in axes])]
 
-    def merge(self, b, x, *, runs, shape, result, axes):
+    def merge(self, b, x, *, runs, space, result, shape, axes):
         merged = merge_shape(result.shape, runs)
         return b.broadcast(x, shape=merged, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))
 

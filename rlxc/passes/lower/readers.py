@@ -44,10 +44,10 @@ class Readers:
 
     def define(self, op: Op) -> None:
         """Read the result of `op` by its element rule."""
-        operands = [self.of[v] for v in op.operands]
 
         def read(index: Sequence[Index]) -> Value:
             self.e.loc = op.loc
+            operands = [self.of[v] for v in op.operands]
             return op.prim.element(self.e, list(index), *operands, **op.attrs)
 
         self.of[op.result] = Reader(self, op.result, read)

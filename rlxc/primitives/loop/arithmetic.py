@@ -30,7 +30,7 @@ class Constant(LoopPrimitive):
     def eval(self, *, value, type):
         return value.array[()] if type.lanes == 1 else np.full(type.lanes, value.array)
 
-    def llvm(self, w, type, *, value, **_):
+    def llvm(self, w, type, *, value):
         return w.literal(value.array[()], type)
 
     def widen(self, e, lanes, *, value, type):
@@ -606,7 +606,7 @@ class LaneIndex(LoopPrimitive):
     def eval(self, *, type):
         return np.arange(type.lanes).astype(type.dtype.numpy)
 
-    def llvm(self, w, type, **_):
+    def llvm(self, w, type):
         return w.lane_numbers(type)
 
 

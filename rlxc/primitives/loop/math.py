@@ -80,3 +80,13 @@ _BINARY = ("pow", "atan2")
 for _name in vecmath.FUNCTIONS:
     _base = Binary if _name in _BINARY else Unary
     register(type(_name.capitalize(), (_base,), {"name": _name, "__doc__": f"{_name}, as at the tensor level."}))
+
+
+@register
+class Rsqrt(Unary):
+    """1 / sqrt(x)."""
+
+    name = "rsqrt"
+
+    def expand(self, e, x):
+        return e.div(1, e.sqrt(x))

@@ -46,7 +46,7 @@ class Alloc(LoopPrimitive):
     def eval(self, *, type):
         return np.zeros(type.shape, type.dtype.numpy)
 
-    def llvm(self, w, type, **_):
+    def llvm(self, w, type):
         return w.allocate(type)
 
 
@@ -66,7 +66,7 @@ class Global(LoopPrimitive):
     def eval(self, *, value, type):
         return np.ascontiguousarray(value.numpy())
 
-    def llvm(self, w, type, *, value, **_):
+    def llvm(self, w, type, *, value):
         return w.global_data(value)
 
 

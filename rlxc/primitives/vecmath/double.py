@@ -25,3 +25,13 @@ def two_product(e, a, b):
     """a * b = hi + lo exactly (but for underflow)."""
     hi = e.mul(a, b)
     return hi, e.fma(a, b, e.neg(hi))
+
+
+def divide(e, a, a_low, b, b_low):
+    """(a + a_low) / (b + b_low), nearly correctly rounded; a_low may be None."""
+    inverse = e.div(e.constant(1.0, like=b), b)
+    quotient = e.mul(a, inverse)
+    remainder = e.fma(e.neg(quotient), b_low, e.fma(e.neg(quotient), b, a))
+    if a_low is not None:
+        remainder = e.add(remainder, a_low)
+    return e.fma(remainder, inverse, quotient)

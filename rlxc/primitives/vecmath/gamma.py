@@ -30,7 +30,7 @@ _STIRLING_FROM = 8.0
 
 
 def lgamma(e, x):
-    """log |gamma(x)|; inf at the poles. Relative bound 6 ulp for x > 0."""
+    """log |gamma(x)|; inf at the poles. Bound for x > 0: 8 ulp (f64: 5)."""
     negative = e.lt(x, 0.0)
     y = e.select(negative, e.sub(1.0, x), x)
     right = _lgamma_positive(e, y)
@@ -40,7 +40,7 @@ def lgamma(e, x):
 
 
 def digamma(e, x):
-    """The derivative of log gamma(x); NaN at the negative integers, -+inf at +-0. Relative bound 6 ulp for x > 0."""
+    """The derivative of log gamma(x); NaN at the negative integers, -+inf at +-0. Bound for x > 0: 8 ulp (f64: 5)."""
     negative = e.lt(x, 0.0)
     y = e.select(negative, e.sub(1.0, x), x)
     right = _digamma_positive(e, y)
@@ -68,7 +68,7 @@ def _lgamma_positive(e, y):
 
 def _lgamma_reflected(e, x, right):
     sine = e.abs(sin(e, e.mul(_to_nearest_integer(e, x), PI[x.type.dtype][0])))
-    return e.sub(e.sub(LOG_PI[x.type.dtype][0], log(e, sine)), right)
+    return e.select(e.eq(sine, 0.0), INF, e.sub(e.sub(LOG_PI[x.type.dtype][0], log(e, sine)), right))
 
 
 def _digamma_positive(e, y):

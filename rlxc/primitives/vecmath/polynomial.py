@@ -17,7 +17,7 @@ def estrin(e, x, coefficients):
     """Pairs (c0 + c1 x) + (c2 + c3 x) x^2 + ..., combined as a binary tree: depth log2(n), log2(n) squarings more."""
     terms = list(coefficients)
     while len(terms) > 1:
-        pairs = [e.fma(x, b, a) for a, b in zip(terms[0::2], terms[1::2])]
+        pairs = [e.fma(x, b, a) for a, b in zip(terms[0::2], terms[1::2], strict=False)]
         terms = pairs + terms[2 * len(pairs) :]
         if len(terms) > 1:
             x = e.mul(x, x)
@@ -25,5 +25,11 @@ def estrin(e, x, coefficients):
 
 
 def polynomial(e, x, coefficients):
-    """The better of the two for a loop whose iterations are independent: Estrin once the chain gets long."""
-    return (horner if len(coefficients) <= 8 else estrin)(e, x, coefficients)
+    """The better of the two for a loop whose iterations are independent: Estrin once the chain gets long.
+
+    Even then the last step is Horner's, which leaves one rounding on the largest terms instead of three.
+    """
+    if len(coefficients) <= 8:
+        return horner(e, x, coefficients)
+    first, *rest = coefficients
+    return e.fma(x, estrin(e, x, rest), first)
