@@ -1,4 +1,27 @@
 """What each op means. Importing this package registers the built-in primitives."""
 
-from rlxc.primitives import constant, control, elementwise, reduce, shape  # noqa: F401, I001
-from rlxc.primitives import contract, conv, matmul  # noqa: F401
+from rlxc.primitives import (  # noqa: F401
+    activations,
+    arithmetic,
+    attention,
+    compare,
+    constant,
+    contract,
+    control,
+    conv,
+    convert,
+    exponential,
+    hyperbolic,
+    logical,
+    losses,
+    matmul,
+    normalization,
+    powers,
+    reduce,
+    rounding,
+    selection,
+    shape,
+    softmax,
+    statistics,
+    trigonometric,
+)
