@@ -22,6 +22,7 @@ from rlxc.primitives import (  # noqa: F401
     selection,
     shape,
     softmax,
+    special,
     statistics,
     trigonometric,
 )
