@@ -10,6 +10,7 @@ from rlxc.primitives import (  # noqa: F401
     control,
     conv,
     convert,
+    embedding,
     exponential,
     hyperbolic,
     logical,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Activation(Composite):
     """A function of each element."""
 
     dtypes = FLOATS
-    samples = ("f64[5]", "f64[]", "f64[2, 0]", "f64[2, 3, 1]", _SPECIAL)
+    samples: ClassVar[Sequence[Any]] = ("f64[5]", "f64[]", "f64[2, 0]", "f64[2, 3, 1]", _SPECIAL)
 
     def infer(self, x):
         require_dtype(self.name, x, self.dtypes)

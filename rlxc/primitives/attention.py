@@ -8,7 +8,7 @@ import numpy as np
 
 from rlxc.errors import AttrError, DTypeError, Error, ShapeError
 from rlxc.ir.primitive import Sample, register
-from rlxc.ir.types import FLOATS, TensorType
+from rlxc.ir.types import FLOATS, DType, TensorType
 from rlxc.primitives.composite import in_f64, spread
 from rlxc.primitives.contract import fresh_letters
 from rlxc.primitives.exact import round_to
@@ -170,7 +170,7 @@ def _seen_by_position(b, scores: TensorType, causal, window, offset):
     """Which keys (columns) are near enough to, and not after, the query (rows): bool[S, T], or None for all."""
     if not causal and window is None:
         return None
-    square = TensorType("i32", scores.shape[-2:])
+    square = TensorType(DType("i32"), scores.shape[-2:])
     ahead = b.sub(b.iota(axis=1, type=square), b.iota(axis=0, type=square))  # the key's position less the query's, plus offset
     seen = None if not causal else b.le(ahead, offset)
     if window is not None:

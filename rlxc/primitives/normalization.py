@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
@@ -206,5 +205,3 @@ def _affine(y, gamma, beta, axes):
     if gamma is not None:
         y = y * in_f64(gamma).reshape(shape)
     return y if beta is None else y + in_f64(beta).reshape(shape)
-
-

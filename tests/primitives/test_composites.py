@@ -49,7 +49,11 @@ CASES = {
     "var": ("var", ["f64[4, 3]"], {"axes": (0,), "ddof": 1}),
     "std": ("std", ["f64[4, 3]"], {"axes": (0,)}),
     "attention": ("attention", ["f64[2, 3, 2]", "f64[2, 4, 2]", "f64[2, 4, 3]"], {}),
-    "attention, all at once": ("attention", ["f64[4, 3, 2]", "f64[2, 4, 2]", "f64[2, 4, 2]", "f64[4, 3, 4]"], {"causal": True, "offset": 1, "window": 2, "softcap": 1.5}),
+    "attention, all at once": (
+        "attention",
+        ["f64[4, 3, 2]", "f64[2, 4, 2]", "f64[2, 4, 2]", "f64[4, 3, 4]"],
+        {"causal": True, "offset": 1, "window": 2, "softcap": 1.5},
+    ),
 }
 
 
