@@ -12,7 +12,7 @@ from rlxc.passes.gradient import grad_with_loss, value_and_grad
 from rlxc.passes.gradient import jvp as jvp_of
 
 SMOOTH = ["gelu", "silu", "softplus", "softmax", "log_softmax", "logsumexp", "layer_norm", "rms_norm", "group_norm", "batch_norm", "mean", "var"]
-OTHERS = ["relu", "std", "cross_entropy", "attention"]
+OTHERS = ["relu", "std", "cross_entropy", "attention", "embedding"]
 
 
 @pytest.mark.parametrize("name", SMOOTH + OTHERS)
