@@ -1,10 +1,15 @@
 """Contractions and their spellings against np.einsum and plain loops."""
 
+import string
+
 import numpy as np
 import pytest
 from checks import apply, check_derivatives, check_infer_raises_only_errors, check_op, close, draw, legal, op_func, run
 
 from rlxc.errors import Error
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Value
+from rlxc.ir.types import TensorType
 
 OPS = ["contract", "matmul", "dot_general", "linear", "einsum"]
 
@@ -109,17 +114,10 @@ def test_named_dimensions_pass_through():
 def test_a_53rd_axis_is_refused():
     with pytest.raises(Error, match="more than 52"):
         op_func("matmul", f"f64{[1] * 52}", f"f64{[1] * 52}")
-    types = [f"f64{[1] * 26}", f"f64{[1] * 26}"]
-    import string
-
-    out = op_func("contract", *types, spec=f"{string.ascii_lowercase},{string.ascii_uppercase}->")
+    full = op_func("contract", f"f64{[1] * 26}", f"f64{[1] * 26}", spec=f"{string.ascii_lowercase},{string.ascii_uppercase}->")
+    args = [Value(TensorType("f64", (1,) * 27)) for _ in range(2)]
     with pytest.raises(Error, match="more than 52"):
-        from rlxc.ir.builder import Builder
-        from rlxc.ir.core import Value
-        from rlxc.ir.types import parse_type
-
-        args = [Value(parse_type(f"f64{[1] * 27}")) for _ in range(2)]
-        out.ops[0].prim.batch(Builder(), *args, batched=(True, True), **out.ops[0].attrs)
+        full.ops[0].prim.batch(Builder(), *args, batched=(True, True), **full.ops[0].attrs)
 
 
 @pytest.mark.parametrize("seed", range(20))
