@@ -168,6 +168,12 @@ class Emitter(Builder):
         self.read_only.add(memory)
         return self.load(memory, *map(self.as_index, index))
 
+    def convert(self, x: Index, *, dtype: str, checked: bool = True) -> Value:
+        """x as another dtype; x may be an index that is a Python int."""
+        if isinstance(x, int):
+            return self.constant(x, dtype=dtype)
+        return self.apply(lookup("convert", "loop"), x, dtype=DType(dtype), checked=checked)
+
     def any(self, mask: Value) -> Value:
         """Whether the condition holds in some lane."""
         return self.any_lane(mask)

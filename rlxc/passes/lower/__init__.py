@@ -1,13 +1,13 @@
 """Lower: the tensor level to loops. Each fused op, and each op of its own, becomes a kernel; the function becomes a kernel that calls them.
 
-    func @f(%x: f32[8]) -> f32[8] {               kernel @f.k0(%x: mem f32[8], %y: mem f32[8]) {
-      %y = exp %x : f32[8]                          for %i in 0..8 {
-      return %y                             =>        %0 = load %x, %i : f32
-    }                                                 %1 = exp %0 : f32
-                                                      store %y, %1, %i
-                                                    }
-                                                  }
-                                                  kernel @f(%x: mem f32[8], %y: mem f32[8]) { call @f.k0(%x, %y) }
+func @f(%x: f32[8]) -> f32[8] {               kernel @f.k0(%x: mem f32[8], %y: mem f32[8]) {
+  %y = exp %x : f32[8]                          for %i in 0..8 {
+  return %y                             =>        %0 = load %x, %i : f32
+}                                                 %1 = exp %0 : f32
+                                                  store %y, %1, %i
+                                                }
+                                              }
+                                              kernel @f(%x: mem f32[8], %y: mem f32[8]) { call @f.k0(%x, %y) }
 """
 
 from __future__ import annotations

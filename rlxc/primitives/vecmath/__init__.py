@@ -76,8 +76,4 @@ _BOUNDS_F32_F64 = {
     "lgamma": (8.0, 5.0),
     "digamma": (8.0, 5.0),
 }
-BOUNDS = {
-    (name, dtype): bound
-    for name, bounds in _BOUNDS_F32_F64.items()
-    for dtype, bound in zip(("f32", "f64"), bounds, strict=True)
-}
+BOUNDS = {(name, dtype): bound for name, bounds in _BOUNDS_F32_F64.items() for dtype, bound in zip(("f32", "f64"), bounds, strict=True)}

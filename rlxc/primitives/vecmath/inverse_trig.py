@@ -96,7 +96,5 @@ def _away_from_the_edges(e, a, b):
     near = 2.0 ** -(f.bias - 2 * f.mantissa)
     large = e.or_(e.gt(a, far), e.gt(b, far))
     small = e.and_(e.lt(a, near), e.lt(b, near))
-    factor = e.select(
-        large, e.constant(0.25, like=a), e.select(small, e.constant(2.0 ** (f.mantissa + 4), like=a), 1.0)
-    )
+    factor = e.select(large, e.constant(0.25, like=a), e.select(small, e.constant(2.0 ** (f.mantissa + 4), like=a), 1.0))
     return e.mul(a, factor), e.mul(b, factor)
