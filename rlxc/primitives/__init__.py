@@ -1,21 +1,29 @@
 """What each op means. Importing this package registers the built-in primitives."""
 
 from rlxc.primitives import (  # noqa: F401
+    activations,
     argreduce,
     arithmetic,
+    attention,
     compare,
     concat,
     constant,
     contract,
     control,
+    conv,
     convert,
     cumulative,
     dynamic,
+    embedding,
     exponential,
+    fused,
     gather,
     hyperbolic,
     logical,
+    loop,
+    losses,
     matmul,
+    normalization,
     one_hot,
     pad,
     powers,
@@ -25,8 +33,13 @@ from rlxc.primitives import (  # noqa: F401
     selection,
     shape,
     slice,
+<<<<<<< HEAD
     sort,
+=======
+    softmax,
+>>>>>>> main
     special,
+    statistics,
     trigonometric,
     window,
 )
