@@ -195,3 +195,24 @@ class InternalError(Error, RuntimeError):
     """A defect of rlxc itself."""
 
     default_code = "RLX0900"
+
+
+class Report:
+    """Gathers errors so that several are shown a run; `raise_if_any` raises them together, in the order of the text."""
+
+    def __init__(self, limit: int = 20) -> None:
+        self.limit = limit
+        self.errors: list[Error] = []
+
+    def add(self, error: Error) -> None:
+        self.errors.append(error)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.errors) >= self.limit
+
+    def raise_if_any(self) -> None:
+        if not self.errors:
+            return
+        placed = sorted(((d, type(e)) for e in self.errors for d in e.diagnostics), key=lambda p: (p[0].loc.file, p[0].loc.line, p[0].loc.column))
+        raise placed[0][1](diagnostics=list(dict.fromkeys(d for d, _ in placed))[: self.limit]) from None

@@ -1,3 +1,3 @@
 """What each op means. Importing this package registers the built-in primitives."""
 
-from rlxc.primitives import constant, elementwise, reduce, shape  # noqa: F401
+from rlxc.primitives import constant, contract, control, elementwise, matmul, reduce, shape  # noqa: F401

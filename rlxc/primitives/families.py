@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from rlxc.errors import DTypeError, RuleError, ShapeError
-from rlxc.ir.core import Value
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Op, Value
 from rlxc.ir.primitive import Linear, Primitive
 from rlxc.ir.types import FLOATS, DType, TensorType
 
@@ -184,9 +186,45 @@ class Composite(Primitive):
     """A named op made of simpler ones: `decompose` says how; derivatives and native code follow from that."""
 
     composite = True
+    computes: ClassVar[bool] = True  # arithmetic, which narrow floats do in f32
 
     def legalize(self, b: Any, *xs: Value, **attrs: Any) -> Any:
-        return self.decompose(b, *xs, **attrs)
+        if not self.computes or not any(x.type.dtype.is_narrow for x in xs):
+            return self.decompose(b, *xs, **attrs)
+        outs = self.decompose(b, *[b.convert(x, dtype="f32") if x.type.dtype.is_narrow else x for x in xs], **attrs)
+        outs = outs if isinstance(outs, tuple) else (outs,)
+        types = self.infer_types([x.type for x in xs], attrs)
+        return tuple(out if out.type.dtype == t.dtype else b.convert(out, dtype=t.dtype) for out, t in zip(outs, types, strict=True))
+
+    def batch(self, b: Any, *xs: Value, batched: Sequence[bool], **attrs: Any) -> Any:
+        """Each op of the decomposition for one example, batched."""
+        examples = [x.like(type=x.type.with_shape(x.type.shape[1:])) if flag else x for x, flag in zip(xs, batched, strict=True)]
+        env = dict(zip(examples, zip(xs, batched, strict=True), strict=True))
+        one = Builder()
+        outs = self.legalize(one, *examples, **attrs)
+        for op in one.ops:
+            _batch_op(b, op, env)
+        whole = []
+        for out in outs if isinstance(outs, tuple) else (outs,):
+            x, flag = env.get(out, (out, False))
+            whole.append(x if flag else with_batch_axis(b, x, batch_size(xs, batched)))
+        return tuple(whole) if isinstance(outs, tuple) else whole[0]
+
+
+def _batch_op(b: Any, op: Op, env: dict[Value, tuple[Value, bool]]) -> None:
+    """Emit `op`, made legal, for a whole batch; `env` holds the batched twins of single values, and whether they have the batch axis."""
+    one = Builder()
+    legal = op.prim.legalize(one, *op.operands, **op.attrs)
+    if legal is not None:
+        for inner in one.ops:
+            _batch_op(b, inner, env)
+        outs = legal if isinstance(legal, tuple) else (legal,)
+        env.update((v, env.get(out, (out, False))) for v, out in zip(op.results, outs, strict=True))
+        return
+    operands, batched = zip(*(env.get(v, (v, False)) for v in op.operands), strict=True) if op.operands else ((), ())
+    rule = partial(op.prim.batch, b, batched=batched) if any(batched) else partial(b.apply, op.prim)
+    results = rule(*operands, **op.attrs)
+    env.update((v, (x, any(batched))) for v, x in zip(op.results, results if isinstance(results, tuple) else (results,), strict=True))
 
 
 class NonDifferentiable(Primitive):

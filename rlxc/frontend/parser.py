@@ -1,0 +1,55 @@
+"""Text to Module: `parse` and `load`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import rlxc.primitives  # noqa: F401  (registers the ops)
+from rlxc.errors import FileError, Loc, ParseError, Report
+from rlxc.frontend.resolve import resolve
+from rlxc.frontend.syntax import read_syntax
+from rlxc.ir.core import Module
+
+MAX_BYTES = 256 * 2**20
+
+
+def parse(text: str, file: str = "<text>") -> Module:
+    """The module that `text` spells, at either level; `file` is the name that locations give.
+
+    Raises one Error with all diagnostics (at most 20), in the order of the text.
+    """
+    report = Report()
+    syntax = read_syntax(text.removeprefix("\ufeff"), file, report)
+    module = resolve(syntax, file, report)
+    report.raise_if_any()
+    return module
+
+
+def load(path: str | os.PathLike[str]) -> Module:
+    """The module in a `.rlx` file, which is UTF-8 text. Raises FileError where it cannot be read."""
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a file; raises FileError if it cannot be read, ParseError if it is not UTF-8."""
+    try:
+        if os.path.getsize(path) > MAX_BYTES:
+            raise FileError(f"{path} is larger than {MAX_BYTES // 2**20} MB", help="keep large constants in a resource file")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}") from None
+    return decode(data, str(path))
+
+
+def decode(data: bytes, file: str = "<text>") -> str:
+    """Bytes as text; raises ParseError at the first byte that is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        raise ParseError(
+            f"byte 0x{data[error.start]:02x} is not UTF-8 text", code="RLX0007", loc=Loc(file, line, column, line, column + 1), help="save the file as UTF-8"
+        ) from None

@@ -1,0 +1,704 @@
+"""Syntax to Module: names become values, ops and functions; types are inferred and compared with what is written.
+
+Whatever fails is reported and *poisoned*: its results stand for themselves in later statements, which are passed over
+in silence, so that one mistake is one diagnostic.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lark import Token
+
+from rlxc.errors import UNKNOWN, AttrError, DTypeError, Error, Label, Loc, ParseError, Report, RuleError, ShapeError, UnknownName, VerifyError
+from rlxc.frontend.literals import clip, read_annotation, read_dense, read_float, read_int, read_ints, read_string
+from rlxc.frontend.syntax import (
+    ArgumentSyntax,
+    AttributesSyntax,
+    AttributeSyntax,
+    Broken,
+    DenseSyntax,
+    FuncSyntax,
+    ListSyntax,
+    LoopSyntax,
+    ModuleSyntax,
+    RegionSyntax,
+    ResourceSyntax,
+)
+from rlxc.ir.attributes import Resource, Symbol
+from rlxc.ir.builder import make_op
+from rlxc.ir.calls import call_types, find_recursion
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.names import did_you_mean, value_text
+from rlxc.ir.primitive import REGISTRY, Primitive, coerce
+from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
+
+POISON = Value(TensorType("f32"), "poison")
+_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\\n]|\\.)*")')
+_OTHER_LEVEL = {"tensor": ("loop", "a kernel"), "loop": ("tensor", "a func")}
+
+
+def resolve(syntax: ModuleSyntax, file: str, report: Report) -> Module:
+    """The module that `syntax` means. Errors go to `report`; what is returned then is of no use."""
+    context = _Context(file, report, {}, set(syntax.broken))
+    for function in syntax.functions:
+        context.declare(function)
+    funcs = []
+    for function in syntax.functions:
+        if report.is_full:
+            break
+        func = _FuncResolver(context, function).func()
+        if func is not None:
+            funcs.append(func)
+    if not report.errors:
+        for op, path in find_recursion(funcs):
+            report.add(recursion(op, path))
+    return Module(tuple(funcs))
+
+
+def recursion(op: Op, path: list[str]) -> Error:
+    chain = " calls ".join(f"@{name}" for name in path[:6])
+    return VerifyError(f"recursion: {chain}", code="RLX0217", loc=op.loc, help="a function cannot call itself; write a loop with `scan` or `while`")
+
+
+@dataclass(slots=True)
+class _Signature:
+    """The head of a function, as its callers see it. `args` is None if it could not be read."""
+
+    name: str
+    loc: Loc
+    level: str
+    args: tuple[Value, ...] | None
+    results: tuple[tuple[Type, bool], ...]
+
+
+@dataclass(slots=True)
+class _Context:
+    """What all functions of a file share."""
+
+    file: str
+    report: Report
+    signatures: dict[str, _Signature]
+    broken: set[str]
+
+    def declare(self, function: FuncSyntax) -> None:
+        """Make the head of a function known, before any body is read."""
+        name = symbol_name(function.name)
+        loc = self.loc(function.name)
+        if name in self.signatures:
+            first = Label(self.signatures[name].loc, f"@{name} first defined here")
+            self.report.add(UnknownName(f"there are two functions @{name}", code="RLX0107", loc=loc, labels=(first,), help="rename one of them"))
+            return
+        tensor = function.keyword.type == "FUNC"
+        args = self.arguments(function.arguments, {}, tensor)
+        results = [self.annotation(t) for t in function.results]
+        known = tuple(r for r in results if r is not None)
+        whole = args is not None and len(known) == len(results)
+        self.signatures[name] = _Signature(name, loc, "tensor" if tensor else "loop", args if whole else None, known)
+
+    def arguments(self, arguments: list[ArgumentSyntax], seen: dict[str, Value], tensor: bool) -> tuple[Value, ...] | None:
+        """Values of arguments, or None if one cannot be read. All names are put into `seen`."""
+        values = []
+        failed = False
+        for a in arguments:
+            name, loc = value_name(a.name), self.loc(a.name)
+            annotation = self.annotation(a.type)
+            if name in seen and not failed:
+                self.report.add(defined_twice(name, loc, seen[name]))
+                failed = True
+            if annotation is None:
+                failed = True
+                seen[name] = POISON
+                continue
+            type, linear = annotation
+            if tensor and not isinstance(type, TensorType):
+                help = f"a scalar is {type}[]" if str(type) in TENSOR_DTYPES else None
+                self.report.add(DTypeError(f"%{name} must be a tensor, not {type}", code="RLX0204", loc=self.loc(a.type), help=help))
+                failed = True
+            seen[name] = value = Value(type, wish(name), linear=linear, param=a.param, loc=loc)
+            values.append(value)
+        return None if failed else tuple(values)
+
+    def annotation(self, token: Token) -> tuple[Type, bool] | None:
+        """A written type and whether it is `lin`, or None if it is not a type."""
+        try:
+            return read_annotation(token)
+        except Error as error:
+            self.report.add(error.at(self.loc(token)))
+            return None
+
+    def loc(self, first: Token, last: Token | None = None) -> Loc:
+        """From the start of one token to the end of it or of another."""
+        last = last or first
+        return Loc(self.file, first.line, first.column, last.end_line, last.end_column)  # type: ignore[arg-type]
+
+
+def value_name(token: str) -> str:
+    """The name in `%x` or `%"x y"`."""
+    return token[1:] if token[1] != '"' else read_string(token[1:])
+
+
+symbol_name = value_name
+
+
+def wish(name: str) -> str | None:
+    """The name a value asks for: one of digits only stands for none."""
+    return None if name.isdigit() else name
+
+
+def defined_twice(name: str, loc: Loc, first: Value) -> Error:
+    labels = (Label(first.loc, f"{value_text(name)} first defined here"),) if first.loc is not UNKNOWN else ()
+    return UnknownName(f"{value_text(name)} is defined twice", code="RLX0106", loc=loc, labels=labels, help="every value has a name of its own")
+
+
+class _FuncResolver:
+    """Reads one function, statement by statement."""
+
+    def __init__(self, context: _Context, function: FuncSyntax) -> None:
+        self.context = context
+        self.report = context.report
+        self.function = function
+        self.file = context.file
+        self.level = "tensor" if function.keyword.type == "FUNC" else "loop"
+        self.scope: dict[str, Value] = {}
+        self.trail: list[str] = []  # names in the order they came into scope
+        self.later: dict[str, Loc] | None = None
+        self.returned: list[Token] = []
+
+    def func(self) -> Func | None:
+        """The function, or None if it has errors."""
+        name = symbol_name(self.function.name)
+        signature = self.context.signatures[name]
+        before = len(self.report.errors)
+        if signature.args is None:
+            for a in self.function.arguments:
+                self.scope[value_name(a.name)] = POISON
+        else:
+            for a, value in zip(self.function.arguments, signature.args, strict=True):
+                self.scope[value_name(a.name)] = value
+        ops, results = self.block(self.function.body, "RETURN", self.function.end)
+        if signature.args is None or len(self.report.errors) > before:
+            return None
+        kind = "func" if self.level == "tensor" else "kernel"
+        return Func(name, signature.args, ops, results, kind, signature.loc)
+
+    # ------------------------------------------------------------------------------------------------------- statements
+
+    def block(self, body: list[Any], ending: str, end: Token | None) -> tuple[tuple[Op, ...], tuple[Value, ...]]:
+        """Ops of a body, and the values that its `return` or `yield` names."""
+        ops: list[Op] = []
+        results: tuple[Value, ...] | None = None
+        read_op = self.op
+        for statement in body:
+            if self.report.is_full:
+                break
+            if results is not None:
+                self.after_the_end(statement, ending)
+                break
+            if type(statement) is list:
+                kind = statement[0].type
+                if kind != "RETURN" and kind != "YIELD":
+                    op = read_op(statement)
+                else:
+                    results = self.terminator(statement, ending)
+                    continue
+            elif type(statement) is LoopSyntax:
+                op = self.loop(statement)
+            else:
+                assert isinstance(statement, Broken)
+                for name in statement.names:
+                    self.scope[name] = POISON
+                continue
+            if op is not None:
+                ops.append(op)
+        if ending == "RETURN":
+            self.check_returned(results, end)
+        return tuple(ops), results or ()
+
+    def op(self, statement: list[Any]) -> Op | None:
+        """One op, its results put in scope; None if it has errors."""
+        first = statement[0]
+        results = None
+        if first.type == "RESULTS":
+            results, name = first, statement[1]
+            parts = statement[2:]
+        else:
+            name, parts = first, statement[1:]
+        operands: list[Token] = []
+        types: list[Token] = []
+        regions: list[RegionSyntax] = []
+        attributes = literal = None
+        last = name
+        for part in parts:
+            if type(part) is Token:
+                kind = part.type
+                if kind == "VALUE":
+                    operands.append(part)
+                elif kind == "TYPE":
+                    types.append(part)
+                    continue
+                elif kind == "COLON":
+                    continue
+                elif kind != "COMMA" and kind != "LPAR" and kind != "RPAR":
+                    literal = part
+                last = part
+            elif type(part) is AttributesSyntax:
+                attributes, last = part.items, part.end
+            elif type(part) is RegionSyntax:
+                regions.append(part)
+            else:
+                literal = part
+                last = part.end
+        loc = Loc(self.file, name.line, name.column, last.end_line, last.end_column)  # type: ignore[arg-type]
+        names = self.result_names(results) if results is not None else []
+        op = self.make(name, loc, operands, literal, attributes, regions, types, names)
+        define = self.define
+        if op is None:
+            for n, where in names:
+                define(n, POISON, where)
+            return None
+        for value, (n, where) in zip(op.results, names, strict=True):
+            value.loc = where
+            define(n, value, where)
+        return op
+
+    def result_names(self, token: Token) -> list[tuple[str, Loc]]:
+        """Names and places of `%s, %i =`."""
+        if "," not in token and '"' not in token:
+            name = token[1:-1].rstrip()
+            return [(name, Loc(self.file, token.line, token.column, token.line, token.column + len(name) + 1))]  # type: ignore[arg-type, operator]
+        return [(value_name(m.group()), self.part(token, m.start(), m.end())) for m in _RESULT.finditer(token)]
+
+    def part(self, token: Token, start: int, end: int) -> Loc:
+        """The place of characters `start` to `end` of a token."""
+        line = token.line + token.count("\n", 0, start)  # type: ignore[operator]
+        column = start - token.rfind("\n", 0, start) if "\n" in token[:start] else token.column + start  # type: ignore[operator]
+        return Loc(self.file, line, column, line, column + end - start)
+
+    def define(self, name: str, value: Value, loc: Loc) -> None:
+        """Put a value in scope; a name in use is an error."""
+        first = self.scope.get(name)
+        if first is not None and first is not POISON and value is not POISON:
+            self.report.add(defined_twice(name, loc, first))
+            return
+        if first is None:
+            self.trail.append(name)
+        self.scope[name] = value
+
+    def make(
+        self,
+        name: Token,
+        loc: Loc,
+        operand_tokens: list[Token],
+        literal: Any,
+        attributes: list[AttributeSyntax] | None,
+        region_syntax: list[RegionSyntax],
+        type_tokens: list[Token],
+        names: list[tuple[str, Loc]],
+    ) -> Op | None:
+        """Look everything up, infer, and compare with what is written; None if anything is wrong, which is reported."""
+        prim = self.primitive(name)
+        operands = [self.operand(t) for t in operand_tokens]
+        annotations = [self.context.annotation(t) for t in type_tokens]
+        failed = prim is None or POISON in operands or None in annotations
+        attrs: dict[str, Any] | None = {}
+        if prim is not None and (attributes or literal is not None):
+            attrs = self.attributes(prim, literal, attributes or [], annotations, loc)
+        regions = [self.region(r) for r in region_syntax] if region_syntax else []
+        if failed or attrs is None or None in regions:
+            return None
+        assert prim is not None
+        wishes = [None if n.isdigit() else n for n, _ in names]
+        before = len(self.report.errors)
+        try:
+            if prim.typed and not self.complete_type(prim, attrs, operands, annotations, loc):
+                return None
+            op = self.apply(prim, operands, attrs, tuple(regions), wishes, loc)  # type: ignore[arg-type]
+        except Error as error:
+            if len(self.report.errors) == before:
+                self.report.add(self.placed(error, prim, operands, attrs, attributes or [], loc))
+            return None
+        if len(op.results) != len(names):
+            self.report.add(wrong_count(prim, len(op.results), names, loc))
+            return None
+        return self.compared(op, annotations, type_tokens)
+
+    def primitive(self, name: Token) -> Primitive | None:
+        prim = REGISTRY.get(name, self.level)
+        if prim is not None:
+            if prim.syntax != "plain":
+                self.report.add(ParseError(f"{clip(name)} is not written like other ops", code="RLX0001", loc=self.context.loc(name)))
+                return None
+            return prim
+        other, place = _OTHER_LEVEL[self.level]
+        if REGISTRY.get(name, other) is not None:
+            self.report.add(
+                UnknownName(f"{name} is an op of the {other} level", code="RLX0109", loc=self.context.loc(name), help=f"it can only stand in {place}")
+            )
+            return None
+        help = did_you_mean(name, REGISTRY.levels[self.level]) or "`rlxc ops` lists the ops"
+        self.report.add(UnknownName(f"there is no op '{clip(name)}'", code="RLX0102", loc=self.context.loc(name), help=help))
+        return None
+
+    def operand(self, token: Token) -> Value:
+        """The value that `%x` names; an unknown one is reported once."""
+        name = token[1:]
+        value = self.scope.get(name)
+        if value is not None:
+            return value
+        if name[0] == '"':
+            name = read_string(name)
+            if name in self.scope:
+                return self.scope[name]
+        self.undefined(name, token)
+        self.scope[name] = POISON
+        self.trail.append(name)
+        return POISON
+
+    def undefined(self, name: str, token: Token) -> None:
+        text = clip(value_text(name))
+        if self.later is None:
+            self.later = {}
+            self.find_definitions(self.function.body, self.later)
+        elsewhere = self.later.get(name)
+        loc = self.context.loc(token)
+        if elsewhere is None:
+            near = did_you_mean(name, reversed([n for n, v in self.scope.items() if v is not POISON]), "%")
+            error = UnknownName(f"there is no value {text} here", code="RLX0105", loc=loc, help=near)
+        elif (elsewhere.line, elsewhere.column) > (loc.line, loc.column):
+            error = UnknownName(
+                f"{text} is used before it is defined",
+                code="RLX0105",
+                loc=loc,
+                labels=(Label(elsewhere, f"{text} defined here"),),
+                help="move its definition up",
+            )
+        else:
+            help = "a region gives values to the outside by `yield`"
+            error = UnknownName(
+                f"{text} is not visible here", code="RLX0105", loc=loc, labels=(Label(elsewhere, f"{text} defined here, in a region"),), help=help
+            )
+        self.report.add(error)
+
+    def find_definitions(self, body: list[Any], found: dict[str, Loc]) -> None:
+        """Places of all values a body defines, the first where there are several."""
+        for statement in body:
+            results = statement.results if isinstance(statement, LoopSyntax) else statement[0] if isinstance(statement, list) else None
+            if results is not None and results.type == "RESULTS":
+                for name, loc in self.result_names(results):
+                    found.setdefault(name, loc)
+            if isinstance(statement, LoopSyntax):
+                for token in (statement.counter, *(a for a, _ in statement.carried)):
+                    found.setdefault(value_name(token), self.context.loc(token))
+                self.find_definitions(statement.body, found)
+            elif isinstance(statement, list):
+                for region in statement:
+                    if isinstance(region, RegionSyntax):
+                        for a in region.arguments:
+                            found.setdefault(value_name(a.name), self.context.loc(a.name))
+                        self.find_definitions(region.body, found)
+
+    def apply(self, prim: Primitive, operands: list[Value], attrs: dict[str, Any], regions: tuple[Func, ...], wishes: list[str | None], loc: Loc) -> Op:
+        takes_regions = hasattr(prim, "infer_regions")
+        if takes_regions != bool(regions):
+            what = "needs a region: `do (...) { ... }`" if takes_regions else "takes no regions"
+            raise VerifyError(f"{prim.name} {what}", code="RLX0220")
+        try:
+            return make_op(prim, operands, attrs, regions=regions, names=wishes, loc=loc)
+        except Error:
+            raise
+        except Exception as error:
+            raise RuleError(f"{prim.name}: its infer rule failed: {type(error).__name__}: {error}", loc=loc) from error
+
+    def complete_type(self, prim: Primitive, attrs: dict[str, Any], operands: list[Value], annotations: list[Any], loc: Loc) -> bool:
+        """Give a typed op its attribute `type`: what is written, or for a call what the callee gives. False where that is unknown."""
+        types = tuple(t for t, _ in annotations)
+        callee = attrs.get("callee")
+        if isinstance(callee, Symbol):
+            signature = self.context.signatures.get(callee)
+            if signature is None or signature.args is None:
+                return False
+            types = call_types(callee, [a.type for a in signature.args], [t for t, _ in signature.results], [v.type for v in operands])
+            attrs["type"] = types
+            return True
+        if not types:
+            raise VerifyError(f"{prim.name} needs its type written", code="RLX0213", help=f"as in `%x = {prim.name} ... : f32[2]`")
+        several = getattr(prim.signature.attrs.get("type"), "__origin__", None) is tuple
+        attrs["type"] = types if several else types[0]
+        if not several and len(types) > 1:
+            raise VerifyError(f"{prim.name} has one result, and {len(types)} types are written", code="RLX0212")
+        return True
+
+    def placed(self, error: Error, prim: Primitive, operands: list[Value], attrs: dict[str, Any], written: list[AttributeSyntax], loc: Loc) -> Error:
+        """A rule's error with a place: the attribute at fault if it is one, else the op, with labels for its operands."""
+        if isinstance(error, AttrError):
+            for a in written:
+                if str(a.name) not in prim.signature.attrs:
+                    continue
+                try:
+                    coerce(prim.signature.attrs[a.name], attrs[a.name], "")
+                except Error:
+                    return error.at(self.value_loc(a))
+            return error.at(loc)
+        if isinstance(error, ShapeError | DTypeError) and not error.diagnostics[0].labels:
+            labels = tuple(Label(v.loc, f"{value_text(v.name or '?')}: {v.signature}") for v in dict.fromkeys(operands) if v.loc.line)[:4]
+            d = error.diagnostics[0]
+            return type(error)(d.message, code=d.code, loc=loc if d.loc == UNKNOWN else d.loc, labels=labels, help=d.help)
+        return error.at(loc)
+
+    def compared(self, op: Op, annotations: list[Any], tokens: list[Token]) -> Op | None:
+        """The op, if its inferred types are those written; `lin` as written where an op may give both kinds."""
+        if not annotations:
+            return self.with_callee_marks(op)
+        if len(annotations) != len(op.results):
+            n = len(op.results)
+            gives = f"{op.prim.name} has {n} result{'s' * (n != 1)}, and {len(annotations)} types are written"
+            self.report.add(VerifyError(gives, code="RLX0212", loc=self.context.loc(tokens[0], tokens[-1])))
+            return None
+        for value, (type, linear), token in zip(op.results, annotations, tokens, strict=True):
+            if value.type != type:
+                self.report.add(
+                    VerifyError(
+                        f"{op.prim.name} gives {value.type}, not {type}", code="RLX0212", loc=self.context.loc(token), help="correct the type, or leave it out"
+                    )
+                )
+                return None
+            value.type = type
+            if value.linear != linear:
+                if not linear and not op.regions and "callee" not in op.attrs:
+                    self.report.add(
+                        VerifyError(
+                            f"this value is linear: its type is {value.signature}",
+                            code="RLX0219",
+                            loc=self.context.loc(token),
+                            help="write `lin` before the type",
+                        )
+                    )
+                    return None
+                value.linear = linear
+        return op
+
+    def with_callee_marks(self, op: Op) -> Op:
+        callee = op.attrs.get("callee")
+        if isinstance(callee, Symbol):
+            for value, (_, linear) in zip(op.results, self.context.signatures[callee].results, strict=True):
+                value.linear = linear
+        return op
+
+    def region(self, syntax: RegionSyntax) -> Func | None:
+        """A region's function; its names are gone afterwards."""
+        mark = len(self.trail)
+        before = len(self.report.errors)
+        seen: dict[str, Value] = {}
+        args = self.context.arguments(syntax.arguments, seen, self.level == "tensor")
+        for name, value in seen.items():
+            self.define(name, value, value.loc)
+        ops, results = self.block(syntax.body, "YIELD", syntax.end)
+        self.leave(mark)
+        if args is None or POISON in results or len(self.report.errors) > before:
+            return None
+        return Func("", args, ops, results, "region", self.context.loc(syntax.end))
+
+    def leave(self, mark: int) -> None:
+        for name in self.trail[mark:]:
+            self.scope.pop(name, None)
+        del self.trail[mark:]
+
+    def loop(self, syntax: LoopSyntax) -> Op | None:
+        """`for`: an op whose operands are the initial values of what the body carries."""
+        names = self.result_names(syntax.results) if syntax.results is not None else []
+        op = self.make_loop(syntax, names)
+        for i, (n, where) in enumerate(names):
+            if op is not None:
+                op.results[i].loc = where
+            self.define(n, POISON if op is None else op.results[i], where)
+        return op
+
+    def make_loop(self, syntax: LoopSyntax, names: list[tuple[str, Loc]]) -> Op | None:
+        keyword, last = syntax.keyword, syntax.step or syntax.range
+        loc = Loc(self.file, keyword.line, keyword.column, last.end_line, last.end_column)  # type: ignore[arg-type]
+        prim = REGISTRY.get("for", self.level)
+        before = len(self.report.errors)
+        if prim is None:
+            place = "a loop can only stand in a kernel" if self.level == "tensor" else "this rlxc has no loops"
+            self.report.add(UnknownName("there is no op 'for' at this level", code="RLX0109", loc=loc, help=place))
+        inits = [self.operand(init) for _, init in syntax.carried]
+        bounds = self.bounds(syntax, loc)
+        flags = self.attributes(prim, None, syntax.flags, [], loc) if prim is not None else None
+        mark = len(self.trail)
+        counter = Value(INDEX, wish(value_name(syntax.counter)), loc=self.context.loc(syntax.counter))
+        carried = [init.like(name=wish(value_name(a)), loc=self.context.loc(a), param=False) for (a, _), init in zip(syntax.carried, inits, strict=True)]
+        self.define(value_name(syntax.counter), counter, counter.loc)
+        for (a, _), init, value in zip(syntax.carried, inits, carried, strict=True):
+            self.define(value_name(a), POISON if init is POISON else value, value.loc)
+        ops, results = self.block(syntax.body, "YIELD", syntax.end)
+        self.leave(mark)
+        if len(self.report.errors) > before or flags is None or bounds is None or prim is None or POISON in inits or POISON in results:
+            return None
+        region = Func("", (counter, *carried), ops, results, "region", loc)
+        wishes = [wish(n) for n, _ in names]
+        try:
+            op = self.apply(prim, inits, bounds | flags, (region,), wishes, loc)
+        except Error as error:
+            self.report.add(self.placed(error, prim, inits, bounds | flags, syntax.flags, loc))
+            return None
+        if len(op.results) != len(names):
+            self.report.add(wrong_count(prim, len(op.results), names, loc))
+            return None
+        return op
+
+    def bounds(self, syntax: LoopSyntax, loc: Loc) -> dict[str, Any] | None:
+        start, stop = syntax.range.split("..")
+        try:
+            bounds = {"start": read_int(start.strip()), "stop": read_int(stop.strip())}
+            step = read_int(syntax.step) if syntax.step is not None else 1
+        except Error as error:
+            self.report.add(error.at(loc))
+            return None
+        if step < 1:
+            self.report.add(AttrError(f"the step of a loop is at least 1, not {step}", loc=self.context.loc(syntax.step)))  # type: ignore[arg-type]
+            return None
+        return {**bounds, "step": step}
+
+    # ------------------------------------------------------------------------------------------------------- the end of a body
+
+    def terminator(self, statement: list[Token], ending: str) -> tuple[Value, ...]:
+        if statement[0].type != ending:
+            here, wanted = statement[0], ending.lower()
+            self.report.add(
+                ParseError(
+                    f"a {'func or kernel' if wanted == 'return' else 'region'} ends with `{wanted}`, not `{here}`", code="RLX0216", loc=self.context.loc(here)
+                )
+            )
+        tokens = [t for t in statement[1:] if t.type == "VALUE"]
+        values = tuple(self.operand(t) for t in tokens)
+        self.returned = tokens
+        return values
+
+    def after_the_end(self, statement: Any, ending: str) -> None:
+        first = statement[0] if isinstance(statement, list) else getattr(statement, "keyword", None)
+        if first is not None:
+            self.report.add(ParseError(f"nothing can stand after `{ending.lower()}`", code="RLX0216", loc=self.context.loc(first)))
+
+    def check_returned(self, results: tuple[Value, ...] | None, end: Token | None) -> None:
+        """Compare what a function returns with what its head says."""
+        signature = self.context.signatures[symbol_name(self.function.name)]
+        if signature.args is None or any(isinstance(s, Broken) and s.ends for s in self.function.body):
+            return
+        if results is None:
+            if signature.results and end is not None:
+                gives = ", ".join(str(t) for t, _ in signature.results)
+                self.report.add(
+                    VerifyError(f"@{signature.name} does not return anything, and should return {gives}", code="RLX0216", loc=self.context.loc(end))
+                )
+            return
+        if len(results) != len(signature.results):
+            n, says = len(results), len(signature.results)
+            types = ", ".join(v.signature for v in results)
+            help = f"write `-> {types if n == 1 else f'({types})'}` before the brace" if n and not says and POISON not in results else None
+            where = self.context.loc(self.returned[0], self.returned[-1]) if self.returned else self.context.loc(end or self.function.name)
+            message = f"@{signature.name} returns {n} value{'s' * (n != 1)}, and its head says {says}"
+            self.report.add(VerifyError(message, code="RLX0215", loc=where, labels=(Label(signature.loc, "the head is here"),), help=help))
+            return
+        for value, token, (type, linear) in zip(results, self.returned, signature.results, strict=True):
+            if value is not POISON and (value.type, value.linear) != (type, linear):
+                says = f"lin {type}" if linear else str(type)
+                labels = (Label(value.loc, f"{value_text(value.name or '?')} defined here"),) if value.loc.line else ()
+                message = f"@{signature.name} returns {value.signature} here, and its head says {says}"
+                self.report.add(VerifyError(message, code="RLX0215", loc=self.context.loc(token), labels=labels))
+
+    # ---------------------------------------------------------------------------------------------------------- attributes
+
+    def attributes(self, prim: Primitive, literal: Any, written: list[AttributeSyntax], annotations: list[Any], loc: Loc) -> dict[str, Any] | None:
+        """Attributes by name, or None if one is wrong."""
+        attrs: dict[str, Any] = {}
+        type = annotations[0][0] if annotations and annotations[0] is not None else None
+        before = len(self.report.errors)
+        if literal is not None:
+            if prim.inline_attr is None:
+                self.report.add(AttrError(f"{prim.name} has no attribute without a name", code="RLX0207", loc=self.value_loc(literal), help=_known(prim)))
+            else:
+                attrs[prim.inline_attr] = self.value(literal, type)
+        for a in written:
+            name = str(a.name)
+            if name in attrs:
+                self.report.add(AttrError(f"attribute '{clip(name)}' is given twice", code="RLX0209", loc=self.context.loc(a.name)))
+            elif name not in prim.signature.attrs or (name == "type" and prim.typed):
+                help = did_you_mean(name, prim.signature.attrs) or _known(prim)
+                self.report.add(AttrError(f"{prim.name} has no attribute '{clip(name)}'", code="RLX0207", loc=self.context.loc(a.name), help=help))
+            else:
+                attrs[name] = True if a.value is None else self.value(a.value, type if name == prim.inline_attr else None)
+        return attrs if len(self.report.errors) == before else None
+
+    def value(self, node: Any, type: Type | None = None) -> Any:
+        """What an attribute's syntax means; `type` is that of a constant written before the colon."""
+        try:
+            return self.read(node, type)
+        except Error as error:
+            self.report.add(error.at(self.value_loc(node)))
+            return None
+
+    def read(self, node: Any, type: Type | None) -> Any:
+        match node:
+            case ListSyntax():
+                return tuple(self.value(item) for item in node.items)
+            case DenseSyntax():
+                return read_dense(node.body, read_annotation(node.type)[0])
+            case ResourceSyntax():
+                return Resource(read_string(node.file), read_string(node.key))
+        match node.type:
+            case "INT":
+                return read_int(node)
+            case "INTS":
+                return read_ints(node)
+            case "FLOAT":
+                return read_float(node)
+            case "STRING":
+                return read_string(node)
+            case "SHAPED":
+                return read_annotation(node)[0]
+            case "SYMBOL":
+                return self.symbol(node)
+            case "DENSE":
+                if type is None:
+                    raise VerifyError("a constant needs its type written", code="RLX0213", help="as in `constant dense<[1.0, 2.0]> : f32[2]`")
+                return read_dense(node, type)
+        return _NAMES[node] if node in _NAMES else DType(node) if node in TENSOR_DTYPES or node == "index" else Dim(node)
+
+    def symbol(self, token: Token) -> Symbol:
+        """A function of the module."""
+        name = symbol_name(token)
+        if name not in self.context.signatures and name not in self.context.broken:
+            known = self.context.signatures
+            help = did_you_mean(name, known, "@") or (f"there is {', '.join('@' + n for n in list(known)[:8])}" if known else None)
+            raise UnknownName(f"there is no function @{clip(name)}", code="RLX0103", help=help)
+        return Symbol(name)
+
+    def value_loc(self, node: Any) -> Loc:
+        match node:
+            case AttributeSyntax():
+                return self.value_loc(node.value) if node.value is not None else self.context.loc(node.name)
+            case ListSyntax():
+                return self.context.loc(node.start, node.end)
+            case DenseSyntax():
+                return self.context.loc(node.body, node.type)
+            case ResourceSyntax():
+                return self.context.loc(node.keyword, node.key)
+        return self.context.loc(node)
+
+
+_NAMES: dict[str, Any] = {"true": True, "false": False, "none": None}
+
+
+def _known(prim: Primitive) -> str:
+    names = [n for n in prim.signature.attrs if not (n == "type" and prim.typed)]
+    return f"its attributes are {', '.join(names)}" if names else "it has no attributes"
+
+
+def wrong_count(prim: Primitive, count: int, names: list[tuple[str, Loc]], loc: Loc) -> Error:
+    what = f"{prim.name} has {count} result{'s' * (count != 1)}"
+    if not names:
+        return VerifyError(f"{what}, and none is named", code="RLX0214", loc=loc, help="give each a name, as in `%x = ...`")
+    return VerifyError(f"{what}, and {len(names)} are named", code="RLX0214", loc=names[0][1])

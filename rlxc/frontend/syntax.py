@@ -1,0 +1,225 @@
+"""Text to syntax: what is written, piece by piece and with its places, before names and types mean anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Transformer, UnexpectedInput
+
+import rlxc
+from rlxc.errors import Loc, ParseError, Report
+
+MAX_DEPTH = 64  # of braces and of lists
+MAX_LIST = 65_536  # elements of a list in an attribute
+
+
+@dataclass(slots=True)
+class ArgumentSyntax:
+    """`param %w: f32[3]`"""
+
+    name: Token
+    type: Token
+    param: bool
+
+
+@dataclass(slots=True)
+class RegionSyntax:
+    """`do (%a: f32[2]) { ... }`"""
+
+    arguments: list[ArgumentSyntax]
+    body: list[Any]
+    end: Token
+
+
+@dataclass(slots=True)
+class LoopSyntax:
+    """`%s = for %i in 0..8 step 2 {parallel} carry (%a = %init) { ... }`"""
+
+    keyword: Token
+    results: Token | None
+    counter: Token
+    range: Token
+    step: Token | None
+    flags: list[AttributeSyntax]
+    carried: list[tuple[Token, Token]]
+    body: list[Any]
+    end: Token
+
+
+@dataclass(slots=True)
+class AttributeSyntax:
+    """`axes = [0, 1]`; no value stands for `true`."""
+
+    name: Token
+    value: Any
+
+
+@dataclass(slots=True)
+class AttributesSyntax:
+    """`{axes = [0, 1], keep}`"""
+
+    items: list[AttributeSyntax]
+    end: Token
+
+
+@dataclass(slots=True)
+class ListSyntax:
+    """A list whose elements are not all integers."""
+
+    items: list[Any]
+    start: Token
+    end: Token
+
+
+@dataclass(slots=True)
+class DenseSyntax:
+    """`dense<[1, 2]> : i32[2]`, as the value of an attribute."""
+
+    body: Token
+    type: Token
+
+
+@dataclass(slots=True)
+class ResourceSyntax:
+    """`resource "weights.npz" "h.0.w"`"""
+
+    keyword: Token
+    file: Token
+    key: Token
+
+
+@dataclass(slots=True)
+class FuncSyntax:
+    """A function: its head, and statements.
+
+    A statement is a list of tokens (an op, `return` or `yield`, as in the grammar), a LoopSyntax, or a Broken.
+    """
+
+    keyword: Token
+    name: Token
+    arguments: list[ArgumentSyntax]
+    results: list[Token]
+    body: list[Any]
+    end: Token | None
+
+
+@dataclass(slots=True)
+class Broken:
+    """A statement that could not be read; what it defines is not to be complained of again."""
+
+    names: list[str]
+    ends: bool = False  # it was a `return` or `yield`
+
+
+@dataclass(slots=True)
+class ModuleSyntax:
+    """A file; `broken` are the names of functions that could not be read."""
+
+    version: Token | None
+    functions: list[FuncSyntax]
+    broken: list[str] = field(default_factory=list)
+
+
+class _Build(Transformer):
+    """The actions of the grammar: one method a rule, called as the rule is read, so that no tree is built."""
+
+    def nothing(self, children: list) -> list:
+        return []
+
+    def append(self, children: list) -> list:
+        children[0].append(children[1])
+        return children[0]
+
+    def op(self, children: list) -> list:
+        return children
+
+    def terminator(self, children: list) -> list:
+        return children
+
+    def module(self, children: list) -> ModuleSyntax:
+        version = children[0] if isinstance(children[0], Token) else None
+        return ModuleSyntax(version, children[-1])
+
+    def function(self, children: list) -> FuncSyntax:
+        (keyword, name, arguments, *results), body, end = children
+        return FuncSyntax(keyword, name, arguments, [t for t in results if t.type == "TYPE"], body, end)
+
+    def head(self, children: list) -> list:
+        return children
+
+    def arguments(self, children: list) -> list:
+        return children
+
+    def argument(self, children: list) -> ArgumentSyntax:
+        return ArgumentSyntax(children[-2], children[-1], len(children) == 3)
+
+    def region(self, children: list) -> RegionSyntax:
+        return RegionSyntax(*children)
+
+    def loop(self, children: list) -> LoopSyntax:
+        results = children.pop(0) if children[0].type == "RESULTS" else None
+        keyword, counter, range_ = children[:3]
+        step, flags, carried = None, [], []
+        for part in children[3:-2]:
+            match part:
+                case Token():
+                    step = part
+                case AttributesSyntax():
+                    flags = part.items
+                case list():
+                    carried = part
+        return LoopSyntax(keyword, results, counter, range_, step, flags, carried, children[-2], children[-1])
+
+    def carry(self, children: list) -> list:
+        return list(zip(children[0::2], children[1::2], strict=True))
+
+    def attributes(self, children: list) -> AttributesSyntax:
+        return AttributesSyntax(children[:-1], children[-1])
+
+    def flags(self, children: list) -> AttributesSyntax:
+        return AttributesSyntax(children[1:-1], children[-1])
+
+    def attribute(self, children: list) -> AttributeSyntax:
+        return AttributeSyntax(children[0], children[1] if len(children) == 2 else None)
+
+    def dense(self, children: list) -> DenseSyntax:
+        return DenseSyntax(*children)
+
+    def resource(self, children: list) -> ResourceSyntax:
+        return ResourceSyntax(*children)
+
+    def list(self, children: list) -> ListSyntax:
+        return ListSyntax(children[1] if len(children) == 3 else [], children[0], children[-1])
+
+    def first(self, children: list) -> list:
+        return children
+
+    def more(self, children: list) -> list:
+        children[0].append(children[1])
+        return children[0]
+
+
+@lru_cache(maxsize=1)
+def grammar() -> Lark:
+    """The parser of `rlx.lark`, made at first use."""
+    return Lark(grammar_path().read_text(encoding="utf-8"), parser="lalr", lexer="contextual", transformer=_Build(), start="module", maybe_placeholders=False)
+
+
+def grammar_path() -> Path:
+    """The grammar beside the package (a checkout), or inside it (a wheel)."""
+    package = Path(rlxc.__file__).parent
+    return next((p for p in (package.parent / "grammars" / "rlx.lark", package / "grammars" / "rlx.lark") if p.exists()), package / "grammars" / "rlx.lark")
+
+
+def read_syntax(text: str, file: str, report: Report) -> ModuleSyntax:
+    """The syntax of a file; what cannot be read goes to `report`."""
+    try:
+        syntax = grammar().parse(text)
+    except UnexpectedInput as error:
+        loc = Loc(file, error.line, error.column, error.line, error.column + 1)
+        report.add(ParseError(f"unexpected {text[error.pos_in_stream or 0 :][:10]!r}", loc=loc))
+        return ModuleSyntax(None, [])
+    return syntax  # type: ignore[return-value]

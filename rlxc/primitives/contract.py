@@ -1,0 +1,168 @@
+"""contract: products of two arrays summed over the indices they share; matrix products of every kind are this one op.
+
+    contract %x, %y {spec = "bmk,bkn->bmn"}       z[b, m, n] = sum over k of x[b, m, k] y[b, k, n]
+
+The letters name the axes of x, y and the result, as in Einstein's notation; sizes of one letter are equal (1 does not stretch). Within
+one operand a letter stands once. A letter that the result lacks is summed over; one that only a single operand has may be summed too
+(`"ab,b->b"`), and `legalize` makes that a `reduce_sum` of its own.
+"""
+
+from __future__ import annotations
+
+from string import ascii_letters
+
+import numpy as np
+
+from rlxc.errors import AttrError, ShapeError
+from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.ir.types import REALS, TensorType
+from rlxc.primitives.families import Multilinear, is_linear, require_dtype, same_dtype
+
+
+@register
+class Contract(Multilinear):
+    """Einstein summation of two operands: `spec` names the axes of x, of y and of the result, as in "bmk,bkn->bmn".
+
+    Linear in each operand. The cotangents are contractions again: of the result's cotangent and the other operand. Integers wrap
+    around; f16 and bf16 are summed in f32. A sum over no elements is 0.
+    """
+
+    name = "contract"
+    dtypes = REALS
+    linear_in = (0, 1)
+    cost = Cost(flops=2, recompute=False)
+    samples = (
+        Sample("f64[2, 3]", "f64[3, 4]", spec="mk,kn->mn"),
+        Sample("f64[2, 3, 4]", "f64[2, 4, 5]", spec="bmk,bkn->bmn"),
+        Sample("f64[4, 2, 3]", "f64[5, 4, 3]", spec="kbm,nkm->nbm"),
+        Sample("f64[3]", "f64[3]", spec="i,i->"),
+        Sample("f64[3]", "f64[2]", spec="i,j->ji"),
+        Sample("f64[]", "f64[2, 1]", spec=",ab->ba"),
+        Sample("f64[2, 3, 2]", "f64[3, 4]", spec="abc,bd->b"),
+        Sample("f64[2, 0]", "f64[0, 3]", spec="mk,kn->mn"),
+        Sample("f64[0, 3]", "f64[3, 1]", spec="mk,kn->nm"),
+        Sample("f64[17, 9]", "f64[9, 5]", spec="mk,kn->mn"),
+        Sample("i32[2, 3]", "i32[3, 2]", spec="mk,kn->mn"),
+    )
+
+    def infer(self, x, y, *, spec: str):
+        require_dtype(self.name, x, REALS)
+        require_dtype(self.name, y, REALS)
+        dtype = same_dtype(self.name, (x, y))
+        in_x, in_y, out = parse_spec(self.name, spec, x, y)
+        sizes = dict(zip(in_x, x.shape, strict=True))
+        for letter, n in zip(in_y, y.shape, strict=True):
+            if sizes.setdefault(letter, n) != n:
+                raise ShapeError(f'contract "{spec}": {letter} is {sizes[letter]} in {x}, but {n} in {y}')
+        return TensorType(dtype, tuple(sizes[letter] for letter in out))
+
+    def eval(self, x, y, *, spec):
+        if x.dtype.itemsize < 4 and x.dtype.kind not in "iu":
+            return self.eval(x.astype(np.float32), y.astype(np.float32), spec=spec).astype(x.dtype)
+        return np.asarray(np.einsum(spec, x, y, optimize=True), x.dtype)
+
+    def legalize(self, b, x, y, *, spec):
+        if x.type.dtype.is_narrow:
+            return b.convert(b.contract(b.convert(x, dtype="f32"), b.convert(y, dtype="f32"), spec=spec), dtype=x.type.dtype)
+        in_x, in_y, out = split_spec(spec)
+        lone_x, lone_y = _missing_from(in_x, in_y + out), _missing_from(in_y, in_x + out)
+        if not lone_x and not lone_y:
+            return None
+        in_x, x = _sum_out(b, in_x, x, lone_x)
+        in_y, y = _sum_out(b, in_y, y, lone_y)
+        return b.contract(x, y, spec=f"{in_x},{in_y}->{out}")
+
+    def transpose(self, b, cts, operands, *, spec):
+        x, y = operands
+        in_x, in_y, out = split_spec(spec)
+        if is_linear(x):
+            return _cotangent(b, cts[0], out, y, in_y, x.type, in_x), None
+        return None, _cotangent(b, cts[0], out, x, in_x, y.type, in_y)
+
+    def batch(self, b, x, y, *, batched, spec):
+        in_x, in_y, out = split_spec(spec)
+        new = fresh_letters(self.name, 1, in_x + in_y)
+        return b.contract(x, y, spec=f"{new * batched[0]}{in_x},{new * batched[1]}{in_y}->{new}{out}")
+
+    def element(self, e, index, x, y, *, spec):
+        in_x, in_y, out = split_spec(spec)
+        at = dict(zip(out, index, strict=True))
+        sizes = dict(zip(in_x + in_y, x.type.shape + y.type.shape, strict=True))
+        summed = [letter for letter in sizes if letter not in out]
+        zero = e.constant(0, dtype=x.type.dtype)
+
+        def add_term(counters, total):
+            where = at | dict(zip(summed, counters, strict=True))
+            left, right = x([where[a] for a in in_x]), y([where[a] for a in in_y])
+            if x.type.dtype.is_float:
+                return (e.fma(left, right, total),)
+            return (e.add(total, e.mul(left, right)),)
+
+        (total,) = e.loop([sizes[a] for a in summed], (zero,), add_term)
+        return total
+
+
+def split_spec(spec: str) -> tuple[str, str, str]:
+    """Letters of x, of y and of the result, of a spec known to be right."""
+    operands, out = spec.split("->")
+    in_x, in_y = operands.split(",")
+    return in_x, in_y, out
+
+
+def parse_spec(name: str, spec: str, x: TensorType, y: TensorType) -> tuple[str, str, str]:
+    """Like `split_spec`, after checking `spec` against the operands; raises AttrError or ShapeError."""
+    operands, arrow, out = spec.partition("->")
+    parts = operands.split(",")
+    if not arrow or len(parts) != 2:
+        raise AttrError(f"{name}: {_quoted(spec)} does not name the axes of two operands and a result", help='as in "mk,kn->mn"')
+    for letters, what in zip((*parts, out), ("x", "y", "the result"), strict=True):
+        check_letters(name, spec, letters, what)
+    for letters, type, what in zip(parts, (x, y), ("x", "y"), strict=True):
+        if len(letters) != type.rank:
+            raise ShapeError(f"{name} {_quoted(spec)}: {letters!r} names {len(letters)} axes, but {what} is {type}")
+    for letter in out:
+        if letter not in operands:
+            raise AttrError(f"{name} {_quoted(spec)}: the result's {letter} is in neither operand", help="use broadcast for a new axis")
+    return parts[0], parts[1], out
+
+
+def check_letters(name: str, spec: str, letters: str, what: str) -> None:
+    """Raise AttrError unless `letters` are distinct ASCII letters."""
+    for letter in letters:
+        if letter not in ascii_letters:
+            raise AttrError(f"{name} {_quoted(spec)}: axes are named by letters, not {letter!r}")
+        if letters.count(letter) > 1:
+            help = None if what == "the result" else "take the diagonal first"
+            raise AttrError(f"{name} {_quoted(spec)}: {letter} stands twice in {what}", help=help)
+
+
+def fresh_letters(name: str, n: int, taken: str) -> str:
+    """`n` letters that are not `taken`; raises ShapeError where the 52 do not suffice."""
+    free = [letter for letter in ascii_letters if letter not in taken]
+    if len(free) < n:
+        raise ShapeError(f"{name}: more than {len(ascii_letters)} different axes")
+    return "".join(free[:n])
+
+
+def _quoted(spec: str) -> str:
+    return f'"{spec}"' if len(spec) < 60 else f'"{spec[:60]}..."'
+
+
+def _missing_from(letters: str, others: str) -> str:
+    return "".join(letter for letter in letters if letter not in others)
+
+
+def _sum_out(b, letters, x, lone):
+    """`x` summed over its axes named in `lone`, and the letters it keeps."""
+    if not lone:
+        return letters, x
+    x = b.reduce_sum(x, axes=tuple(i for i, letter in enumerate(letters) if letter in lone))
+    return _missing_from(letters, lone), x
+
+
+def _cotangent(b, ct, out, other, in_other, type, letters):
+    """Cotangent of the operand named `letters`: ct and the other operand contracted, spread along axes that were summed inside it alone."""
+    lone = tuple(i for i, letter in enumerate(letters) if letter not in out + in_other)
+    kept = "".join(letter for i, letter in enumerate(letters) if i not in lone)
+    ct = b.contract(ct, other, spec=f"{out},{in_other}->{kept}")
+    return b.broadcast(ct, shape=type.shape, axes=lone) if lone else ct
