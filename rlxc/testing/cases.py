@@ -125,7 +125,8 @@ def _case(prim: Primitive, sample: Any) -> Case:
             array = np.asarray(operand)
             types.append(TensorType(dtype_of(array.dtype), array.shape))
             fixed.append(array)
-    return Case(prim, tuple(types), dict(sample.attrs), tuple(fixed), tuple(sample.domain or prim.domain))  # type: ignore[arg-type]
+    case = Case(prim, tuple(types), dict(sample.attrs), tuple(fixed), tuple(sample.domain or prim.domain))  # type: ignore[arg-type]
+    return replace(case, attrs=dict(case.func.ops[0].attrs))
 
 
 def split_types(text: str) -> list[str]:
