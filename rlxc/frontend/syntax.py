@@ -90,6 +90,10 @@ class ResourceSyntax:
     file: Token
     key: Token
 
+    @property
+    def end(self) -> Token:
+        return self.key
+
 
 @dataclass(slots=True)
 class FuncSyntax:
