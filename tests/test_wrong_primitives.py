@@ -32,6 +32,7 @@ class Double(LinearMap):
     """x twice over along a new axis; linear, and right in everything."""
 
     name = "double"
+    dtypes = ("f32", "f64")
     samples = ("f64[3]", "f64[2, 3]", "f64[0]", "f64[]")
 
     def infer(self, x):
@@ -56,6 +57,7 @@ class Product(Multilinear):
     """x y, linear in each; right in everything."""
 
     name = "product"
+    dtypes = ("f32", "f64")
     linear_in = (0, 1)
     samples = ("f64[3], f64[3]",)
 
@@ -70,7 +72,7 @@ class Product(Multilinear):
         return (b.mul(cts[0], y), None) if is_linear(x) else (None, b.mul(cts[0], x))
 
     def batch(self, b, x, y, *, batched):
-        n = x.type.shape[0]
+        n = (x if batched[0] else y).type.shape[0]
         x, y = (v if flag else b.broadcast(v, shape=(n, *v.type.shape), axes=(0,)) for v, flag in zip((x, y), batched, strict=True))
         return b.apply(self, x, y)
 
@@ -209,8 +211,11 @@ def test_claiming_to_be_linear_is_caught():
     def square(self, x):
         return np.stack([x * x, x * x])
 
+    def batched_square(self, b, x, *, batched):
+        return Double.batch(self, b, b.mul(x, x), batched=batched)
+
     with pytest.raises(LawBroken, match=r"wrong_double: its (jvp|linear_in) rule"):
-        check_primitive(spoil(Double, eval=square))
+        check_primitive(spoil(Double, eval=square, batch=batched_square))
 
 
 def test_not_saying_linear_is_caught():

@@ -70,6 +70,10 @@ class Convert(DTypeChange):
             return b.convert(b.convert(x, dtype=wide), dtype=dtype)
         return None
 
+    def linear_groups(self, types, *, dtype):
+        between_floats = dtype.is_float and types[0].dtype.is_float
+        return super().linear_groups(types, dtype=dtype) if between_floats else ()
+
     def jvp(self, b, primals, tangents, outs, *, dtype):
         return (b.convert(tangents[0], dtype=dtype) if dtype.is_float else None,)
 

@@ -16,6 +16,7 @@ from rlxc.ir.builder import make_op
 from rlxc.ir.core import Func, Value
 from rlxc.ir.primitive import Primitive, Sample
 from rlxc.ir.types import BOOL, FLOATS, INTEGERS, DType, TensorType, dtype_of, parse_type
+from rlxc.testing.numeric import tolerance
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -51,6 +52,12 @@ class Case:
         return self.types[0].dtype if self.types else None
 
     @property
+    def narrowest(self) -> str:
+        """The float dtype of the fewest bits among operands and results: what limits precision."""
+        floats = [t.dtype for t in (*self.types, *self.results) if t.dtype.is_float]
+        return max(floats, key=tolerance, default=DType("f64"))
+
+    @property
     def floats(self) -> tuple[int, ...]:
         """Positions of the operands that a derivative can be taken by."""
         return tuple(i for i, t in enumerate(self.types) if t.dtype.is_float)
@@ -62,6 +69,19 @@ class Case:
     def draw(self, rng: np.random.Generator) -> Arrays:
         """Random operands from the inside of the domain."""
         return tuple(f if f is not None else random_array(rng, t, self.domain) for f, t in zip(self.fixed, self.types, strict=True))
+
+    def smooth(self, rng: np.random.Generator) -> Arrays:
+        """Random operands for derivatives: float arrays of the sample are moved a little, off their ties, nans and ends of the domain."""
+        out = []
+        for f, t in zip(self.fixed, self.types, strict=True):
+            drawn = random_array(rng, t, self.domain)
+            if f is not None and t.dtype.is_float:
+                moved = f.astype(np.float64) + rng.uniform(-0.05, 0.05, f.shape)
+                low, high = self.domain
+                margin = 0.01 * (high - low)
+                drawn = np.where((moved >= low + margin) & (moved <= high - margin), moved, drawn.astype(np.float64)).astype(f.dtype)
+            out.append(drawn if f is None or t.dtype.is_float else f)
+        return tuple(out)
 
     def special(self, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
         """Operands with ties, and with nan, infinities and signed zeros."""
@@ -143,7 +163,8 @@ def _in_other_dtypes(case: Case) -> Iterator[Case]:
         if other == mine or other not in case.prim.dtypes:
             continue
         types = tuple(t.with_dtype(other) if t.dtype == mine else t for t in case.types)
-        fixed = tuple(f.astype(other.numpy) if f is not None and t.dtype == mine else f for f, t in zip(case.fixed, case.types, strict=True))
+        with np.errstate(all="ignore"):
+            fixed = tuple(f.astype(other.numpy) if f is not None and t.dtype == mine else f for f, t in zip(case.fixed, case.types, strict=True))
         attrs = {k: _attr_in(v, mine, other) for k, v in case.attrs.items()}
         variant = replace(case, types=types, fixed=fixed, attrs=attrs, original=False)
         try:

@@ -15,6 +15,7 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.interp import interpret
 from rlxc.ir.primitive import REGISTRY, Primitive
 from rlxc.ir.printer import print_module
+from rlxc.ir.types import DType
 from rlxc.passes.gradient import jvp
 from rlxc.passes.legalize import legalize
 from rlxc.passes.linearity import check_linear
@@ -94,7 +95,7 @@ def eval_takes_any_layout(case: Case, rng: Rng) -> None:
     for i, array in enumerate(arrays):
         for layout, same in strided(array):
             got = _eval(case, (*arrays[:i], same, *arrays[i + 1 :]))
-            _compare("eval", got, want, case, f"operand {i} with {layout}", slack=0.1)
+            _compare("eval", got, want, case, f"operand {i} with {layout}")
 
 
 @law("its text parses back to the same", "text")
@@ -161,7 +162,7 @@ def tangents_are_linear(case: Case, rng: Rng) -> None:
                 raise Broken("jvp", f"the tangent of result {k} is not zero where the tangents are, with operands {list(active)} active")
             want = (a * p.astype(np.float64) + b * q.astype(np.float64)).astype(p.dtype)
             size = float(np.max(np.abs(p), initial=0) + np.max(np.abs(q), initial=0))
-            wrong = differ(m, want, 0.0, atol=100 * tolerance(case.dtype) * size)
+            wrong = differ(m, want, 0.0, atol=100 * tolerance(case.narrowest) * size)
             if wrong:
                 raise Broken("jvp", f"L(a u + b v) is not a L(u) + b L(v), with operands {list(active)} active: {wrong}")
 
@@ -194,7 +195,7 @@ def transposed_tangent_map_is_the_adjoint(case: Case, rng: Rng) -> None:
         primal, linear = halves.functions("f")
         turned = transpose(linear)
         _closed("transpose", turned.ops)
-        values = interpret(primal, case.draw(rng))[len(case.results) :]
+        values = interpret(primal, case.smooth(rng))[len(case.results) :]
         _check_adjoint("transpose", linear, turned, values, case, rng, f"operands {list(active)} active")
 
 
@@ -217,11 +218,13 @@ def own_transpose_is_the_adjoint(case: Case, rng: Rng) -> None:
     for group in groups:
         if not group <= set(case.floats):
             continue
+        if not all(t.dtype.is_float for t in case.results):
+            raise Broken("linear_in", f"it says linear in operands {sorted(group)}, but its results are no floats")
         linear = _one_linear_op(case, group)
         check_linear(linear)
         turned = transpose(linear)
         _closed("transpose", turned.ops)
-        values = [a for i, a in enumerate(case.draw(rng)) if i not in group]
+        values = [a for i, a in enumerate(case.smooth(rng)) if i not in group]
         _check_adjoint("transpose", linear, turned, values, case, rng, f"as linear in operands {sorted(group)}")
         _check_linear_in(case, linear, values, rng, group)
         back = transpose(turned)
@@ -269,8 +272,7 @@ def one_of(loop: Sequence[Sequence[Any]], k: int) -> Any:
 def _compare(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str, slack: float = 1.0) -> None:
     for k, (g, w) in enumerate(zip(got, want, strict=True)):
         w = np.asarray(w)
-        narrowest = max((tolerance(t.dtype) for t in (*case.types, *case.results) if t.dtype.is_float), default=0.0)
-        wrong = differ(g, w, max(slack, 1.0) * narrowest)
+        wrong = differ(g, w, slack * tolerance(case.narrowest))
         if wrong:
             which = f" in result {k}" if len(want) > 1 else ""
             raise Broken(rule, f"{label}: it gives {wrong}{which}")
@@ -368,7 +370,7 @@ def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable
     """The tangent map at random operands, as a function of arrays."""
     halves = linearize(_legal(case), active)
     primal, linear = halves.functions("f")
-    xs = case.draw(rng)
+    xs = case.smooth(rng)
     values = interpret(primal, xs)[len(case.results) :]
     args = [a for a in linear.args if a.linear]
 
@@ -379,37 +381,38 @@ def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable
 
 
 def _check_derivative(rule: str, f: Func, moved: Func, wrt: Sequence[int], case: Case, rng: Rng) -> None:
-    """Whether `moved`, the jvp of `f`, gives what finite differences of `f` give."""
+    """Whether `moved`, the jvp of `f`, gives what finite differences of `f` give, wherever those settle."""
     if not case.prim.differentiable:
         raise Skip("declared to have no derivative")
-    wide = all(a.type.dtype in ("f64",) for a in f.args if a.type.dtype.is_float)
-    narrow = any(a.type.dtype.is_narrow for a in f.args if a.type.dtype.is_float)
-    if narrow:
+    if DType(case.narrowest).is_narrow:
         raise Skip("finite differences need a wider dtype")
-    step, rtol = (1e-3, 1e-6) if wide else (2e-2, 2e-2)
+    step, rtol = (1e-3, 1e-6) if case.narrowest == "f64" else (2e-2, 2e-2)
     for _attempt in range(4):
         xs = _arguments_like(f, case, rng)
         dxs = [random_array(rng, f.args[i].type, (-1, 1)) if i in wrt else None for i in range(len(f.args))]  # type: ignore[arg-type]
         got = interpret(moved, [*xs, *(d for d in dxs if d is not None)])[len(f.results) :]
-        fd, errors = directional_derivative(lambda ys: interpret(f, ys), xs, dxs, step)
-        rough = [e is not None and bool(np.any(~(e <= 10 * rtol * (1 + np.abs(d))))) for e, d in zip(errors, fd, strict=True)]  # type: ignore[arg-type]
-        if not any(rough):
-            break
-    for k, (g, d, e) in enumerate(zip(got, fd, errors, strict=True)):
-        if d is None:
-            continue
-        g = np.asarray(g, np.float64)
-        scale = np.max(np.abs(d), initial=0.0)
-        limit = rtol * (1 + np.abs(d) + scale) + 10 * np.minimum(np.nan_to_num(e, nan=0.0), 1e-3 * (1 + scale))  # type: ignore[call-overload]
-        wrong = ~(np.abs(g - d) <= limit)
-        if wrong.any():
-            at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))[: g.ndim]
-            raise Broken(rule, f"tangent of result {k} by operands {list(wrt)}: {g[at]:.9g}, but finite differences give {d[at]:.9g} at {list(at)}")
+        derivatives, errors = directional_derivative(lambda ys: interpret(f, ys), xs, dxs, step)
+        settled = 0
+        for k, (g, d, e) in enumerate(zip(got, derivatives, errors, strict=True)):
+            if d is None or e is None:
+                continue
+            g = np.asarray(g, np.float64)
+            with np.errstate(all="ignore"):
+                settles = e <= 100 * rtol * (1 + np.abs(d))
+                scale = np.max(np.abs(d[settles]), initial=0.0)
+                wrong = settles & ~(np.abs(g - d) <= rtol * (1 + np.abs(d) + scale) + 10 * e)
+            settled += np.count_nonzero(settles) * 2 >= settles.size
+            if wrong.any():
+                at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))[: g.ndim]
+                raise Broken(rule, f"tangent of result {k} by operands {list(wrt)}: {g[at]:.9g}, but finite differences give {d[at]:.9g} at {list(at)}")
+        if settled == sum(d is not None for d in derivatives):
+            return
+    raise Skip("finite differences do not settle on these samples; a narrower domain would help")
 
 
 def _arguments_like(f: Func, case: Case, rng: Rng) -> list[np.ndarray]:
     """Random arguments: the case's operands first, then tangents or cotangents."""
-    xs = list(case.draw(rng))
+    xs = list(case.smooth(rng))
     return [*xs, *(random_array(rng, a.type, (-1, 1)) for a in f.args[len(xs) :])]  # type: ignore[arg-type]
 
 
@@ -454,7 +457,7 @@ def _check_adjoint(rule: str, linear: Func, turned: Func, values: Sequence[Any],
     pairs = [(c, o) for c, o in zip(cts, out, strict=True) if np.asarray(o).dtype.kind not in "iub"]
     left, size = inner([c for c, _ in pairs], [o for _, o in pairs])
     right, other = inner(back, dx)
-    limit = 1000 * tolerance(case.dtype) * (size + other) + 1e-300
+    limit = 1000 * tolerance(case.narrowest) * (size + other) + 1e-300
     if not abs(left - right) <= limit:
         raise Broken(rule, f"{label}: <ct, L dx> is {left:.12g}, but <transpose(L) ct, dx> is {right:.12g}")
 
@@ -475,7 +478,6 @@ def _check_linear_in(case: Case, linear: Func, values: Sequence[Any], rng: Rng, 
         p, q = np.asarray(p, np.float64), np.asarray(q, np.float64)
         size = float(np.max(np.abs(p), initial=0) + np.max(np.abs(q), initial=0))
         want = (0.75 * p - 1.5 * q).astype(np.asarray(m).dtype)
-        wrong = differ(m, want, 0.0, atol=100 * tolerance(case.dtype) * size)
+        wrong = differ(m, want, 0.0, atol=100 * tolerance(case.narrowest) * size)
         if wrong:
             raise Broken("linear_in", f"it says linear in operands {sorted(group)}, but superposition fails: {wrong}")
-

@@ -45,7 +45,7 @@ def _first(wrong: np.ndarray, got: np.ndarray, want: np.ndarray) -> str | None:
         return None
     at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))[: got.ndim]
     place = f" at {list(at)}" if at else ""
-    return f"{got[at]!r}, not {want[at]!r}{place}"
+    return f"{got[at]}, not {want[at]}{place}"
 
 
 def directional_derivative(
