@@ -94,11 +94,13 @@ class Case:
     def _fill(self, rng: np.random.Generator, pool: np.ndarray) -> Arrays:
         out = []
         for f, t in zip(self.fixed, self.types, strict=True):
-            usable = pool if t.dtype.is_float else None
-            if f is not None or usable is None:
-                out.append(f if f is not None else random_array(rng, t, self.domain))
+            shape: Any = t.shape
+            if f is not None:
+                out.append(f)
+            elif t.dtype.is_float:
+                out.append(np.asarray(rng.choice(pool, size=shape)).astype(t.dtype.numpy))
             else:
-                out.append(rng.choice(usable, size=t.shape).astype(t.dtype.numpy))
+                out.append(random_array(rng, t, self.domain))
         return tuple(out)
 
     def __str__(self) -> str:
@@ -109,14 +111,15 @@ class Case:
 def random_array(rng: np.random.Generator, type: TensorType, domain: tuple[float, float]) -> np.ndarray:
     """An array of `type`; floats lie inside `domain`, a little off its ends, integers on it as far as the dtype reaches."""
     low, high = domain
+    shape: Any = type.shape
     if type.dtype.is_bool:
-        return rng.integers(0, 2, type.shape).astype(bool)
+        return rng.integers(0, 2, shape).astype(bool)
     if type.dtype.is_float:
         margin = 0.01 * (high - low)
-        return np.asarray(rng.uniform(low + margin, high - margin, type.shape)).astype(type.dtype.numpy)
+        return np.asarray(rng.uniform(low + margin, high - margin, shape)).astype(type.dtype.numpy)
     info = np.iinfo(type.dtype.numpy)
     low_int, high_int = max(int(np.ceil(low)), info.min), min(int(np.floor(high)), info.max)
-    return rng.integers(low_int, max(high_int, low_int) + 1, type.shape).astype(type.dtype.numpy)
+    return rng.integers(low_int, max(high_int, low_int) + 1, shape).astype(type.dtype.numpy)
 
 
 def cases_of(prim: Primitive) -> list[Case]:

@@ -152,7 +152,7 @@ def batching_is_a_loop(case: Case, rng: Rng) -> None:
 @law("the tangent is linear", "jvp", derivative=True)
 def tangents_are_linear(case: Case, rng: Rng) -> None:
     for active in _active(case):
-        function, xs, args = _linear_map(case, active, rng)
+        function, args = _linear_map(case, active, rng)
         u, v = (tuple(random_array(rng, a.type, (-1, 1)) for a in args) for _ in range(2))
         a, b = 0.75, -1.5
         mixed = tuple((a * p + b * q).astype(p.dtype) for p, q in zip(u, v, strict=True))
@@ -300,7 +300,8 @@ def _with_constants(case: Case, rng: Rng) -> Iterator[tuple[Func, Arrays, str]]:
     known_sets = [(i,) for i in range(count)] + ([tuple(range(count))] if count > 1 else [])
     for known in known_sets:
         free = any(case.fixed[i] is None for i in known)
-        for number in (None, 0.0, 1.0, -0.0, -1.0, 2.0, 0.5) if free else (None,):
+        thorough = free and (case.original or case.dtype in ("i32", "u8", "bool"))
+        for number in (None, 0.0, 1.0, -0.0, -1.0, 2.0, 0.5) if thorough else (None,):
             for special, values in (("", arrays), *((f", {label}", a) for label, a in case.special(rng) if number is not None)):
                 b = Builder()
                 env: dict[int, Value] = {}
@@ -310,7 +311,7 @@ def _with_constants(case: Case, rng: Rng) -> Iterator[tuple[Func, Arrays, str]]:
                     if number is not None and case.fixed[i] is None:
                         if t.dtype.is_bool or (t.dtype.is_integer and (number != int(number) or (number < 0 and t.dtype.kind == "u"))):
                             number = 1.0
-                        whole[i] = np.full(t.shape, number).astype(t.dtype.numpy)
+                        whole[i] = np.broadcast_to(np.asarray(number, t.dtype.numpy), t.shape)  # type: ignore[arg-type]
                         env[i] = b.constant(bool(number) if t.dtype.is_bool else int(number) if t.dtype.is_integer else number, type=t)
                     else:
                         env[i] = b.constant(whole[i], type=t)
@@ -366,7 +367,7 @@ def _floats(func: Func) -> tuple[int, ...]:
     return tuple(i for i, a in enumerate(func.args) if a.type.dtype.is_float)
 
 
-def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable[[Arrays], list[np.ndarray]], Arrays, list[Value]]:
+def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable[[Arrays], list[np.ndarray]], list[Value]]:
     """The tangent map at random operands, as a function of arrays."""
     halves = linearize(_legal(case), active)
     primal, linear = halves.functions("f")
@@ -377,7 +378,7 @@ def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable
     def apply(tangents: Arrays) -> list[np.ndarray]:
         return [np.asarray(x) for x in interpret(linear, [*values, *tangents])]
 
-    return apply, xs, args
+    return apply, args
 
 
 def _check_derivative(rule: str, f: Func, moved: Func, wrt: Sequence[int], case: Case, rng: Rng) -> None:
@@ -426,7 +427,7 @@ def _pullback(func: Func, wrt: Sequence[int]) -> Func:
     b.ops += primal.ops
     residuals = primal.results[len(func.results) :]
     inputs = iter(residuals)
-    cts = []
+    cts: list[Value] = []
     for a in turned.args:
         if a.linear:
             env[a] = a.like(linear=False, name=f"ct{len(cts)}")
