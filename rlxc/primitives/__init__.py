@@ -33,11 +33,8 @@ from rlxc.primitives import (  # noqa: F401
     selection,
     shape,
     slice,
-<<<<<<< HEAD
-    sort,
-=======
     softmax,
->>>>>>> main
+    sort,
     special,
     statistics,
     trigonometric,

@@ -46,6 +46,7 @@ class SlidingWindows(Movement):
     """
 
     name = "sliding_windows"
+    index_map = True
     samples = (
         Sample("f64[6]", axes=(0,), window=(3,)),
         Sample("f64[2, 7]", axes=(1,), window=(2,), strides=(3,), dilation=(2,)),
