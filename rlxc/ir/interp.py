@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import Error, RuleError
-from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.attributes import Symbol
+from rlxc.ir.core import Func, Module, Op, Value
 
 
 def interpret(func: Func, arrays: Sequence[Any]) -> tuple[Any, ...]:
@@ -20,6 +21,24 @@ def interpret(func: Func, arrays: Sequence[Any]) -> tuple[Any, ...]:
     with np.errstate(all="ignore"):
         run_ops(func.ops, env)
     return tuple(env[v] for v in func.results)
+
+
+def interpret_kernel(module: Module, name: str, arrays: Sequence[np.ndarray]) -> None:
+    """Run a kernel of the loop level on its memory: C-contiguous arrays, of which it writes some. Kernels call kernels of `module`."""
+    kernels = {f.name: f for f in module.funcs}
+    with np.errstate(all="ignore"):
+        _run_kernel(kernels, kernels[name], arrays)
+
+
+def _run_kernel(kernels: dict[str, Func], kernel: Func, arrays: Sequence[np.ndarray]) -> None:
+    """Kernels are nested two deep, as `lower` makes them."""
+    env: dict[Value, Any] = dict(zip(kernel.args, arrays, strict=True))
+    for op in kernel.ops:
+        callee = op.attrs.get("callee")
+        if isinstance(callee, Symbol):
+            _run_kernel(kernels, kernels[callee], [env[v] for v in op.operands])
+        else:
+            run_ops([op], env)
 
 
 def run_ops(ops: Sequence[Op], env: dict[Value, Any]) -> None:
