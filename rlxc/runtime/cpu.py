@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from rlxc.errors import PassError
 
@@ -20,7 +20,7 @@ class Cpu:
     has_fma: bool = True
 
 
-@lru_cache(maxsize=None)
+@cache
 def target_cpu(level: str = "host") -> Cpu:
     """The host, or the host with fewer features: "avx512", "avx2", "plain". Raises PassError for another name, or one that the host lacks."""
     import llvmlite.binding as llvm
