@@ -80,7 +80,7 @@ class _Vectorize(Rewriter):
         leaves_good = all(p.legal and not p.scattered and worthwhile(o, p) for o, p in zip(inner, leaves, strict=True))
         if leaves_good or not worthwhile(op, own):
             super().loop(op)
-        elif own.consecutive and not own.scattered or not nested and own.scattered < sum(p.scattered for p in leaves):
+        elif (own.consecutive and not own.scattered) or (not nested and own.scattered < sum(p.scattered for p in leaves)):
             self.widen(op, own)
         else:
             super().loop(op)
