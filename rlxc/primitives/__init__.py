@@ -24,6 +24,7 @@ from rlxc.primitives import (  # noqa: F401
     normalization,
     one_hot,
     pad,
+    pool,
     powers,
     reduce,
     rounding,
