@@ -149,7 +149,7 @@ class Div(Direct):
 
     def partials(self, b, out, x, y):
         r = b.div(b.constant(1.0, like=y), y)
-        return r, b.neg(b.mul(out, r))
+        return r, b.neg(b.strong_mul(out, r))
 
     def transpose(self, b, cts, operands):
         return b.div(cts[0], operands[1]), None
