@@ -144,11 +144,11 @@ def legal_form_computes_the_same(case: Case, rng: Rng) -> None:
 def fold_computes_the_same(case: Case, rng: Rng) -> None:
     for func, arrays, label in _with_constants(case, rng):
         simple = simplify.on_func(func)  # type: ignore[attr-defined]
-        _compare("fold", interpret(simple, arrays), interpret(func, arrays), case, label)
+        _compare("fold", interpret(simple, arrays), interpret(func, arrays), case, label, signed_zeros=True)
     legal = _legal(case)
     for label, arrays in _draws(case, rng):
         simple = simplify.on_func(legal)  # type: ignore[attr-defined]
-        _compare("fold", interpret(simple, arrays), interpret(legal, arrays), case, f"{label}, in legal form")
+        _compare("fold", interpret(simple, arrays), interpret(legal, arrays), case, f"{label}, in legal form", signed_zeros=True)
 
 
 @law("batching is a loop", "batch")
@@ -332,8 +332,6 @@ def _check_runner(run: Callable[[Sequence[np.ndarray]], Sequence[Any]], cases: S
                 raise Broken(broken.rule, f"{broken.detail}\n  sample: {case}\n  operands: {', '.join(map(str, arrays))}") from None
 
 
-
-
 def _eval(case: Case, arrays: Arrays) -> tuple[Any, ...]:
     with np.errstate(all="ignore"):
         try:
@@ -367,12 +365,12 @@ def one_of(loop: Sequence[Sequence[Any]], k: int) -> Any:
     return np.asarray(loop[0][k])
 
 
-def _compare(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str, slack: float = 1.0) -> None:
+def _compare(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str, slack: float = 1.0, *, signed_zeros: bool = False) -> None:
     for k, (g, w) in enumerate(zip(got, want, strict=True)):
         w = np.asarray(w)
         if not case.prim.elementwise and w.dtype.kind not in "iub":  # which of inf and nan it is may depend on the order of sums and products
             g, w = (np.where(np.isfinite(a), a, np.nan).astype(a.dtype) for a in (np.asarray(g), w))
-        wrong = differ(g, w, slack * tolerance(case.narrowest))
+        wrong = differ(g, w, slack * tolerance(case.narrowest), signed_zeros=signed_zeros and case.prim.elementwise)
         if wrong:
             which = f" in result {k}" if len(want) > 1 else ""
             raise Broken(rule, f"{label}: it gives {wrong}{which}")
