@@ -58,6 +58,7 @@ class DynamicSlice(Movement):
     """The part of x of `sizes` that begins at the scalar starts, which are clamped to where it fits."""
 
     name = "dynamic_slice"
+    index_map = True
     samples = (
         Sample("f64[5]", np.array(2), sizes=(3,)),
         Sample("f64[5, 4]", np.array(1, np.int32), np.array(3, np.int32), sizes=(2, 2)),
@@ -113,6 +114,7 @@ class DynamicUpdateSlice(Movement):
     """x with `update` in place of the part that begins at the scalar starts, which are clamped to where it fits."""
 
     name = "dynamic_update_slice"
+    index_map = True
     linear_in = ((0, 1),)
     samples = (
         Sample("f64[5]", "f64[3]", np.array(2)),

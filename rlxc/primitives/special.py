@@ -68,7 +68,7 @@ class ErfInv(Direct):
         return exactly(special_exact.erf_inv, x)
 
     def partials(self, b, out, x):
-        return (b.mul(b.exp(b.mul(out, out)), math.sqrt(math.pi) / 2),)
+        return (b.mul(b.exp(b.strong_mul(out, out)), math.sqrt(math.pi) / 2),)
 
 
 @register

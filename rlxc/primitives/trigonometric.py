@@ -108,7 +108,7 @@ class Atan(Trigonometric):
 class Atan2(Direct):
     """The angle in [-pi, pi] of the point (x, y), as C's atan2(y, x): signs of zeros and infinities count.
 
-    Derivatives: x / (x² + y²) in y, -y / (x² + y²) in x; nan at the origin, where there is none.
+    Derivatives: x / (x² + y²) in y, -y / (x² + y²) in x; 0 at the origin, where there is none.
     """
 
     name = "atan2"
@@ -125,7 +125,7 @@ class Atan2(Direct):
 
     def partials(self, b, out, y, x):
         r = b.div(1.0, b.add(b.mul(x, x), b.mul(y, y)))
-        return b.mul(x, r), b.neg(b.mul(y, r))
+        return b.strong_mul(x, r), b.neg(b.strong_mul(y, r))
 
 
 def _one_less_square(b, x):
