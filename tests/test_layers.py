@@ -113,3 +113,11 @@ def test_there_is_no_hand_written_backward_op():
     for prim in REGISTRY.all():
         parts = set(prim.name.split("_"))
         assert not parts & {"grad", "backward", "bwd", "vjp", "jvp"}, f"{prim.name} looks like a hand-written derivative"
+
+
+def test_a_wheel_carries_every_package():
+    import tomllib
+
+    declared = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {".".join(p.parent.relative_to(ROOT.parent).parts) for p in ROOT.rglob("*.py")}
+    assert found <= set(declared), f"pyproject.toml does not list {found - set(declared)}"
