@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -112,7 +111,7 @@ def test_run_reads_the_program_from_stdin(here, capsys, monkeypatch):
         (["f.rlx", "--input", "x=@none.npy"], 1, "cannot read none.npy"),
         (["f.rlx", "--input", "x=@all.npz:v"], 1, "holds no array 'v'"),
         (["f.rlx", "--input", "x"], 2, "write NAME=VALUE"),
-        (["f.rlx", "--input", "x=f99[2]:1"], 2, "is not a type"),
+        (["f.rlx", "--input", "x=f99[2]:1"], 2, "no dtype 'f99'"),
         (["f.rlx", "--input", "x=hello"], 2, "not a number"),
         (["f.rlx", "--input", "w=[1, 2]"], 1, "f64[3], not f64[2]"),
         (["f.rlx", "--input", "w=i32[3]:[1, 2, 3]", "--input", "x=@x.npy"], 1, "%w is f64[3], not i32[3]"),
@@ -416,12 +415,15 @@ def test_colors_are_for_terminals_only(here, monkeypatch):
 
 
 def test_help_answers_at_once():
-    def seconds():
-        start = time.perf_counter()
-        command("--help")
-        return time.perf_counter() - start
+    """Processor time counts, and the least of several runs: a busy machine says nothing about the program."""
 
-    assert min(seconds() for _ in range(7)) < 0.15
+    def seconds():
+        before = os.times()
+        assert command("--help").returncode == 0
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(seconds() for _ in range(5)) < 0.15
 
 
 def test_help_imports_nothing_heavy():
