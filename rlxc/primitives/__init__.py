@@ -26,6 +26,7 @@ from rlxc.primitives import (  # noqa: F401
     normalization,
     one_hot,
     pad,
+    pool,
     powers,
     reduce,
     rounding,
