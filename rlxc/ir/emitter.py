@@ -168,6 +168,15 @@ class Emitter(Builder):
         self.read_only.add(memory)
         return self.load(memory, *map(self.as_index, index))
 
+    def table(self, value: Dense, index: Value) -> Value:
+        """The element of a constant list at an index (for each lane) that must be inside it."""
+        memory = self.apply(lookup("global", "loop"), value=value, type=MemType(value.type.dtype, value.type.shape))  # type: ignore[arg-type]
+        self.read_only.add(memory)
+        assert isinstance(index.type, VectorType)
+        if index.type.lanes == 1:
+            return self.load(memory, self.convert(index, dtype="index"))
+        return self.gather(memory, index)
+
     def convert(self, x: Index, *, dtype: str, checked: bool = True) -> Value:
         """x as another dtype; x may be an index that is a Python int."""
         if isinstance(x, int):

@@ -291,7 +291,7 @@ class _Fusion:
             if missing and (op.prim.view or is_index_map(op)):
                 stack += missing
                 continue
-            if op.prim.view or not op.operands and not is_index_map(op):
+            if op.prim.view or (not op.operands and not is_index_map(op)):
                 self.out.rebuild(op, self.env)
             elif is_index_map(op):
                 self.fused([op], [w], -1, None)

@@ -78,9 +78,9 @@ class _Vectorize(Rewriter):
         leaves = [plan_loop(o) for o in inner]
         nested = any(o.prim.syntax == "for" for i in inner for o in i.regions[0].ops)
         leaves_good = all(p.legal and not p.scattered and worthwhile(o, p) for o, p in zip(inner, leaves, strict=True))
-        if own.legal and not own.scattered and own.consecutive and not leaves_good and worthwhile(op, own):
-            self.widen(op, own)
-        elif not leaves_good and not nested and own.legal and worthwhile(op, own) and own.scattered < sum(p.scattered for p in leaves):
+        if leaves_good or not worthwhile(op, own):
+            super().loop(op)
+        elif (own.consecutive and not own.scattered) or (not nested and own.scattered < sum(p.scattered for p in leaves)):
             self.widen(op, own)
         else:
             super().loop(op)
