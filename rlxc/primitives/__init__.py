@@ -26,6 +26,7 @@ from rlxc.primitives import (  # noqa: F401
     normalization,
     one_hot,
     pad,
+    pool,
     powers,
     reduce,
     rounding,
@@ -34,7 +35,9 @@ from rlxc.primitives import (  # noqa: F401
     shape,
     slice,
     softmax,
+    sort,
     special,
     statistics,
     trigonometric,
+    window,
 )

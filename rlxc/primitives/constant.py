@@ -9,7 +9,8 @@ import numpy as np
 from rlxc.errors import ShapeError, Unsupported
 from rlxc.ir.attributes import Dense, Resource
 from rlxc.ir.primitive import Primitive, Sample, merge_shape, register
-from rlxc.ir.types import TensorType
+from rlxc.ir.types import REALS, TensorType
+from rlxc.primitives.families import require_dtype
 
 
 @register
@@ -60,6 +61,7 @@ class Iota(Primitive):
     samples = (Sample(axis=1, type=TensorType("i32", (2, 3))), Sample(axis=0, type=TensorType("f64", (3, 2))))
 
     def infer(self, *, axis: int, type: TensorType):
+        require_dtype(self.name, type, REALS)
         if not 0 <= axis < type.rank:
             raise ShapeError(f"iota: {type} has no axis {axis}")
         return type

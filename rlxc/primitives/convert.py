@@ -54,6 +54,10 @@ class Convert(DTypeChange):
     def eval(self, x, *, dtype: DType):
         return numerics.convert(x, dtype)
 
+    def linear_groups(self, types, *, dtype):
+        between_floats = dtype.is_float and types[0].dtype.is_float
+        return super().linear_groups(types, dtype=dtype) if between_floats else ()
+
     def jvp(self, b, primals, tangents, outs, *, dtype):
         return (b.convert(tangents[0], dtype=dtype) if dtype.is_float else None,)
 
