@@ -36,13 +36,11 @@ class Attention(Composite):
     dtypes = FLOATS
     samples = (
         "f64[3, 2], f64[4, 2], f64[4, 5]",
-        "f64[2, 3, 2], f64[2, 3, 2], f64[2, 3, 2]",
         Sample("f64[2, 3, 2], f64[2, 4, 2], f64[2, 4, 1]", causal=True, offset=1),
         Sample("f64[2, 4, 3, 2], f64[2, 2, 5, 2], f64[2, 2, 5, 3]", scale=0.3, softcap=2.0),
         Sample("f64[4, 5, 2], f64[1, 5, 2], f64[1, 5, 2]", causal=True, window=2),
-        Sample("f64[2, 3, 2], f64[2, 4, 2], f64[2, 4, 2], bool[3, 4]"),
+        Sample("f64[4, 3, 2], f64[2, 4, 2], f64[2, 4, 2], bool[4, 3, 4]"),
         Sample("f64[2, 4, 3, 2], f64[2, 2, 4, 2], f64[2, 2, 4, 2], f64[2, 1, 1, 4]", window=3),
-        Sample("f64[2, 4, 3, 2], f64[2, 2, 4, 2], f64[2, 2, 4, 2], bool[4, 3, 4]"),
         Sample("f64[3, 2]", "f64[2, 2]", "f64[2, 2]", np.array([[True, False], [False, False], [True, True]])),
         "f64[2, 2], f64[0, 2], f64[0, 3]",
         "f64[0, 2], f64[3, 2], f64[3, 1]",
