@@ -108,6 +108,9 @@ def _unknown_arguments(extra: list[str], parser: _Parser) -> NoReturn:
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int | None]:
+    from rlxc.commands.files import SOURCES
+
+    SOURCES.clear()
     module, function = COMMANDS[name][:2]
     command: Callable[[argparse.Namespace], int | None] = getattr(import_module(f"rlxc.commands.{module}"), function)
     return command
