@@ -162,7 +162,7 @@ class Emitter(Builder):
     def constant_element(self, value: Dense, index: Sequence[Index]) -> Value:
         """Element of a constant array."""
         if value.is_splat or all(isinstance(i, int) for i in index):
-            number = value.array[()] if value.is_splat else value.array[tuple(index)]  # type: ignore[index]
+            number = value.array[()] if value.is_splat else value.array[tuple(index)]  # type: ignore[arg-type, index]
             return self.constant(Dense(number, TensorType(value.type.dtype)), dtype=value.type.dtype)
         memory = self.apply(lookup("global", "loop"), value=value, type=MemType(value.type.dtype, value.type.shape))  # type: ignore[arg-type]
         self.read_only.add(memory)

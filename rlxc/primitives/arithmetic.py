@@ -8,7 +8,7 @@ import numpy as np
 
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import FLOATS, REALS
-from rlxc.primitives.exact import float_floor_div, int_div, int_floor_div, int_rem
+from rlxc.primitives import numerics
 from rlxc.primitives.families import Direct, Elementwise, is_linear
 from rlxc.primitives.identities import constant_elements, is_all, produced_by
 
@@ -145,7 +145,7 @@ class Div(Direct):
     )
 
     def eval(self, x, y):
-        return np.divide(x, y) if _is_float(x) else int_div(x, y)
+        return numerics.div(x, y)
 
     def partials(self, b, out, x, y):
         r = b.div(b.constant(1.0, like=y), y)
@@ -186,7 +186,7 @@ class Rem(Direct):
     )
 
     def eval(self, x, y):
-        return np.fmod(x, y) if _is_float(x) else int_rem(x, y)
+        return numerics.rem(x, y)
 
     def partials(self, b, out, x, y):
         return 1, b.neg(b.round(b.div(b.sub(x, out), y)))
@@ -211,7 +211,7 @@ class FloorDiv(Elementwise):
     )
 
     def eval(self, x, y):
-        return float_floor_div(x, y) if _is_float(x) else int_floor_div(x, y)
+        return numerics.floor_div(x, y) if x.dtype.kind in "iu" else np.floor_divide(x, y)
 
     def partials(self, b, out, x, y):
         return None, None
@@ -366,7 +366,3 @@ def has_exact_reciprocal(number: float, dtype) -> bool:
 def _neutral_zero(x) -> float:
     """What added to any number gives that number: -0.0, since -0.0 + 0.0 is 0.0."""
     return -0.0 if x.type.dtype.is_float else 0
-
-
-def _is_float(x) -> bool:
-    return x.dtype.kind not in "iu"

@@ -7,7 +7,7 @@ import numpy as np
 from rlxc.errors import DTypeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import ANY, REALS, DType
-from rlxc.primitives.exact import round_to, saturate
+from rlxc.primitives import numerics
 from rlxc.primitives.families import Direct, Elementwise, require_dtype
 
 
@@ -25,7 +25,7 @@ class DTypeChange(Direct):
 class Convert(DTypeChange):
     """x as elements of `dtype`.
 
-    Floats are rounded to nearest even, f16 and bf16 by way of f32; integers wrap around; float to integer goes toward zero,
+    Floats are rounded to nearest even (integers to bf16 by way of f32); integers wrap around; float to integer goes toward zero,
     saturates and takes nan to 0; to bool is x != 0. Between floats it is linear; otherwise the derivative is zero.
     """
 
@@ -52,17 +52,7 @@ class Convert(DTypeChange):
         return x.with_dtype(dtype)
 
     def eval(self, x, *, dtype: DType):
-        x = np.asarray(x)
-        if dtype.is_float:
-            return round_to(x, dtype.numpy)
-        if dtype.is_integer and x.dtype.kind not in "biu":
-            return saturate(x, dtype.numpy)
-        if dtype.is_bool:
-            return x != x.dtype.type(0)
-        return x.astype(dtype.numpy)
-
-    def legalize(self, b, x, *, dtype):
-        return b.convert(b.convert(x, dtype="f32"), dtype=dtype) if is_indirect(x.type.dtype, dtype) else None
+        return numerics.convert(x, dtype)
 
     def linear_groups(self, types, *, dtype):
         between_floats = dtype.is_float and types[0].dtype.is_float
@@ -85,16 +75,10 @@ class Convert(DTypeChange):
 
 
 def may_skip(first: DType, middle: DType, last: DType) -> bool:
-    """Whether converting by way of `middle` changes nothing, and the direct way is legal."""
-    if not loses_nothing(first, middle) or is_indirect(first, last):
-        return False
+    """Whether converting by way of `middle` is the same as converting at once."""
     wraps = first.is_integer and last.is_integer and not loses_nothing(first, last)
-    return not (wraps and middle.is_float)  # from a float it would saturate
-
-
-def is_indirect(source: DType, target: DType) -> bool:
-    """Whether the conversion goes by way of f32: from or to a narrow float, and the other one is neither f32 nor the same."""
-    return source != target and (source.is_narrow or target.is_narrow) and "f32" not in (source, target)
+    rounds_twice = first.is_integer and last == "bf16" and not loses_nothing(first, DType("f32"))
+    return loses_nothing(first, middle) and not (wraps and middle.is_float) and not rounds_twice  # a float would saturate
 
 
 def loses_nothing(source: DType, target: DType) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 
 from rlxc.ir.primitive import Sample, register
 from rlxc.ir.types import BOOL, INTEGERS
+from rlxc.primitives import numerics
 from rlxc.primitives.families import Direct
 from rlxc.primitives.identities import is_all, produced_by
 
@@ -119,8 +120,7 @@ class ShiftLeft(Shift):
     name = "shift_left"
 
     def eval(self, x, n):
-        inside = _in_range(n)
-        return np.where(inside, np.left_shift(x, np.where(inside, n, n.dtype.type(0))), x.dtype.type(0))
+        return numerics.shift_left(x, n)
 
 
 @register
@@ -130,13 +130,7 @@ class ShiftRight(Shift):
     name = "shift_right"
 
     def eval(self, x, n):
-        most = n.dtype.type(n.dtype.itemsize * 8 - 1)
-        shifted = np.right_shift(x, np.where(_in_range(n), n, most))
-        return shifted if x.dtype.kind == "i" else np.where(_in_range(n), shifted, x.dtype.type(0))
-
-
-def _in_range(n):
-    return (n >= 0) & (n < n.dtype.itemsize * 8)
+        return numerics.shift_right(x, n)
 
 
 def is_ones(b, x) -> bool:

@@ -55,7 +55,8 @@ class MathFunction(LoopPrimitive):
         return result.astype(xs[0].dtype)[()]
 
     def expand(self, e: Any, *xs: Any) -> Any:
-        return vecmath.FUNCTIONS[self.name](Unchecked(e), *xs)
+        function: Any = vecmath.FUNCTIONS[self.name]
+        return function(Unchecked(e), *xs)
 
 
 class Unary(MathFunction):
