@@ -15,6 +15,7 @@ from lark import Token
 from rlxc.errors import UNKNOWN, AttrError, DTypeError, Error, Label, Loc, ParseError, Report, RuleError, ShapeError, UnknownName, VerifyError
 from rlxc.frontend.literals import clip, read_annotation, read_dense, read_float, read_int, read_ints, read_string
 from rlxc.frontend.syntax import (
+    MAX_DEPTH,
     ArgumentSyntax,
     AttributesSyntax,
     AttributeSyntax,
@@ -389,13 +390,13 @@ class _FuncResolver:
             if results is not None and results.type == "RESULTS":
                 for name, loc in self.result_names(results):
                     found.setdefault(name, loc)
-            if isinstance(statement, LoopSyntax):
+            if isinstance(statement, LoopSyntax) and statement.depth <= MAX_DEPTH:
                 for token in (statement.counter, *(a for a, _ in statement.carried)):
                     found.setdefault(value_name(token), self.context.loc(token))
                 self.find_definitions(statement.body, found)
             elif isinstance(statement, list):
                 for region in statement:
-                    if isinstance(region, RegionSyntax):
+                    if isinstance(region, RegionSyntax) and region.depth <= MAX_DEPTH:
                         for a in region.arguments:
                             found.setdefault(value_name(a.name), self.context.loc(a.name))
                         self.find_definitions(region.body, found)
@@ -489,6 +490,9 @@ class _FuncResolver:
 
     def region(self, syntax: RegionSyntax) -> Func | None:
         """A region's function; its names are gone afterwards."""
+        if syntax.depth > MAX_DEPTH:
+            self.report.add(too_deep("regions", self.context.loc(syntax.end)))
+            return None
         mark = len(self.trail)
         before = len(self.report.errors)
         seen: dict[str, Value] = {}
@@ -521,6 +525,9 @@ class _FuncResolver:
         loc = Loc(self.file, keyword.line, keyword.column, last.end_line, last.end_column)  # type: ignore[arg-type]
         prim = REGISTRY.get("for", self.level)
         before = len(self.report.errors)
+        if syntax.depth > MAX_DEPTH:
+            self.report.add(too_deep("loops", loc))
+            return None
         if prim is None:
             place = "a loop can only stand in a kernel" if self.level == "tensor" else "this rlxc has no loops"
             self.report.add(UnknownName("there is no op 'for' at this level", code="RLX0109", loc=loc, help=place))
@@ -643,6 +650,8 @@ class _FuncResolver:
     def read(self, node: Any, type: Type | None) -> Any:
         match node:
             case ListSyntax():
+                if node.depth > MAX_DEPTH:
+                    raise too_deep("lists", self.value_loc(node))
                 return tuple(self.value(item) for item in node.items)
             case DenseSyntax():
                 return read_dense(node.body, read_annotation(node.type)[0])
@@ -687,6 +696,10 @@ class _FuncResolver:
             case ResourceSyntax():
                 return self.context.loc(node.keyword, node.key)
         return self.context.loc(node)
+
+
+def too_deep(what: str, loc: Loc) -> Error:
+    return ParseError(f"{what} nest deeper than {MAX_DEPTH}", code="RLX0006", loc=loc)
 
 
 _NAMES: dict[str, Any] = {"true": True, "false": False, "none": None}

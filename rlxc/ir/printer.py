@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rlxc.ir.attributes import Symbol, attr_text
+from rlxc.ir.attributes import Dense, Symbol, attr_text
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.names import symbol_text, value_text
 
 VERSION = "0.1"
 
@@ -19,7 +20,7 @@ def print_func(func: Func) -> str:
     """One function, without a version line."""
     names = _Names()
     args = ", ".join(_argument(a, names) for a in func.args)
-    lines = [f"{func.kind} @{func.name}({args}){_results(func)} {{"]
+    lines = [f"{func.kind} {symbol_text(func.name)}({args}){_results(func)} {{"]
     _body(func, names, "  ", lines)
     if func.results or func.kind == "func":
         lines.append(f"  return {_values(func.results, names)}".rstrip())
@@ -55,7 +56,7 @@ class _Names:
             self.unnamed += 1
         elif wish not in self.taken:
             self.taken.add(wish)
-            name = f"%{wish}"
+            name = value_text(wish)
         else:
             count = self.repeats.get(wish, 0)
             while True:
@@ -64,7 +65,7 @@ class _Names:
                     break
             self.repeats[wish] = count
             self.taken.add(f"{wish}_{count}")
-            name = f"%{wish}_{count}"
+            name = value_text(f"{wish}_{count}")
         self.given[value] = name
         return name
 
@@ -148,11 +149,11 @@ def _attributes(op: Op, hidden: tuple[str, ...] = ()) -> str:
     defaults = op.prim.signature.defaults
     parts = []
     for key, value in op.attrs.items():
-        if key == op.prim.inline_attr or key in hidden or (key == "type" and op.prim.typed) or value is None:
+        if key == op.prim.inline_attr or key in hidden or (key == "type" and op.prim.typed):
             continue
         if key in defaults and _same(defaults[key], value):
             continue
-        parts.append(f"{key} = {attr_text(value)}")
+        parts.append(f"{key} = {attr_text(value)}{f' : {value.type}' if isinstance(value, Dense) else ''}")
     return f" {{{', '.join(parts)}}}" if parts else ""
 
 
