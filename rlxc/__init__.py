@@ -1,0 +1,112 @@
+"""rlxc: a lowering compiler for differentiable array programs on LLVM. A gradient you can link."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives. It is imported when it is first used, so that `import rlxc` costs next to nothing.
+_HOMES = {
+    "rlxc.api": (
+        "Linearized",
+        "bind",
+        "compile",
+        "grad_with_loss",
+        "interpret",
+        "jvp",
+        "linear_transpose",
+        "linearize",
+        "load",
+        "parse",
+        "run_passes",
+        "value_and_grad",
+    ),
+    "rlxc.runtime.compiled": ("Compiled",),
+    "rlxc.runtime.session": ("Session",),
+    "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
+    "rlxc.ir.primitive": ("Cost", "Linear", "Primitive", "Sample", "register"),
+    "rlxc.ir.types": ("DType", "Dim", "TensorType"),
+    "rlxc.primitives.families": ("Composite", "Elementwise", "LinearMap", "Multilinear", "NonDifferentiable", "is_linear"),
+    "rlxc.errors": (
+        "ArgumentError",
+        "AttrError",
+        "DTypeError",
+        "Diagnostic",
+        "DifferentiationError",
+        "Error",
+        "FileError",
+        "InternalError",
+        "LinearityError",
+        "MissingExtra",
+        "MissingRule",
+        "ParseError",
+        "PassError",
+        "RuleError",
+        "ShapeError",
+        "UnknownName",
+        "Unsupported",
+        "VerifyError",
+    ),
+}
+_SUBMODULES = ("errors", "testing")
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]
+
+if TYPE_CHECKING:
+    from rlxc.api import (
+        Linearized,
+        bind,
+        compile,
+        grad_with_loss,
+        interpret,
+        jvp,
+        linear_transpose,
+        linearize,
+        load,
+        parse,
+        run_passes,
+        value_and_grad,
+    )
+    from rlxc.errors import (
+        ArgumentError,
+        AttrError,
+        Diagnostic,
+        DifferentiationError,
+        DTypeError,
+        Error,
+        FileError,
+        InternalError,
+        LinearityError,
+        MissingExtra,
+        MissingRule,
+        ParseError,
+        PassError,
+        RuleError,
+        ShapeError,
+        UnknownName,
+        Unsupported,
+        VerifyError,
+    )
+    from rlxc.ir.core import Func, Module, Op, Value
+    from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
+    from rlxc.ir.types import Dim, DType, TensorType
+    from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
+    from rlxc.runtime.compiled import Compiled
+    from rlxc.runtime.session import Session
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"rlxc.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'rlxc' has no attribute '{name}'")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *__all__))

@@ -98,6 +98,10 @@ class ResourceSyntax:
     file: Token
     key: Token
 
+    @property
+    def end(self) -> Token:
+        return self.key
+
 
 @dataclass(slots=True)
 class FuncSyntax:

@@ -24,7 +24,7 @@ class Value:
     __slots__ = ("linear", "loc", "name", "param", "type")
 
     def __init__(self, type: Type, name: str | None = None, *, linear: bool = False, param: bool = False, loc: Loc = UNKNOWN) -> None:
-        self.type = type
+        self.type: Any = type  # a Type; which one, the level of the function tells
         self.name = name
         self.linear = linear
         self.param = param

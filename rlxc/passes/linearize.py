@@ -143,7 +143,8 @@ def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
     outs = tuple(tangents.get(v) for v in func.results)
     linear_ops = tuple(live_ops(b.linear_ops, [v for v in outs if v is not None]))
     result = Linearized(func, tuple(b.ops), linear_ops, tangents_in, outs)
-    check_linear(Func(f"{func.name}.linear", tangents_in, linear_ops, tuple(v for v in outs if v is not None), loc=func.loc))
+    constants = tuple(op for op in b.ops if not op.operands and not op.regions)  # zeros among them
+    check_linear(Func(f"{func.name}.linear", tangents_in, constants + linear_ops, tuple(v for v in outs if v is not None), loc=func.loc))
     return result
 
 

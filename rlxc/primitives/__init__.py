@@ -1,3 +1,20 @@
 """What each op means. Importing this package registers the built-in primitives."""
 
-from rlxc.primitives import constant, contract, control, elementwise, matmul, reduce, shape  # noqa: F401
+from rlxc.primitives import (  # noqa: F401
+    arithmetic,
+    compare,
+    constant,
+    contract,
+    control,
+    convert,
+    exponential,
+    hyperbolic,
+    logical,
+    matmul,
+    powers,
+    reduce,
+    rounding,
+    selection,
+    shape,
+    trigonometric,
+)

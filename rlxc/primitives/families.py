@@ -141,7 +141,17 @@ class Elementwise(Primitive):
         """Tangent times partial; where the partial may be infinite, a zero tangent stays zero."""
         if not isinstance(partial, Value):
             return dx if partial == 1 else b.neg(dx) if partial == -1 else b.mul(dx, float(partial))
-        return b.mul(dx, partial) if self.singular else b.mul(dx, partial)
+        return b.strong_mul(dx, partial) if self.singular else b.mul(dx, partial)
+
+    def fold(self, b: Any, *xs: Value, **attrs: Any) -> Any:
+        """What `identities` finds, once broadcasts are explicit: an operand can stand for the result only if it has its shape."""
+        if any(x.type.shape != xs[0].type.shape for x in xs):
+            return None
+        return self.identities(b, *xs, **attrs)
+
+    def identities(self, b: Any, *xs: Value, **attrs: Any) -> Any:
+        """A simpler value by an algebraic identity that holds for every bit pattern, or None."""
+        return None
 
     def batch(self, b: Any, *xs: Value, batched: Sequence[bool], **attrs: Any) -> Any:
         n = batch_size(xs, batched)
@@ -150,6 +160,13 @@ class Elementwise(Primitive):
 
     def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
         return self.scalar(e, *[x(index) for x in readers], **attrs)
+
+
+class Direct(Elementwise):
+    """Elementwise, and the loop level has an op of the same name."""
+
+    def scalar(self, e: Any, *xs: Value, **attrs: Any) -> Value:
+        return getattr(e, self.name)(*xs, **attrs)
 
 
 class LinearMap(Primitive):

@@ -1,0 +1,145 @@
+"""What Python users call: text to functions, functions to functions, functions to native code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import rlxc.primitives  # noqa: F401
+from rlxc.errors import PassError, UnknownName
+from rlxc.frontend.parser import load, parse
+from rlxc.ir.core import Func, Module
+from rlxc.passes import bind as _bind
+from rlxc.passes import gradient as _gradient
+from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
+from rlxc.passes.linearize import linearize as _linearize
+from rlxc.passes.pipelines import make_pipeline
+from rlxc.runtime.compiled import Compiled, Engine
+from rlxc.runtime.interpret import Interpreted
+
+__all__ = [
+    "Linearized",
+    "bind",
+    "compile",
+    "grad_with_loss",
+    "interpret",
+    "jvp",
+    "linear_transpose",
+    "linearize",
+    "load",
+    "parse",
+    "run_passes",
+    "value_and_grad",
+]
+
+Wrt = str | int | Sequence[str | int]
+Unused = Literal["zeros", "none", "error"]
+
+
+class Linearized(NamedTuple):
+    """A function in two: `primal` also returns the residuals; `linear` takes them first, then a tangent for each argument of wrt."""
+
+    primal: Func
+    linear: Func
+
+
+def compile(program: Func | Module | str | os.PathLike[str], func: str | None = None, **options: Any) -> Compiled:
+    """Native code for a function: a callable that takes NumPy arrays by position or by name.
+
+    `program` is a Func, a Module, `.rlx` text, or the path (a `Path`) of a `.rlx` file; `func` names the function if there are several.
+    """
+    return Compiled(pick(program, func), engine(options))
+
+
+def interpret(program: Func | Module | str | os.PathLike[str], /, *arrays: Any, **named: Any) -> Any:
+    """The same as calling the compiled function, op by op in NumPy: what the program means."""
+    return Compiled(pick(program), Interpreted)(*arrays, **named)
+
+
+def bind(func: Func, /, **dims: int) -> Func:
+    """`func` with named dimensions of these sizes: `bind(f, B=4)`."""
+    return _bind.bind(pick(func), dims)
+
+
+def grad_with_loss(func: Func, wrt: Wrt = (), *, on_unused: Unused = "zeros") -> Func:
+    """Results `[loss, d wrt...]`; one more argument than `func`, the seed `d_output`, of the loss's type."""
+    return _gradient.grad_with_loss(pick(func), _wrt(wrt), on_unused=on_unused)
+
+
+def value_and_grad(func: Func, wrt: Wrt = (), *, on_unused: Unused = "zeros") -> Func:
+    """Results `[loss, d wrt...]` for a function whose one result is a scalar; `wrt` is every float argument unless stated."""
+    return _gradient.value_and_grad(pick(func), _wrt(wrt), on_unused=on_unused)
+
+
+def jvp(func: Func, wrt: Wrt = ()) -> Func:
+    """Forward mode: arguments, then a tangent for each of `wrt`; results, then their tangents."""
+    return _gradient.jvp(pick(func), _wrt(wrt))
+
+
+def linearize(func: Func, wrt: Wrt = ()) -> Linearized:
+    """The primal part of `func` and the linear map from tangents of `wrt` to tangents of the results."""
+    func = pick(func)
+    return Linearized(*_linearize(_gradient.prepare(func), _wrt(wrt)).functions(func.name))
+
+
+def linear_transpose(func: Func, wrt: Wrt = ()) -> Func:
+    """The transpose of a function that is linear in its `lin` arguments, or in `wrt`; raises LinearityError where it is not linear."""
+    return _linear_transpose(pick(func), _wrt(wrt))
+
+
+def run_passes(module: Module | Func | str, pipeline: str) -> Module:
+    """The module after a pipeline of passes, as in `rlxc opt -p`: `run_passes(m, "legalize,cse,dce")`."""
+    return make_pipeline(pipeline).run(as_module(module))
+
+
+def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
+    match program:
+        case Module():
+            return program
+        case Func():
+            return program.as_module()
+        case str():
+            return parse(program)
+        case os.PathLike():
+            return load(Path(program))
+    raise TypeError(f"rlxc takes a Func, a Module, .rlx text or a Path, not {type(program).__name__}")
+
+
+def pick(program: Func | Module | str | os.PathLike[str], name: str | None = None) -> Func:
+    """The function meant by `program`: the one named, or the only one; raises UnknownName where that is not clear."""
+    if isinstance(program, Func):
+        return program
+    module = as_module(program)
+    if name is not None:
+        return module[name]
+    funcs = [f for f in module if f.kind == "func"]
+    if len(funcs) == 1:
+        return funcs[0]
+    known = ", ".join(f"@{f.name}" for f in funcs)
+    raise UnknownName("the module is empty" if not funcs else f"which function is meant? There is {known}", code="RLX0103", help="name it: func=...")
+
+
+def engine(options: dict[str, Any]) -> Engine:
+    """What turns a function without named dimensions into a callable: the native compiler with `options`."""
+    make: Callable[..., Any] = _native()
+    if make is Interpreted:
+        return Interpreted
+    return lambda func: make(func, **options)
+
+
+def _native() -> Callable[..., Any]:
+    try:
+        from rlxc.runtime.compile import compile_func
+    except ModuleNotFoundError:
+        return Interpreted
+    return compile_func
+
+
+def _wrt(wrt: Wrt) -> Sequence[str | int]:
+    if isinstance(wrt, str | int):
+        return (wrt,)
+    if not all(isinstance(w, str | int) for w in wrt):
+        raise PassError(f"wrt is made of argument names and positions, not {list(wrt)!r}", code="RLX0403")
+    return tuple(wrt)

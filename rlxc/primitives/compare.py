@@ -1,0 +1,105 @@
+"""Comparisons: two arrays to bool, false where a nan takes part (but for `ne`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlxc.ir.primitive import Sample, register
+from rlxc.ir.types import ANY, BOOL
+from rlxc.primitives.families import Direct
+
+_SPECIAL = Sample(np.array([0.0, -0.0, np.inf, np.nan, np.nan, 1.0]), np.array([-0.0, 0.0, np.inf, np.nan, 0.0, np.nan]))
+
+
+class Compare(Direct):
+    """Compares two arrays of one dtype; the result is bool and has no derivative. On bool, false < true."""
+
+    dtypes = ANY
+    differentiable = False
+    samples = (
+        "f64[3], f64[3]",
+        "f64[2, 1, 3], f64[4, 1]",
+        "f64[], f64[0]",
+        "i32[5], i32[5]",
+        "u64[3], u64[3]",
+        "bool[4], bool[4]",
+        _SPECIAL,
+    )
+
+    def result_dtype(self, dtype, **attrs):
+        return BOOL
+
+    def partials(self, b, out, x, y):
+        return None, None
+
+    holds_on_equal = False  # what comparing a number with itself gives
+
+    def identities(self, b, x, y):
+        if x is y and not x.type.dtype.is_float:
+            return b.constant(self.holds_on_equal, like=x, dtype="bool")
+        return None
+
+
+@register
+class Eq(Compare):
+    """Whether x = y; -0.0 = 0.0, and nan equals nothing."""
+
+    name = "eq"
+    commutative = True
+    holds_on_equal = True
+
+    def eval(self, x, y):
+        return np.equal(x, y)
+
+
+@register
+class Ne(Compare):
+    """Whether x and y differ; nan differs from everything, itself included."""
+
+    name = "ne"
+    commutative = True
+
+    def eval(self, x, y):
+        return np.not_equal(x, y)
+
+
+@register
+class Lt(Compare):
+    """Whether x < y."""
+
+    name = "lt"
+
+    def eval(self, x, y):
+        return np.less(x, y)
+
+
+@register
+class Le(Compare):
+    """Whether x <= y."""
+
+    name = "le"
+    holds_on_equal = True
+
+    def eval(self, x, y):
+        return np.less_equal(x, y)
+
+
+@register
+class Gt(Compare):
+    """Whether x > y."""
+
+    name = "gt"
+
+    def eval(self, x, y):
+        return np.greater(x, y)
+
+
+@register
+class Ge(Compare):
+    """Whether x >= y."""
+
+    name = "ge"
+    holds_on_equal = True
+
+    def eval(self, x, y):
+        return np.greater_equal(x, y)

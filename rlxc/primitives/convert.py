@@ -1,0 +1,154 @@
+"""From one element type to another: convert, bitcast; and stop_gradient, which changes nothing but the derivative."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlxc.errors import DTypeError
+from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.ir.types import ANY, REALS, DType
+from rlxc.primitives.exact import round_to, saturate
+from rlxc.primitives.families import Direct, Elementwise, require_dtype
+
+
+class DTypeChange(Direct):
+    """One operand, of any dtype; the result has the dtype that the attribute says."""
+
+    dtypes = ANY
+    computes = False
+
+    def result_dtype(self, dtype, **attrs):
+        return attrs["dtype"]
+
+
+@register
+class Convert(DTypeChange):
+    """x as elements of `dtype`.
+
+    Floats are rounded to nearest even, f16 and bf16 by way of f32; integers wrap around; float to integer goes toward zero,
+    saturates and takes nan to 0; to bool is x != 0. Between floats it is linear; otherwise the derivative is zero.
+    """
+
+    name = "convert"
+    linear_in = (0,)
+    singular = False
+    samples = (
+        Sample("f64[3]", dtype=DType("f32")),
+        Sample("f32[2, 0]", dtype=DType("f64")),
+        Sample("f64[]", dtype=DType("f64")),
+        Sample("f64[4]", dtype=DType("f16")),
+        Sample("i32[4]", dtype=DType("f64")),
+        Sample("i64[4]", dtype=DType("u8")),
+        Sample("bool[4]", dtype=DType("f32")),
+        Sample("f64[4]", dtype=DType("bool")),
+        Sample(np.array([1.9, -1.9, 1e10, -1e10, np.nan, np.inf, -np.inf]), dtype=DType("i32")),
+        Sample(np.array([1.9, -1.9, 1e20, np.nan]), dtype=DType("u64")),
+    )
+
+    def infer(self, x, *, dtype: DType):
+        require_dtype(self.name, x, ANY)
+        if dtype not in ANY:
+            raise DTypeError(f"convert does not make {dtype} of {x}", help=f"it makes {', '.join(ANY)}")
+        return x.with_dtype(dtype)
+
+    def eval(self, x, *, dtype: DType):
+        x = np.asarray(x)
+        if dtype.is_float:
+            return round_to(x, dtype.numpy)
+        if dtype.is_integer and x.dtype.kind not in "biu":
+            return saturate(x, dtype.numpy)
+        if dtype.is_bool:
+            return x != x.dtype.type(0)
+        return x.astype(dtype.numpy)
+
+    def legalize(self, b, x, *, dtype):
+        wide = DType("f32")
+        source = x.type.dtype
+        if source == dtype:
+            return None
+        if (source.is_narrow or dtype.is_narrow) and wide not in (source, dtype):
+            return b.convert(b.convert(x, dtype=wide), dtype=dtype)
+        return None
+
+    def jvp(self, b, primals, tangents, outs, *, dtype):
+        return (b.convert(tangents[0], dtype=dtype) if dtype.is_float else None,)
+
+    def transpose(self, b, cts, operands, *, dtype):
+        return (b.convert(cts[0], dtype=operands[0].type.dtype),)
+
+    def identities(self, b, x, *, dtype):
+        source = x.type.dtype
+        if source == dtype:
+            return x
+        inner = b.producer(x)
+        if inner is not None and inner.prim is self and loses_nothing(inner.operands[0].type.dtype, source):
+            return b.convert(inner.operands[0], dtype=dtype)
+        return None
+
+
+def loses_nothing(source: DType, target: DType) -> bool:
+    """Whether every number of `source` is one of `target`."""
+    if source == target or source.is_bool:
+        return True
+    if source.is_float:
+        return target.is_float and (target.bits > source.bits)
+    if target.is_float:
+        return source.bits - (source.kind == "i") < {"f64": 54, "f32": 25, "f16": 12, "bf16": 9}[target]
+    if source.kind == target.kind:
+        return target.bits >= source.bits
+    return target.kind == "i" and target.bits > source.bits
+
+
+@register
+class Bitcast(DTypeChange):
+    """The bits of x read as `dtype`, which must have as many. The derivative is zero."""
+
+    name = "bitcast"
+    dtypes = REALS
+    differentiable = False
+    samples = (
+        Sample("f64[3]", dtype=DType("i64")),
+        Sample("i32[2, 2]", dtype=DType("f32")),
+        Sample("u8[]", dtype=DType("i8")),
+        Sample(np.array([0.0, -0.0, np.nan, np.inf]), dtype=DType("u64")),
+    )
+
+    def infer(self, x, *, dtype: DType):
+        require_dtype(self.name, x, REALS)
+        if dtype not in REALS or dtype.bits != x.dtype.bits:
+            same = ", ".join(d for d in REALS if d.bits == x.dtype.bits)
+            raise DTypeError(f"bitcast cannot read {x} as {dtype}", help=f"{x.dtype} can be read as {same}")
+        return x.with_dtype(dtype)
+
+    def eval(self, x, *, dtype: DType):
+        return np.ascontiguousarray(x).view(dtype.numpy).reshape(np.shape(x))
+
+    def partials(self, b, out, x, *, dtype):
+        return (None,)
+
+    def identities(self, b, x, *, dtype):
+        if x.type.dtype == dtype:
+            return x
+        inner = b.producer(x)
+        return b.bitcast(inner.operands[0], dtype=dtype) if inner is not None and inner.prim is self else None
+
+
+@register
+class StopGradient(Elementwise):
+    """x itself, taken as a constant by differentiation."""
+
+    name = "stop_gradient"
+    dtypes = ANY
+    differentiable = False
+    computes = False
+    cost = Cost(flops=0)
+    samples = ("f64[3]", "f64[]", "i32[0]", "bool[2]")
+
+    def eval(self, x):
+        return x
+
+    def partials(self, b, out, x):
+        return (None,)
+
+    def scalar(self, e, x):
+        return x

@@ -1,0 +1,100 @@
+"""Powers and roots."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.primitives.exact import exactly
+from rlxc.primitives.families import Direct
+from rlxc.primitives.identities import is_all
+
+_SPECIAL = Sample(np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, 1e300, -1.0]))
+
+
+@register
+class Sqrt(Direct):
+    """The square root; nan below 0, and -0.0 at -0.0. The derivative at 0 is inf."""
+
+    name = "sqrt"
+    cost = Cost(flops=6, recompute=False)
+    domain = (0.25, 4.0)
+    samples = ("f64[5]", "f64[]", "f64[2, 0]", _SPECIAL)
+
+    def eval(self, x):
+        return exactly(np.sqrt, x)
+
+    def partials(self, b, out, x):
+        return (b.div(0.5, out),)
+
+
+@register
+class Rsqrt(Direct):
+    """1 / sqrt(x); inf at 0 (-inf at -0.0), nan below."""
+
+    name = "rsqrt"
+    cost = Cost(flops=10, recompute=False)
+    domain = (0.25, 4.0)
+    samples = ("f64[5]", "f64[]", "f64[2, 0]", _SPECIAL)
+
+    def eval(self, x):
+        return exactly(lambda v: 1 / np.sqrt(v), x)
+
+    def partials(self, b, out, x):
+        return (b.div(b.mul(out, -0.5), x),)
+
+
+@register
+class Cbrt(Direct):
+    """The cube root, of negative numbers too. The derivative at 0 is inf."""
+
+    name = "cbrt"
+    cost = Cost(flops=16, recompute=False)
+    samples = (Sample("f64[5]", domain=(-4.0, -0.25)), Sample("f64[2, 2]", domain=(0.25, 4.0)), Sample("f64[]", domain=(0.25, 4.0)), "f64[0]", _SPECIAL)
+
+    def eval(self, x):
+        return exactly(np.cbrt, x)
+
+    def partials(self, b, out, x):
+        return (b.div(1.0 / 3.0, b.mul(out, out)),)
+
+
+@register
+class Pow(Direct):
+    """x to the power n, as C's pow: nan for x < 0 unless n is whole; anything to the power 0 is 1.
+
+    The derivative in x is n x^(n-1), and 0 where n = 0; in n it is x^n log x for x > 0, and 0 for x <= 0.
+    """
+
+    name = "pow"
+    cost = Cost(flops=40, recompute=False)
+    domain = (0.25, 2.0)
+    samples = (
+        "f64[4], f64[4]",
+        "f64[2, 1, 3], f64[4, 1]",
+        "f64[], f64[0]",
+        Sample(
+            np.array([0.0, 0.0, -0.0, -2.0, -2.0, -2.0, 0.0, np.inf, -np.inf, np.nan, 1.0, 0.5]),
+            np.array([2.0, 0.0, 3.0, 3.0, 2.0, 0.5, -1.0, -1.0, 3.0, 0.0, np.nan, np.inf]),
+        ),
+    )
+
+    def eval(self, x, n):
+        return exactly(np.power, x, n)
+
+    def partials(self, b, out, x, n):
+        positive = b.gt(x, b.zeros(x.type))
+        log_x = b.log(b.select(positive, x, b.constant(1.0, like=x)))
+        in_n = b.select(positive, b.strong_mul(out, log_x), b.zeros(x.type))
+        return b.strong_mul(n, b.pow(x, b.sub(n, 1.0))), in_n
+
+    def identities(self, b, x, n):
+        if is_all(b, n, 1.0):
+            return x
+        if is_all(b, n, 2.0):
+            return b.mul(x, x)
+        if is_all(b, n, -1.0):
+            return b.div(1.0, x)
+        if is_all(b, n, 0.0) or is_all(b, n, -0.0):
+            return b.constant(1.0, like=x)
+        return None

@@ -1,0 +1,83 @@
+"""Compiled: a function as Python calls it. Arrays are checked, named dimensions are bound from them, native code runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import ArgumentError, ShapeError
+from rlxc.ir.core import Func
+from rlxc.passes.bind import bind, match_dims, named_dims
+from rlxc.runtime.arguments import Arguments, check_outputs
+
+Engine = Callable[[Func], Callable[..., Any]]
+
+
+class Compiled:
+    """A callable that takes arrays by position or by argument name, and returns an ndarray, or a tuple of them for several results.
+
+    Results go to new arrays, or to the ones given as `out=`. A function with named dimensions is compiled once for each set of
+    sizes that it is called with. Raises ArgumentError for arrays that do not fit.
+    """
+
+    def __init__(self, func: Func, engine: Engine) -> None:
+        self.func = func
+        self._engine = engine
+        self._arguments = Arguments(func)
+        self._dims = named_dims(func)
+        self._made: dict[tuple[int, ...], tuple[Func, Callable[..., Any]]] = {}
+        self._only = None if self._dims else self._make(())
+
+    def __call__(self, /, *arrays: Any, out: Any = None, **named: Any) -> Any:
+        results = self.run(self._arguments.bind(arrays, named), out)
+        return results[0] if len(results) == 1 else results
+
+    def run(self, arrays: list[np.ndarray], out: Any = None) -> tuple[np.ndarray, ...]:
+        """Results, always as a tuple, for arrays that have been checked."""
+        func, execute = self._only or self._make(self._sizes(arrays))
+        if out is None:
+            results = execute(*arrays)
+            return results if isinstance(results, tuple) else (results,)
+        outs = check_outputs(out, [v.type for v in func.results], func.name)  # type: ignore[misc]
+        results = execute(*arrays)
+        for target, result in zip(outs, results if isinstance(results, tuple) else (results,), strict=True):
+            target[...] = result
+        return tuple(outs)
+
+    def bound(self, /, **dims: int) -> Func:
+        """The function with its dimensions bound, as it is compiled."""
+        return bind(self.func, dims) if dims else self.func
+
+    @property
+    def executable(self) -> Any:
+        """The native code behind a function without named dimensions, or the one made last."""
+        if self._only:
+            return self._only[1]
+        if not self._made:
+            raise ShapeError(f"@{self.func.name} has named dimensions ({', '.join(self._dims)}); it is compiled when it is called", code="RLX0206")
+        return next(reversed(self._made.values()))[1]
+
+    def _sizes(self, arrays: list[np.ndarray]) -> tuple[int, ...]:
+        try:
+            sizes = match_dims(self.func, [a.shape for a in arrays])
+        except ShapeError as error:
+            raise ArgumentError(error.message, code="RLX0505") from None
+        unknown = [d for d in self._dims if d not in sizes]
+        if unknown:
+            raise ArgumentError(
+                f"@{self.func.name}: no argument gives dimension {unknown[0]} its size", code="RLX0206", help=f"rlxc.bind(func, {unknown[0]}=...)"
+            )
+        return tuple(sizes[d] for d in self._dims)
+
+    def _make(self, sizes: tuple[int, ...]) -> tuple[Func, Callable[..., Any]]:
+        made = self._made.get(sizes)
+        if made is None:
+            func = bind(self.func, dict(zip(self._dims, sizes, strict=True)))
+            made = self._made[sizes] = (func, self._engine(func))
+        return made
+
+    def __repr__(self) -> str:
+        args = ", ".join(f"%{a.name}: {a.signature}" for a in self.func.args)
+        return f"<rlxc compiled @{self.func.name}({args}) -> {', '.join(v.signature for v in self.func.results)}>"

@@ -1,0 +1,80 @@
+"""Session: compile a model, set its parameters once, run it on inputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import ArgumentError, Unsupported
+from rlxc.ir.core import Func
+from rlxc.ir.types import TensorType
+from rlxc.runtime.arguments import fit
+from rlxc.runtime.compiled import Compiled, Engine
+from rlxc.runtime.params import read_arrays
+
+
+class Session:
+    """Where programs are compiled and run. `device` is "cpu"."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        if device != "cpu":
+            raise Unsupported(f"there is no device {device!r}", code="RLX0702", help='the device is "cpu"')
+        self.device = device
+
+    def compile(self, program: Any, func: str | None = None, **options: Any) -> Program:
+        """A module, function or `.rlx` text as a Program; `func` names the function where there are several."""
+        from rlxc.api import engine, pick
+
+        return Program(pick(program, func), engine(options))
+
+    def __repr__(self) -> str:
+        return f"Session(device={self.device!r})"
+
+
+class Program:
+    """A compiled function that keeps the arrays of its parameters.
+
+    Every argument marked `param` is set once, by `set_param` or `load_params`; `run` takes the others. Other arguments may be set as well.
+    """
+
+    def __init__(self, func: Func, engine: Engine) -> None:
+        self.func = func
+        self.compiled = Compiled(func, engine)
+        self.params: dict[str, np.ndarray] = {}
+
+    def set_param(self, name: str, array: Any) -> None:
+        """Set a parameter; a flat array is taken for one of as many elements. The array is copied."""
+        arg = self.func.arg(name)
+        type_ = arg.type
+        assert isinstance(type_, TensorType)
+        if isinstance(array, np.ndarray) and array.ndim == 1 and type_.is_static and array.size == type_.size:
+            array = array.reshape([int(n) for n in type_.shape])
+        self.params[str(arg.name)] = np.array(fit(array, arg, self.func.name), copy=True)
+
+    def load_params(self, path: str | os.PathLike[str]) -> None:
+        """Set every parameter from a `.npz` or `.safetensors` file, which may hold other arrays as well."""
+        arrays = read_arrays(path)
+        for name in self.func.params:
+            if name not in arrays:
+                near = get_close_matches(name, arrays, 1)
+                raise ArgumentError(f"{os.fspath(path)} has no array for param %{name}", code="RLX0508", help=f"did you mean {near[0]!r}?" if near else None)
+            self.set_param(name, arrays[name])
+
+    def run(self, inputs: Mapping[str, Any] | None = None, /, **named: Any) -> list[np.ndarray]:
+        """Results for `inputs`, by argument name in a dictionary or as keywords; always a list of arrays."""
+        given = {**{k.removeprefix("%"): v for k, v in (inputs or {}).items()}, **named}
+        missing = [a for a in self.func.args if a.param and a.name not in self.params and a.name not in given]
+        if missing:
+            wanted = ", ".join(f"%{a.name}: {a.type}" for a in missing)
+            raise ArgumentError(
+                f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0].name!r}, array)"
+            )
+        arguments = self.compiled._arguments
+        return list(self.compiled.run(arguments.bind((), {**self.params, **given})))
+
+    def __repr__(self) -> str:
+        return f"<rlxc program {self.compiled!r}>"
