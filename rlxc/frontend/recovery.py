@@ -232,8 +232,10 @@ class Recovery:
 
     def not_closed(self, state: Any, function: int | None) -> ParseError:
         """The text, or a function, ends too early."""
-        opened = next((v for v in reversed(state.value_stack) if isinstance(v, Token) and v.type in _OPEN and (function is None or v.start_pos < function)), None)
-        name = next((v[1] for v in state.value_stack if isinstance(v, list) and len(v) > 1 and isinstance(v[1], Token) and v[1].type == "SYMBOL"), None)
+        before = [v for v in state.value_stack if not (function is not None and isinstance(v, Token) and v.start_pos >= function)]  # type: ignore[operator]
+        opened = next((v for v in reversed(before) if isinstance(v, Token) and v.type in _OPEN), None)
+        heads = [v[1] for v in before if isinstance(v, list) and len(v) > 1]
+        name = next((t for t in heads if isinstance(t, Token) and t.type == "SYMBOL"), None)
         token = opened or name
         end = len(self.text.rstrip()) if function is None else function
         what = "the file ends" if function is None else "another function begins"

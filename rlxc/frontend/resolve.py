@@ -35,6 +35,7 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import did_you_mean, value_text
 from rlxc.ir.primitive import REGISTRY, Primitive, coerce
 from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
+from rlxc.ir.verify import recursion
 
 POISON = Value(TensorType("f32"), "poison")
 _RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\\n]|\\.)*")')
@@ -57,11 +58,6 @@ def resolve(syntax: ModuleSyntax, file: str, report: Report) -> Module:
         for op, path in find_recursion(funcs):
             report.add(recursion(op, path))
     return Module(tuple(funcs))
-
-
-def recursion(op: Op, path: list[str]) -> Error:
-    chain = " calls ".join(f"@{name}" for name in path[:6])
-    return VerifyError(f"recursion: {chain}", code="RLX0217", loc=op.loc, help="a function cannot call itself; write a loop with `scan` or `while`")
 
 
 @dataclass(slots=True)
