@@ -1,4 +1,4 @@
-"""The same elements in another arrangement: broadcast, reshape, transpose."""
+"""The same elements in another arrangement: broadcast, reshape, transpose, reverse."""
 
 from __future__ import annotations
 
@@ -6,19 +6,36 @@ import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
-from rlxc.ir.types import ANY, Dim, TensorType
+from rlxc.ir.types import ANY, Dim
+from rlxc.primitives.axes import check_axes, drop_axes, inverse
 from rlxc.primitives.families import LinearMap, require_dtype
 
-_FREE = Cost(flops=0)
+__all__ = ["Broadcast", "Movement", "Reshape", "Reverse", "Transpose", "drop_axes", "inverse"]
+
+
+class Movement(LinearMap):
+    """Elements put elsewhere, none computed: linear, free, and for any dtype. Each is read at most once."""
+
+    dtypes = ANY
+    cost = Cost(flops=0)
+
+    def reuses(self, operand):
+        return False
 
 
 @register
-class Broadcast(LinearMap):
+class Broadcast(Movement):
     """Repeat x along the new `axes` of the result, whose shape is `shape`."""
 
     name = "broadcast"
-    cost = _FREE
-    samples = (Sample("f64[3]", shape=(2, 3), axes=(0,)), Sample("f64[2, 3]", shape=(2, 4, 3), axes=(1,)), Sample("f32[]", shape=(2, 0), axes=(0, 1)))
+    samples = (
+        Sample("f64[3]", shape=(2, 3), axes=(0,)),
+        Sample("f64[2, 3]", shape=(2, 4, 3), axes=(1,)),
+        Sample("f64[3]", shape=(2, 3, 2), axes=(0, 2)),
+        Sample("f64[2]", shape=(2, 0), axes=(1,)),
+        Sample("f64[2]", shape=(2,), axes=()),
+        Sample("f32[]", shape=(2, 0), axes=(0, 1)),
+    )
 
     def infer(self, x, *, shape: tuple[int | Dim, ...], axes: tuple[int, ...]):
         require_dtype(self.name, x, ANY)
@@ -42,15 +59,37 @@ class Broadcast(LinearMap):
     def element(self, e, index, x, *, shape, axes):
         return x([i for a, i in enumerate(index) if a not in axes])
 
+    def reuses(self, operand):
+        return True
+
+    def fold(self, b, x, *, shape, axes):
+        """Nothing to repeat; a broadcast of a broadcast; a broadcast along axes of size 1, which is a reshape."""
+        if not axes:
+            return x
+        if all(shape[a] == 1 for a in axes):
+            return b.reshape(x, shape=shape)
+        inner = b.producer(x)
+        if inner is not None and isinstance(inner.prim, Broadcast):
+            kept = [a for a in range(len(shape)) if a not in axes]
+            both = sorted((*axes, *(kept[a] for a in inner.attrs["axes"])))
+            return b.broadcast(inner.operands[0], shape=shape, axes=tuple(both))
+        return None
+
 
 @register
-class Reshape(LinearMap):
+class Reshape(Movement):
     """The same elements in row-major order under another `shape`."""
 
     name = "reshape"
-    cost = _FREE
     view = True
-    samples = (Sample("f64[2, 3]", shape=(3, 2)), Sample("f64[2, 3]", shape=(6,)), Sample("f64[1]", shape=()), Sample("f32[0, 2]", shape=(0,)))
+    samples = (
+        Sample("f64[2, 3]", shape=(3, 2)),
+        Sample("f64[2, 3]", shape=(6,)),
+        Sample("f64[1]", shape=()),
+        Sample("f64[]", shape=(1, 1)),
+        Sample("f64[2, 1, 3]", shape=(2, 3)),
+        Sample("f32[0, 2]", shape=(0,)),
+    )
 
     def infer(self, x, *, shape: tuple[int | Dim, ...]):
         require_dtype(self.name, x, ANY)
@@ -74,6 +113,15 @@ class Reshape(LinearMap):
     def element(self, e, index, x, *, shape):
         return x(e.unravel(e.ravel(index, shape), x.type.shape))
 
+    def fold(self, b, x, *, shape):
+        """The same shape; a reshape of a reshape; a reshape that only drops axes of size 1 which a broadcast made."""
+        if x.type.shape == shape:
+            return x
+        inner = b.producer(x)
+        if inner is not None and isinstance(inner.prim, Reshape):
+            return b.reshape(inner.operands[0], shape=shape)
+        return None
+
 
 def _factors(shape):
     """Sizes of a shape with named dimensions, as the product of the known ones and the sorted names."""
@@ -85,12 +133,17 @@ def _factors(shape):
 
 
 @register
-class Transpose(LinearMap):
+class Transpose(Movement):
     """Axes in another order: axis i of the result is axis `perm[i]` of x."""
 
     name = "transpose"
-    cost = _FREE
-    samples = (Sample("f64[2, 3]", perm=(1, 0)), Sample("f64[2, 3, 4]", perm=(2, 0, 1)), Sample("f64[]", perm=()))
+    samples = (
+        Sample("f64[2, 3]", perm=(1, 0)),
+        Sample("f64[2, 3, 4]", perm=(2, 0, 1)),
+        Sample("f64[2, 1, 3]", perm=(1, 0, 2)),
+        Sample("f64[2, 0]", perm=(1, 0)),
+        Sample("f64[]", perm=()),
+    )
 
     def infer(self, x, *, perm: tuple[int, ...]):
         require_dtype(self.name, x, ANY)
@@ -110,15 +163,55 @@ class Transpose(LinearMap):
     def element(self, e, index, x, *, perm):
         return x([index[p] for p in inverse(perm)])
 
+    def fold(self, b, x, *, perm):
+        """The same order; a transpose of a transpose; one that moves only axes of size 1, which is a reshape."""
+        if list(perm) == sorted(perm):
+            return x
+        inner = b.producer(x)
+        if inner is not None and isinstance(inner.prim, Transpose):
+            return b.transpose(inner.operands[0], perm=tuple(inner.attrs["perm"][p] for p in perm))
+        moved = [p for p in perm if x.type.shape[p] != 1]
+        return b.reshape(x, shape=tuple(x.type.shape[p] for p in perm)) if moved == sorted(moved) else None
 
-def inverse(perm):
-    """The permutation that undoes `perm`."""
-    back = [0] * len(perm)
-    for i, p in enumerate(perm):
-        back[p] = i
-    return tuple(back)
 
+@register
+class Reverse(Movement):
+    """The elements in opposite order along `axes`."""
 
-def drop_axes(type: TensorType, axes) -> TensorType:
-    """`type` without `axes`."""
-    return type.with_shape(n for a, n in enumerate(type.shape) if a not in axes)
+    name = "reverse"
+    samples = (
+        Sample("f64[3]", axes=(0,)),
+        Sample("f64[2, 3, 4]", axes=(0, 2)),
+        Sample("f64[2, 0]", axes=(1, 0)),
+        Sample("f64[2]", axes=()),
+        Sample("f64[]", axes=()),
+    )
+
+    def infer(self, x, *, axes: tuple[int, ...]):
+        require_dtype(self.name, x, ANY)
+        check_axes(self.name, x, axes)
+        return x
+
+    def eval(self, x, *, axes):
+        return np.flip(x, axes)
+
+    def transpose(self, b, cts, operands, *, axes):
+        return (b.reverse(cts[0], axes=axes),)
+
+    def batch(self, b, x, *, batched, axes):
+        return b.reverse(x, axes=tuple(a + 1 for a in axes))
+
+    def element(self, e, index, x, *, axes):
+        shape = x.type.shape
+        return x([e.index_sub(shape[a] - 1, i) if a in axes else i for a, i in enumerate(index)])
+
+    def fold(self, b, x, *, axes):
+        """Axes of size 0 and 1 look the same from both ends; a reverse of a reverse."""
+        turned = tuple(sorted(a for a in axes if x.type.shape[a] not in (0, 1)))
+        if not turned:
+            return x
+        inner = b.producer(x)
+        if inner is not None and isinstance(inner.prim, Reverse):
+            left = tuple(sorted(set(turned) ^ set(inner.attrs["axes"])))
+            return b.reverse(inner.operands[0], axes=left) if left else inner.operands[0]
+        return b.reverse(x, axes=turned) if turned != axes else None

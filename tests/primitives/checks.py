@@ -100,7 +100,7 @@ def check_op(name, *, orders=1, dtypes=("f64", "f32"), seed=0):
             assert (out.shape, out.dtype) == (func.results[0].type.shape, func.results[0].type.dtype.numpy), sample
             close(run(legal(func), *arrays), out, TOLERANCE[dtype])
             check_batch(prim, tensor_types, arrays, attrs, rng, TOLERANCE[dtype])
-            if dtype == "f64" and func.results[0].type.dtype.is_float:
+            if dtype == "f64" and func.results[0].type.dtype.is_float and all(np.isfinite(a).all() for a in arrays):
                 check_derivatives(func, arrays, rng, orders)
 
 
@@ -156,6 +156,8 @@ def check_jvp(func, arrays, rng, wrt, rtol=3e-6, h=1e-6):
         return run(func, *moved)
 
     # central differences, once extrapolated
+    if not np.isfinite(run(func, *arrays)).all():
+        return
     numeric = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
     scale = max(1.0, float(np.max(np.abs(numeric), initial=0)))
     close(got, numeric, rtol, rtol * scale)
