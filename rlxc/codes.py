@@ -1,8 +1,8 @@
 """Every diagnostic code: a title, what it means, an example that is wrong and one that is right.
 
-    00xx  the text is not .rlx           03xx  differentiation and rules      06xx  files and extras
-    01xx  names                          04xx  passes and pipelines           07xx  what rlxc cannot do
-    02xx  types, attributes, structure   05xx  arrays at call time            09xx  defects of rlxc
+00xx  the text is not .rlx           03xx  differentiation and rules      06xx  files and extras
+01xx  names                          04xx  passes and pipelines           07xx  what rlxc cannot do
+02xx  types, attributes, structure   05xx  arrays at call time            09xx  defects of rlxc
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ CODES: dict[str, Code] = {
     # ----------------------------------------------------------------------------------------------------------- 00xx: syntax
     "RLX0001": Code(
         "unexpected text",
-        "What stands here does not fit the grammar of .rlx (grammars/rlx.lark is its reference). Reading goes on with the next\nstatement.",
+        "What stands here does not fit the grammar of .rlx (grammars/rlx.lark is its reference). Reading goes on with the next statement.",
         _func("%y = add %x %x\nreturn %y"),
         _func("%y = add %x, %x\nreturn %y"),
     ),
     "RLX0002": Code(
         "version of the language",
-        "The first line of a file says which version of the language it is written in: `rlx 0.1`. This rlxc does not know the\n"
+        "The first line of a file says which version of the language it is written in: `rlx 0.1`. This rlxc does not know the "
         "version; a newer rlxc may. A file without such a line is of the current version.",
         "rlx 9.9",
         "rlx 0.1",
@@ -45,8 +45,8 @@ CODES: dict[str, Code] = {
     "RLX0003": Code(
         "a character that cannot stand here",
         "Outside of strings and comments a file is made of printable ASCII characters.",
-        _func("%y = sin %x ×\nreturn %x"),
-        _func("%y = sin %x  // ×\nreturn %x"),
+        _func("%y = sin %x é\nreturn %x"),
+        _func("%y = sin %x  // é\nreturn %x"),
     ),
     "RLX0004": Code(
         "a string that is not right",
@@ -56,13 +56,13 @@ CODES: dict[str, Code] = {
     ),
     "RLX0005": Code(
         "a number out of range",
-        "Integers have at most 64 bits, and numbers must fit 64-bit floats. The bits in `nan(0x...)` must be those of a nan of\nthe constant's width.",
+        "Integers have at most 64 bits, and numbers must fit 64-bit floats. The bits in `nan(0x...)` must be those of a nan of the constant's width.",
         _func("%y = reduce_sum %x {axes = [99999999999999999999]}\nreturn %x"),
         _func("%y = reduce_sum %x {axes = [0]}\nreturn %x"),
     ),
     "RLX0006": Code(
         "nested too deeply, or too long",
-        "Regions and lists nest at most 64 deep, and a list in an attribute has at most 65536 elements; a constant\n(`constant dense<...>`) has no such bound.",
+        "Regions and lists nest at most 64 deep, and a list in an attribute has at most 65536 elements; a constant (`constant dense<...>`) has no such bound.",
         _func(f"%y = reduce_sum %x {{axes = {'[' * 65}{']' * 65}}}\nreturn %x"),
         _func("%y = reduce_sum %x {axes = [0]}\nreturn %x"),
     ),
@@ -75,7 +75,7 @@ CODES: dict[str, Code] = {
     ),
     "RLX0009": Code(
         "a constant that does not fit its type",
-        "What stands in `dense<...>` is one element, which fills the whole type, or lists nested as the shape is, with elements of\nthe dtype.",
+        "What stands in `dense<...>` is one element, which fills the whole type, or lists nested as the shape is, with elements of the dtype.",
         _func("%c = constant dense<[1.0, 2.0]> : f32[3]\nreturn %c"),
         _func("%c = constant dense<[1.0, 2.0, 3.0]> : f32[3]\nreturn %c"),
     ),
@@ -127,7 +127,8 @@ CODES: dict[str, Code] = {
     # ------------------------------------------------------------------------------------- 02xx: types, attributes, structure
     "RLX0201": Code(
         "shapes that do not fit",
-        "The op does not take operands of these shapes together. Elementwise ops broadcast as NumPy does: shapes are aligned at\nthe right, and sizes must be equal or 1.",
+        "The op does not take operands of these shapes together. Elementwise ops broadcast as NumPy does: shapes are aligned at "
+        "the right, and sizes must be equal or 1.",
         _func("%y = add %x, %w\nreturn %x", "%x: f32[3], %w: f32[4]"),
         _func("%y = add %x, %w\nreturn %y", "%x: f32[3], %w: f32[1]"),
     ),
@@ -145,7 +146,8 @@ CODES: dict[str, Code] = {
     ),
     "RLX0204": Code(
         "not a type",
-        "A tensor type is a dtype and a shape, as in `f32[2, 3]`, a scalar `f32[]`. At the loop level there are also `mem f32[8]`,\nvectors `f32x16` and scalars `f32`.",
+        "A tensor type is a dtype and a shape, as in `f32[2, 3]`, a scalar `f32[]`. At the loop level there are also `mem f32[8]`, "
+        "vectors `f32x16` and scalars `f32`.",
         "func @f(%x: float32[3]) {\n  return\n}",
         "func @f(%x: f32[3]) {\n  return\n}",
     ),
@@ -157,7 +159,8 @@ CODES: dict[str, Code] = {
     ),
     "RLX0206": Code(
         "a dimension without a size",
-        "A named dimension gets its size from the arrays at call time, or by `rlxc.bind`; here the size is needed before, or two\narguments give it different sizes.",
+        "A named dimension gets its size from the arrays at call time, or by `rlxc.bind`; here the size is needed before, or two "
+        "arguments give it different sizes.",
         'rlxc.parse("func @f(%x: f32[B]) { return }").func("f").args[0].type.size',
         language="python",
     ),
@@ -252,9 +255,13 @@ CODES: dict[str, Code] = {
         'rlxc.ir.verify.verify(rlxc.parse("func @f(%x: f32[3]) { return }"), stage="loops")',
         language="python",
     ),
-    "RLX0224": Code("attributes in another form", "An op made by hand has attributes that its declaration would have completed or converted; make ops with a Builder."),
+    "RLX0224": Code(
+        "attributes in another form", "An op made by hand has attributes that its declaration would have completed or converted; make ops with a Builder."
+    ),
     # --------------------------------------------------------------------------------------- 03xx: differentiation and rules
-    "RLX0301": Code("not linear", "A function with `lin` arguments is linear in them: no products of two linear values, no constants added, nothing else than linear ops."),
+    "RLX0301": Code(
+        "not linear", "A function with `lin` arguments is linear in them: no products of two linear values, no constants added, nothing else than linear ops."
+    ),
     "RLX0302": Code("a rule is missing", "The primitive does not have the rule that was asked for; define it on its class."),
     "RLX0303": Code("a rule that does not keep its contract", "A rule of a primitive gave the wrong number or types of results, or failed."),
     "RLX0304": Code("there is no such derivative", "The derivative does not exist as it was asked for."),
@@ -277,7 +284,9 @@ CODES: dict[str, Code] = {
     "RLX0507": Code("an array that results cannot be written to", "`out=` takes writable arrays of the results' types that share no memory."),
     "RLX0508": Code("a parameter is not set", "Every `param` of a function is set before it runs: `set_param`, or a file of weights."),
     # ---------------------------------------------------------------------------------------------------- 06xx: files, extras
-    "RLX0601": Code("a file that cannot be read or written", "The operating system does not let rlxc have the file.", 'rlxc.load("missing/file.rlx")', language="python"),
+    "RLX0601": Code(
+        "a file that cannot be read or written", "The operating system does not let rlxc have the file.", 'rlxc.load("missing/file.rlx")', language="python"
+    ),
     "RLX0602": Code("an optional package is missing", "This needs a package that rlxc does not install by itself; the message says which."),
     "RLX0603": Code("a resource that is not loaded", "A constant that is kept in a file is read when a program is compiled or run, not before."),
     "RLX0604": Code("a file of arrays of an unknown kind", "Arrays are read from and written to .npz, .npy and .safetensors files."),

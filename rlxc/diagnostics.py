@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -41,7 +42,7 @@ def explain(code: str) -> str | None:
     entry = CODES.get(code.upper())
     if entry is None:
         return None
-    text = f"{code.upper()}: {entry.title}\n\n{entry.explanation}\n"
+    text = f"{code.upper()}: {entry.title}\n\n{textwrap.fill(entry.explanation, 100)}\n"
     if entry.wrong:
         text += f"\nWrong:\n\n{_indented(entry.wrong)}\n"
     if entry.right:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lark import Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import Token, UnexpectedInput, UnexpectedToken
 
 from rlxc.errors import Label, Loc, ParseError, Report
 from rlxc.frontend.literals import clip
@@ -71,7 +71,7 @@ class Recovery:
         """Report `error` and make the parser ready to go on; False where it cannot."""
         state = error.interactive_parser.parser_state  # type: ignore[attr-defined]
         at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-        position = len(self.text) if at_end else error.pos_in_stream if isinstance(error, UnexpectedCharacters) else error.token.start_pos  # type: ignore[attr-defined]
+        position = len(self.text) if at_end else _position(error)
         self.settle(state)
         depth, inside = self.boundary(state)
         start = self.start_of(state, depth, position)
@@ -199,7 +199,7 @@ class Recovery:
 
     def move(self, error: UnexpectedInput, position: int) -> None:
         """Let the lexer go on at `position`."""
-        counter = error.interactive_parser.lexer_thread.state.line_ctr  # type: ignore[attr-defined]
+        counter = error.interactive_parser.lexer_thread.state.line_ctr  # type: ignore[attr-defined, union-attr]
         counter.char_pos = position
         counter.line = self.text.count("\n", 0, position) + 1
         counter.line_start_pos = self.text.rfind("\n", 0, position) + 1
@@ -236,7 +236,7 @@ class Recovery:
         opened = next((v for v in reversed(before) if isinstance(v, Token) and v.type in _OPEN), None)
         heads = [v[1] for v in before if isinstance(v, list) and len(v) > 1]
         name = next((t for t in heads if isinstance(t, Token) and t.type == "SYMBOL"), None)
-        token = opened or name
+        token: Any = opened or name
         end = len(self.text.rstrip()) if function is None else function
         what = "the file ends" if function is None else "another function begins"
         if token is None:
@@ -261,7 +261,13 @@ def _shifts(action: Any) -> bool:
     return getattr(action[0], "name", "") == "Shift"
 
 
-def _first_token(value: Any) -> Token | None:
+def _position(error: UnexpectedInput) -> int:
+    """Where in the text the error is."""
+    position = error.token.start_pos if isinstance(error, UnexpectedToken) else error.pos_in_stream
+    return position or 0
+
+
+def _first_token(value: Any) -> Any:
     """The first token in a piece of syntax."""
     while isinstance(value, list):
         if not value:

@@ -37,7 +37,7 @@ from rlxc.ir.primitive import REGISTRY, Primitive, coerce
 from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
 from rlxc.ir.verify import recursion
 
-POISON = Value(TensorType("f32"), "poison")
+POISON = Value(TensorType(DType("f32")), "poison")
 _RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\\n]|\\.)*")')
 _OTHER_LEVEL = {"tensor": ("loop", "a kernel"), "loop": ("tensor", "a func")}
 

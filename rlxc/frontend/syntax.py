@@ -169,7 +169,8 @@ class _Build(Transformer):
         return ArgumentSyntax(children[-2], children[-1], len(children) == 3)
 
     def region(self, children: list) -> RegionSyntax:
-        return RegionSyntax(*children, depth=_depth(children[1]))
+        arguments, body, end = children
+        return RegionSyntax(arguments, body, end, _depth(body))
 
     def loop(self, children: list) -> LoopSyntax:
         results = children.pop(0) if children[0].type == "RESULTS" else None
@@ -203,7 +204,7 @@ class _Build(Transformer):
     def resource(self, children: list) -> ResourceSyntax:
         return ResourceSyntax(*children)
 
-    def list(self, children: list) -> ListSyntax:
+    def nested(self, children: list) -> ListSyntax:
         items = children[1] if len(children) == 3 else []
         depth = 1 + max((i.depth for i in items if type(i) is ListSyntax), default=0)
         return ListSyntax(items, children[0], children[-1], depth)

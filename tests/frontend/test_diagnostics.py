@@ -1,6 +1,5 @@
 """Diagnostics: how they look, as JSON, and the table of codes."""
 
-import json
 import re
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import rlxc
 import rlxc.frontend.parser
 import rlxc.ir.verify
 from rlxc.codes import CODES
-from rlxc.diagnostics import explain, render, to_json
 from rlxc.errors import Error
 from rlxc.frontend.parser import parse
 
