@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "rlxc.api": (
         "Linearized",
+        "Session",
         "bind",
         "compile",
         "grad_with_loss",
@@ -24,7 +25,7 @@ _HOMES = {
         "value_and_grad",
     ),
     "rlxc.runtime.compiled": ("Compiled",),
-    "rlxc.runtime.session": ("Session",),
+    "rlxc.runtime.session": ("Program",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
     "rlxc.ir.primitive": ("Cost", "Linear", "Primitive", "Sample", "register"),
     "rlxc.ir.types": ("DType", "Dim", "TensorType"),
@@ -58,6 +59,7 @@ __all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]
 if TYPE_CHECKING:
     from rlxc.api import (
         Linearized,
+        Session,
         bind,
         compile,
         grad_with_loss,
@@ -95,7 +97,7 @@ if TYPE_CHECKING:
     from rlxc.ir.types import Dim, DType, TensorType
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
     from rlxc.runtime.compiled import Compiled
-    from rlxc.runtime.session import Session
+    from rlxc.runtime.session import Program
 
 
 def __getattr__(name: str) -> Any:

@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import rlxc.primitives  # noqa: F401
-from rlxc.errors import PassError, UnknownName
+from rlxc.errors import PassError, UnknownName, Unsupported
 from rlxc.frontend.parser import load, parse
 from rlxc.ir.core import Func, Module
 from rlxc.passes import bind as _bind
 from rlxc.passes import gradient as _gradient
+from rlxc.passes.inline import inline_calls
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compiled import Compiled, Engine
 from rlxc.runtime.interpret import Interpreted
+from rlxc.runtime.params import resolve_resources
+from rlxc.runtime.session import Program
 
 __all__ = [
     "Linearized",
+    "Session",
     "bind",
     "compile",
     "grad_with_loss",
@@ -94,6 +98,22 @@ def run_passes(module: Module | Func | str, pipeline: str) -> Module:
     return make_pipeline(pipeline).run(as_module(module))
 
 
+class Session:
+    """Where programs are compiled and run. `device` is "cpu"."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        if device != "cpu":
+            raise Unsupported(f"there is no device {device!r}", code="RLX0702", help='the device is "cpu"')
+        self.device = device
+
+    def compile(self, program: Any, func: str | None = None, **options: Any) -> Program:
+        """A module, function or `.rlx` text as a Program; `func` names the function where there are several."""
+        return Program(pick(program, func), engine(options))
+
+    def __repr__(self) -> str:
+        return f"Session(device={self.device!r})"
+
+
 def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
     match program:
         case Module():
@@ -126,7 +146,7 @@ def engine(options: dict[str, Any]) -> Engine:
     make: Callable[..., Any] = _native()
     if make is Interpreted:
         return Interpreted
-    return lambda func: make(func, **options)
+    return lambda func: make(resolve_resources(inline_calls(func)), **options)
 
 
 def _native() -> Callable[..., Any]:

@@ -133,7 +133,7 @@ def _usage(error: UsageError, argv: Sequence[str]) -> int:
     if error_format(argv) == "json":
         import json
 
-        print(json.dumps([{"severity": "error", "code": "usage", "message": str(error), "help": error.help}]), file=sys.stderr)
+        print(json.dumps({"severity": "error", "code": "usage", "message": str(error), "help": error.help}), file=sys.stderr)
     else:
         print(f"error: {error}", file=sys.stderr)
         if error.help:
@@ -147,9 +147,9 @@ def _report(error: Error, argv: Sequence[str]) -> None:
     from rlxc.commands.files import SOURCES
 
     if error_format(argv) == "json":
-        print(diagnostics.to_json(error), file=sys.stderr)
+        print(diagnostics.to_json(error), end="", file=sys.stderr)
     else:
-        print(diagnostics.render(error, sources=SOURCES, color=use_color(sys.stderr)), file=sys.stderr)
+        print(diagnostics.render(error, sources=SOURCES, color=use_color(sys.stderr)).rstrip("\n"), file=sys.stderr)
 
 
 def _internal(error: BaseException, argv: Sequence[str]) -> int:
@@ -165,7 +165,7 @@ def _internal(error: BaseException, argv: Sequence[str]) -> int:
     if error_format(argv) == "json":
         import json
 
-        print(json.dumps([{"severity": "internal error", "code": "RLX0900", "message": message, "reproducer": path}]), file=sys.stderr)
+        print(json.dumps({"severity": "internal error", "code": "RLX0900", "message": message, "reproducer": path}), file=sys.stderr)
         return INTERNAL
     print(f"internal error: {message}", file=sys.stderr)
     print("This is a defect of rlxc, not of your program.", file=sys.stderr)

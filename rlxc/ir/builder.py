@@ -19,7 +19,7 @@ from rlxc.ir.types import TensorType, Type, VectorType
 class Builder:
     """Appends ops to a list. `b.mul(x, y)` applies the primitive `mul`; `b.and_` is `and`.
 
-    A Python number among the operands becomes a constant of the type of the other operands.
+    A Python number among the operands becomes a constant of the type of the last operand that is a value.
     """
 
     level = "tensor"
@@ -68,10 +68,10 @@ class Builder:
         self.ops.append(op)
 
     def as_values(self, operands: Sequence[Any]) -> list[Value]:
-        """Operands with Python numbers turned into constants like the first operand that is a value."""
+        """Operands with Python numbers turned into constants like the last operand that is a value."""
         if all(isinstance(x, Value) for x in operands):
             return list(operands)
-        like = next((x for x in operands if isinstance(x, Value)), None)
+        like = next((x for x in reversed(operands) if isinstance(x, Value)), None)
         if like is None:
             raise RuleError(f"an op needs at least one value, not only {operands}")
         return [x if isinstance(x, Value) else self.constant(x, like=like) for x in operands]

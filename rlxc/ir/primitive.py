@@ -21,6 +21,7 @@ Operands are positional and attributes keyword-only, in every rule.
 from __future__ import annotations
 
 import inspect
+import math
 import types as pytypes
 import typing
 from collections.abc import Callable, Sequence
@@ -209,6 +210,9 @@ class Primitive:
     composite: ClassVar[bool] = False  # `decompose` says what it is made of
     has_effect: ClassVar[bool] = False  # must not be removed or merged
     view: ClassVar[bool] = False  # the result has the operand's elements in the operand's order
+    index_map: ClassVar[bool] = False  # an element is, without loops, an operand's element at another index
+    kernel: ClassVar[bool] = False  # its region is one kernel
+    reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature
@@ -251,6 +255,24 @@ class Primitive:
         """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
         return not self.elementwise
 
+    # rules for fusion, of ops that can share a loop nest
+
+    def along_rows(self, result: Any, **attrs: Any) -> int | None:
+        """The number of leading axes k, if the result repeats an operand of rank k along all further axes."""
+        return None
+
+    def axis_breaks(self, rank: int, types: Sequence[Any], **attrs: Any) -> Sequence[int]:
+        """Axes that cannot be merged with the one before them, in a loop nest of `rank` axes."""
+        return range(1, rank)
+
+    def merged_operands(self, runs: Sequence[tuple[int, ...]], space: Sequence[int], types: Sequence[Any], **attrs: Any) -> list[tuple[int, ...]]:
+        """Shapes of the operands once the axes of a space of this shape are merged in `runs`."""
+        return [merge_shape(t.shape, runs) for t in types]
+
+    def merge(self, b: Any, *xs: Any, runs: Sequence[tuple[int, ...]], space: Sequence[int], result: Any, **attrs: Any) -> Any:
+        """The op on merged operands."""
+        return b.apply(self, *xs, **attrs)
+
     def has_rule(self, rule: str) -> bool:
         return getattr(type(self), rule) is not getattr(Primitive, rule)
 
@@ -269,6 +291,11 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
+
+
+def merge_shape(shape: Sequence[int], runs: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """A shape that has the first axes of a space, with axes merged in `runs`."""
+    return tuple(math.prod(shape[a] for a in run) for run in runs if run[-1] < len(shape))
 
 
 class Registry:

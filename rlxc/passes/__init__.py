@@ -1,5 +1,6 @@
 """Passes: Module to Module. Importing this package makes all of them known by name."""
 
-from rlxc.passes import cse, dce, gradient, inline, legalize, linearity, linearize, simplify, transpose
+from rlxc.passes import cse, dce, fuse, gradient, inline, legalize, linearity, linearize, lower, simplify, transpose
+from rlxc.passes import schedule
 
-__all__ = ["cse", "dce", "gradient", "inline", "legalize", "linearity", "linearize", "simplify", "transpose"]
+__all__ = ["cse", "dce", "fuse", "gradient", "inline", "legalize", "linearity", "linearize", "lower", "schedule", "simplify", "transpose"]

@@ -30,7 +30,7 @@ def simplify(func: Func) -> Func:
     b = Simplifier()
     env: dict[Value, Value] = {}
     for op in func.ops:
-        b.add(op, env)
+        b.visit(op, env)
     results = tuple(env.get(v, v) for v in func.results)
     return func.with_(ops=tuple(live_ops(b.ops, results)), results=results)
 
@@ -89,7 +89,7 @@ class Simplifier(Builder):
             results = op.results
         return results[0] if len(results) == 1 else tuple(results)
 
-    def add(self, op: Op, env: dict[Value, Value]) -> None:
+    def visit(self, op: Op, env: dict[Value, Value]) -> None:
         """Append `op`, its operands looked up in `env`, or what is simpler; its results are bound in `env`."""
         operands = tuple(env.get(v, v) for v in op.operands)
         if op.regions:

@@ -10,7 +10,7 @@ from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import FLOATS, REALS
 from rlxc.primitives.exact import float_floor_div, int_div, int_floor_div, int_rem
 from rlxc.primitives.families import Direct, Elementwise, is_linear
-from rlxc.primitives.identities import constant_elements, is_all, produced_by, splat_of
+from rlxc.primitives.identities import constant_elements, is_all, produced_by
 
 _DIVISORS = np.array([1.0, -2.0, 0.0, -0.0, np.inf, np.nan])
 
@@ -119,6 +119,8 @@ class Mul(Direct):
         nx, ny = produced_by(b, x, "neg"), produced_by(b, y, "neg")
         if nx and ny:
             return b.mul(nx[0], ny[0])
+        if nx and b.splat_of(y) is not None:
+            return b.mul(nx[0], b.neg(y))
         return None
 
 
@@ -157,9 +159,9 @@ class Div(Direct):
             return x
         if x.type.dtype.kind != "u" and is_all(b, y, -1):
             return b.neg(x)
-        divisor = splat_of(b, y)
+        divisor = b.splat_of(y)
         if x.type.dtype.is_float and divisor is not None and has_exact_reciprocal(divisor, x.type.dtype):
-            return b.mul(x, b.constant(1.0 / divisor, like=x))
+            return b.mul(x, b.constant(1.0 / float(divisor), like=x))
         nx, ny = produced_by(b, x, "neg"), produced_by(b, y, "neg")
         if nx and ny and x.type.dtype.is_float:
             return b.div(nx[0], ny[0])
@@ -356,7 +358,7 @@ def has_exact_reciprocal(number: float, dtype) -> bool:
     """Whether dividing by `number` is the same as multiplying by its reciprocal: a power of two whose reciprocal is normal."""
     if number == 0 or not math.isfinite(number):
         return False
-    mantissa, exponent = math.frexp(abs(number))
+    mantissa, exponent = math.frexp(abs(float(number)))
     low, high = {"f64": (-1021, 1022)}.get(dtype, (-125, 126) if dtype in ("f32", "bf16") else (-13, 14))
     return mantissa == 0.5 and low <= exponent <= high
 

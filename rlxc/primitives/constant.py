@@ -8,7 +8,7 @@ import numpy as np
 
 from rlxc.errors import ShapeError, Unsupported
 from rlxc.ir.attributes import Dense, Resource
-from rlxc.ir.primitive import Primitive, Sample, register
+from rlxc.ir.primitive import Primitive, Sample, merge_shape, register
 from rlxc.ir.types import TensorType
 
 
@@ -19,6 +19,7 @@ class Constant(Primitive):
     name = "constant"
     inline_attr = "value"
     typed = True
+    index_map = True
     differentiable = False
     samples = (Sample(value=Dense(2.5, TensorType("f64", (3,))), type=TensorType("f64", (3,))),)
 
@@ -38,6 +39,12 @@ class Constant(Primitive):
     def batch(self, b, *, batched, **attrs: Any):
         return b.apply(self, **attrs)
 
+    def axis_breaks(self, rank, types, *, value, type):
+        return () if isinstance(value, Dense) and value.is_splat else range(1, rank)
+
+    def merge(self, b, *, runs, space, result, value, type):
+        return b.constant(value.array, type=type.with_shape(merge_shape(type.shape, runs)))
+
     def element(self, e, index, *, value, type):
         return e.constant_element(value, index)
 
@@ -48,6 +55,7 @@ class Iota(Primitive):
 
     name = "iota"
     typed = True
+    index_map = True
     differentiable = False
     samples = (Sample(axis=1, type=TensorType("i32", (2, 3))), Sample(axis=0, type=TensorType("f64", (3, 2))))
 

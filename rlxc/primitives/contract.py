@@ -17,6 +17,7 @@ from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
 from rlxc.primitives.families import Multilinear, is_linear, require_dtype, same_dtype
+from rlxc.primitives.shape import Broadcast, Transpose
 
 
 @register
@@ -83,6 +84,32 @@ class Contract(Multilinear):
         in_x, in_y, out = split_spec(spec)
         new = fresh_letters(self.name, 1, in_x + in_y)
         return b.contract(x, y, spec=f"{new * batched[0]}{in_x},{new * batched[1]}{in_y}->{new}{out}")
+
+    def fold(self, b, x, y, *, spec):
+        """A transposed operand is read in another order; one that is broadcast is read without the axes along which it repeats."""
+        letters, out = list(split_spec(spec)[:2]), split_spec(spec)[2]
+        operands, repeated = [x, y], ""
+        for i, other in ((0, 1), (1, 0)):
+            inner = b.producer(operands[i])
+            if inner is None:
+                continue
+            if isinstance(inner.prim, Transpose):
+                letters[i] = "".join(letters[i][inner.attrs["perm"].index(a)] for a in range(len(letters[i])))
+                operands[i] = inner.operands[0]
+            elif isinstance(inner.prim, Broadcast):
+                gone = "".join(letters[i][a] for a in inner.attrs["axes"])
+                if any(letter not in out and letter not in letters[other] for letter in gone):
+                    continue  # a sum of equal terms
+                letters[i] = _missing_from(letters[i], gone)
+                repeated += _missing_from(gone, letters[other])
+                operands[i] = inner.operands[0]
+        if operands[0] is x and operands[1] is y:
+            return None
+        small = b.contract(*operands, spec=f"{letters[0]},{letters[1]}->{_missing_from(out, repeated)}")
+        if not repeated:
+            return small
+        sizes = dict(zip("".join(split_spec(spec)[:2]), x.type.shape + y.type.shape, strict=True))
+        return b.broadcast(small, shape=tuple(sizes[a] for a in out), axes=tuple(i for i, a in enumerate(out) if a in repeated))
 
     def element(self, e, index, x, y, *, spec):
         in_x, in_y, out = split_spec(spec)

@@ -62,13 +62,7 @@ class Convert(DTypeChange):
         return x.astype(dtype.numpy)
 
     def legalize(self, b, x, *, dtype):
-        wide = DType("f32")
-        source = x.type.dtype
-        if source == dtype:
-            return None
-        if (source.is_narrow or dtype.is_narrow) and wide not in (source, dtype):
-            return b.convert(b.convert(x, dtype=wide), dtype=dtype)
-        return None
+        return b.convert(b.convert(x, dtype="f32"), dtype=dtype) if is_indirect(x.type.dtype, dtype) else None
 
     def jvp(self, b, primals, tangents, outs, *, dtype):
         return (b.convert(tangents[0], dtype=dtype) if dtype.is_float else None,)
@@ -81,9 +75,22 @@ class Convert(DTypeChange):
         if source == dtype:
             return x
         inner = b.producer(x)
-        if inner is not None and inner.prim is self and loses_nothing(inner.operands[0].type.dtype, source):
+        if inner is not None and inner.prim is self and may_skip(inner.operands[0].type.dtype, source, dtype):
             return b.convert(inner.operands[0], dtype=dtype)
         return None
+
+
+def may_skip(first: DType, middle: DType, last: DType) -> bool:
+    """Whether converting by way of `middle` changes nothing, and the direct way is legal."""
+    if not loses_nothing(first, middle) or is_indirect(first, last):
+        return False
+    wraps = first.is_integer and last.is_integer and not loses_nothing(first, last)
+    return not (wraps and middle.is_float)  # from a float it would saturate
+
+
+def is_indirect(source: DType, target: DType) -> bool:
+    """Whether the conversion goes by way of f32: from or to a narrow float, and the other one is neither f32 nor the same."""
+    return source != target and (source.is_narrow or target.is_narrow) and "f32" not in (source, target)
 
 
 def loses_nothing(source: DType, target: DType) -> bool:

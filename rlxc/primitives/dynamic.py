@@ -58,6 +58,7 @@ class DynamicSlice(Movement):
     """The part of x of `sizes` that begins at the scalar starts, which are clamped to where it fits."""
 
     name = "dynamic_slice"
+    index_map = True
     samples = (
         Sample("f64[5]", np.array(2), sizes=(3,)),
         Sample("f64[5, 4]", np.array(1, np.int32), np.array(3, np.int32), sizes=(2, 2)),

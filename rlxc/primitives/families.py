@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 from rlxc.errors import DTypeError, RuleError, ShapeError
@@ -158,6 +158,9 @@ class Elementwise(Primitive):
         whole = [x if flag else with_batch_axis(b, x, n) for x, flag in zip(xs, batched, strict=True)]
         return b.apply(self, *whole, **attrs)
 
+    def axis_breaks(self, rank: int, types: Sequence[Any], **attrs: Any) -> Sequence[int]:
+        return ()
+
     def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
         return self.scalar(e, *[x(index) for x in readers], **attrs)
 
@@ -211,7 +214,8 @@ class Composite(Primitive):
         outs = self.decompose(b, *[b.convert(x, dtype="f32") if x.type.dtype.is_narrow else x for x in xs], **attrs)
         outs = outs if isinstance(outs, tuple) else (outs,)
         types = self.infer_types([x.type for x in xs], attrs)
-        return tuple(out if out.type.dtype == t.dtype else b.convert(out, dtype=t.dtype) for out, t in zip(outs, types, strict=True))
+        narrow = tuple(out if out.type.dtype == t.dtype else b.convert(out, dtype=t.dtype) for out, t in zip(outs, types, strict=True))
+        return narrow[0] if len(narrow) == 1 else narrow
 
     def batch(self, b: Any, *xs: Value, batched: Sequence[bool], **attrs: Any) -> Any:
         """Each op of the decomposition for one example, batched."""
@@ -239,7 +243,7 @@ def _batch_op(b: Any, op: Op, env: dict[Value, tuple[Value, bool]]) -> None:
         env.update((v, env.get(out, (out, False))) for v, out in zip(op.results, outs, strict=True))
         return
     operands, batched = zip(*(env.get(v, (v, False)) for v in op.operands), strict=True) if op.operands else ((), ())
-    rule = partial(op.prim.batch, b, batched=batched) if any(batched) else partial(b.apply, op.prim)
+    rule = functools.partial(op.prim.batch, b, batched=batched) if any(batched) else functools.partial(b.apply, op.prim)
     results = rule(*operands, **op.attrs)
     env.update((v, (x, any(batched))) for v, x in zip(op.results, results if isinstance(results, tuple) else (results,), strict=True))
 

@@ -79,6 +79,7 @@ class Gather(Movement):
     """Elements of x at the places that index arrays name: y[p..., r...] = x[..., i[p...], ..., r...]."""
 
     name = "gather"
+    index_map = True
     samples = (
         Sample("f64[5], i64[3]", axes=(0,)),
         Sample("f64[4, 3], i32[2, 2]", axes=(0,)),

@@ -9,30 +9,24 @@ import numpy as np
 from rlxc.ir.core import Value
 
 
-def constant_elements(b: Any, x: Value) -> np.ndarray | None:
-    """The elements of `x` (one, if all are the same) where it is a constant that has any."""
-    dense = b.constant_of(x)
-    if dense is None or dense.array.size == 0:
-        return None
-    return dense.array
-
-
 def is_all(b: Any, x: Value, number: Any) -> bool:
     """Whether `x` is a constant whose every element is `number`; -0.0 is not 0.0 here."""
-    array = constant_elements(b, x)
-    if array is None or not np.all(array == array.dtype.type(number)):
-        return False
-    return array.dtype.kind in "biu" or number != 0 or bool(np.all(np.signbit(array) == np.signbit(number)))
+    return b.is_splat(x, number)
 
 
-def splat_of(b: Any, x: Value) -> Any:
-    """The Python number that every element of `x` is, or None."""
-    array = constant_elements(b, x)
-    if array is None:
-        return None
-    first = array.reshape(-1)[0]
-    same = array.tobytes() == np.full_like(array, first).tobytes()
-    return first.item() if same and array.dtype.kind in "biuf" else float(first) if same else None
+def constant_elements(b: Any, x: Value) -> np.ndarray | None:
+    """The elements of `x` (one, if it is a splat) where it is a constant that has any."""
+    splat = b.splat_of(x)
+    array = np.asarray(splat) if splat is not None else b.constant_of(x)
+    return array if array is not None and array.size else None
+
+
+def same_splat(b: Any, x: Value, y: Value) -> bool:
+    """Whether x and y are one value, or two constants that repeat the same bits."""
+    if x is y:
+        return True
+    first, second = b.splat_of(x), b.splat_of(y)
+    return first is not None and second is not None and np.asarray(first).tobytes() == np.asarray(second).tobytes()
 
 
 def produced_by(b: Any, x: Value, name: str) -> tuple[Value, ...] | None:

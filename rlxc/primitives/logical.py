@@ -85,8 +85,13 @@ class Not(Bitwise):
         return np.invert(x)
 
     def identities(self, b, x):
-        inner = produced_by(b, x, "not")
-        return inner[0] if inner else None
+        if inner := produced_by(b, x, "not"):
+            return inner[0]
+        if inner := produced_by(b, x, "eq"):
+            return b.ne(*inner)
+        if inner := produced_by(b, x, "ne"):
+            return b.eq(*inner)
+        return None
 
 
 class Shift(Direct):

@@ -18,6 +18,7 @@ class OneHot(NonDifferentiable):
     """A new last axis of `size` with 1 (or true) where its counter equals the index, else 0. An index out of bounds gives zeros only."""
 
     name = "one_hot"
+    index_map = True
     dtypes = INTEGERS
     samples = (
         Sample(np.array([0, 2, -1, 3, 1]), size=3, dtype=DType("f64")),

@@ -18,6 +18,7 @@ class Pad(Movement):
     """x with `low` elements before, `high` after, and `interior` between any two along each axis, all equal to the scalar `value`."""
 
     name = "pad"
+    index_map = True
     linear_in = ((0, 1),)
     samples = (
         Sample("f64[3], f64[]", low=(1,), high=(2,)),

@@ -22,7 +22,7 @@ class Sqrt(Direct):
     samples = ("f64[5]", "f64[]", "f64[2, 0]", _SPECIAL)
 
     def eval(self, x):
-        return exactly(np.sqrt, x)
+        return np.sqrt(x)  # correctly rounded as it is
 
     def partials(self, b, out, x):
         return (b.div(0.5, out),)
@@ -80,7 +80,7 @@ class Pow(Direct):
     )
 
     def eval(self, x, n):
-        return exactly(np.power, x, n)
+        return np.where(n == 2, x * x, np.where(n == -1, 1 / x, exactly(np.power, x, n))).astype(x.dtype)
 
     def partials(self, b, out, x, n):
         positive = b.gt(x, b.zeros(x.type))
@@ -95,6 +95,6 @@ class Pow(Direct):
             return b.mul(x, x)
         if is_all(b, n, -1.0):
             return b.div(1.0, x)
-        if is_all(b, n, 0.0) or is_all(b, n, -0.0):
+        if is_all(b, n, 0.0) or is_all(b, n, -0.0) or is_all(b, x, 1.0):
             return b.constant(1.0, like=x)
         return None

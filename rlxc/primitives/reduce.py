@@ -40,6 +40,7 @@ def in_f32(x: np.ndarray) -> np.ndarray:
 class Reduction(Primitive):
     """Elements over `axes`, which disappear, combined by an associative operation. Narrow floats are combined in f32."""
 
+    reduction = True
     dtypes: ClassVar = REALS
     ufunc: ClassVar[np.ufunc]
     combine: ClassVar[str]  # the operation of the loop level
@@ -76,6 +77,12 @@ class Reduction(Primitive):
 
     def reuses(self, operand):
         return False
+
+    def axis_breaks(self, rank, types, *, axes):
+        return [min(axes)] if axes else []
+
+    def merge(self, b, x, *, runs, space, result, axes):
+        return b.apply(self, x, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))
 
     def fold(self, b, x, *, axes):
         """No axes; axes of size 1; axes along which x was broadcast."""

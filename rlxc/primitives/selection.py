@@ -7,7 +7,7 @@ import numpy as np
 from rlxc.ir.primitive import Sample, register
 from rlxc.ir.types import ANY, BOOL, REALS, TensorType
 from rlxc.primitives.families import Direct, Elementwise, broadcast_shapes, require_dtype, same_dtype
-from rlxc.primitives.identities import is_all
+from rlxc.primitives.identities import is_all, produced_by, same_splat
 
 _TIES = Sample(np.array([1.0, 0.0, -0.0, np.nan, 2.0, np.inf]), np.array([1.0, -0.0, 0.0, 2.0, np.nan, np.inf]))
 
@@ -51,14 +51,18 @@ class Select(Direct):
         return None, b.select(cond, cts[0], zero), b.select(cond, zero, cts[0])
 
     def identities(self, b, cond, x, y):
-        if x is y or is_all(b, cond, True):
+        if is_all(b, cond, True) or same_splat(b, x, y):
             return x
         if is_all(b, cond, False):
             return y
         if x.type.dtype.is_bool and is_all(b, x, True) and is_all(b, y, False):
             return cond
-        if (negated := b.producer(cond)) is not None and negated.prim.name == "not":
-            return b.select(negated.operands[0], y, x)
+        if negated := produced_by(b, cond, "not"):
+            return b.select(negated[0], y, x)
+        if (inner := produced_by(b, x, "select")) and inner[0] is cond:
+            return b.select(cond, inner[1], y)
+        if (inner := produced_by(b, y, "select")) and inner[0] is cond:
+            return b.select(cond, x, inner[2])
         return None
 
 
@@ -80,7 +84,7 @@ class Max(Direct):
         return (_chosen(b, tangents, b.lt(x, y), b.gt(x, y), b.eq(x, y)),)
 
     def identities(self, b, x, y):
-        return x if x is y else None
+        return _known_extreme(b, x, y, -np.inf)
 
 
 @register
@@ -101,7 +105,14 @@ class Min(Direct):
         return (_chosen(b, tangents, b.gt(x, y), b.lt(x, y), b.eq(x, y)),)
 
     def identities(self, b, x, y):
-        return x if x is y else None
+        return _known_extreme(b, x, y, np.inf)
+
+
+def _known_extreme(b, x, y, neutral):
+    """The operand that wins for sure: either, if they are one value, and what stands beside `neutral`."""
+    if x is y or (x.type.dtype.is_float and is_all(b, y, neutral)):
+        return x
+    return y if x.type.dtype.is_float and is_all(b, x, neutral) else None
 
 
 def _prefer_zero(x, y, general, of_zeros):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
-from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.ir.primitive import Cost, Sample, merge_shape, register
 from rlxc.ir.types import ANY, Dim
 from rlxc.primitives.axes import check_axes, drop_axes, inverse
 from rlxc.primitives.families import LinearMap, require_dtype
@@ -28,6 +28,7 @@ class Broadcast(Movement):
     """Repeat x along the new `axes` of the result, whose shape is `shape`."""
 
     name = "broadcast"
+    index_map = True
     samples = (
         Sample("f64[3]", shape=(2, 3), axes=(0,)),
         Sample("f64[2, 3]", shape=(2, 4, 3), axes=(1,)),
@@ -55,6 +56,20 @@ class Broadcast(Movement):
     def batch(self, b, x, *, batched, shape, axes):
         n = x.type.shape[0]
         return b.broadcast(x, shape=(n, *shape), axes=tuple(a + 1 for a in axes))
+
+    def along_rows(self, result, *, shape, axes):
+        rows = len(shape) - len(axes)
+        return rows if set(axes) == set(range(rows, len(shape))) else None
+
+    def axis_breaks(self, rank, types, *, shape, axes):
+        return [a for a in range(1, len(shape)) if (a in axes) != (a - 1 in axes)]
+
+    def merged_operands(self, runs, space, types, *, shape, axes):
+        return [merge_shape(shape, [run for run in runs if run[0] not in axes])]
+
+    def merge(self, b, x, *, runs, space, result, shape, axes):
+        merged = merge_shape(result.shape, runs)
+        return b.broadcast(x, shape=merged, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))
 
     def element(self, e, index, x, *, shape, axes):
         return x([i for a, i in enumerate(index) if a not in axes])
@@ -137,6 +152,7 @@ class Transpose(Movement):
     """Axes in another order: axis i of the result is axis `perm[i]` of x."""
 
     name = "transpose"
+    index_map = True
     samples = (
         Sample("f64[2, 3]", perm=(1, 0)),
         Sample("f64[2, 3, 4]", perm=(2, 0, 1)),
@@ -179,6 +195,7 @@ class Reverse(Movement):
     """The elements in opposite order along `axes`."""
 
     name = "reverse"
+    index_map = True
     samples = (
         Sample("f64[3]", axes=(0,)),
         Sample("f64[2, 3, 4]", axes=(0, 2)),

@@ -19,6 +19,7 @@ class Slice(Movement):
     """
 
     name = "slice"
+    index_map = True
     samples = (
         Sample("f64[5]", start=(1,), stop=(4,)),
         Sample("f64[5]", start=(0,), stop=(5,), step=(2,)),

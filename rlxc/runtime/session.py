@@ -1,4 +1,4 @@
-"""Session: compile a model, set its parameters once, run it on inputs."""
+"""Program: a compiled model whose parameters are set once, and which is then run on inputs."""
 
 from __future__ import annotations
 
@@ -9,30 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import ArgumentError, Unsupported
+from rlxc.errors import ArgumentError
 from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType
 from rlxc.runtime.arguments import fit
 from rlxc.runtime.compiled import Compiled, Engine
 from rlxc.runtime.params import read_arrays
-
-
-class Session:
-    """Where programs are compiled and run. `device` is "cpu"."""
-
-    def __init__(self, device: str = "cpu") -> None:
-        if device != "cpu":
-            raise Unsupported(f"there is no device {device!r}", code="RLX0702", help='the device is "cpu"')
-        self.device = device
-
-    def compile(self, program: Any, func: str | None = None, **options: Any) -> Program:
-        """A module, function or `.rlx` text as a Program; `func` names the function where there are several."""
-        from rlxc.api import engine, pick
-
-        return Program(pick(program, func), engine(options))
-
-    def __repr__(self) -> str:
-        return f"Session(device={self.device!r})"
 
 
 class Program:

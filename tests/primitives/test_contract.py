@@ -1,10 +1,16 @@
 """Contractions and their spellings against np.einsum and plain loops."""
 
+import string
+
 import numpy as np
 import pytest
 from checks import apply, check_derivatives, check_infer_raises_only_errors, check_op, close, draw, legal, op_func, run
 
 from rlxc.errors import Error
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Value
+from rlxc.ir.types import TensorType, parse_type
+from rlxc.passes.simplify import simplify
 
 OPS = ["contract", "matmul", "dot_general", "linear", "einsum"]
 
@@ -109,17 +115,10 @@ def test_named_dimensions_pass_through():
 def test_a_53rd_axis_is_refused():
     with pytest.raises(Error, match="more than 52"):
         op_func("matmul", f"f64{[1] * 52}", f"f64{[1] * 52}")
-    types = [f"f64{[1] * 26}", f"f64{[1] * 26}"]
-    import string
-
-    out = op_func("contract", *types, spec=f"{string.ascii_lowercase},{string.ascii_uppercase}->")
+    full = op_func("contract", f"f64{[1] * 26}", f"f64{[1] * 26}", spec=f"{string.ascii_lowercase},{string.ascii_uppercase}->")
+    args = [Value(TensorType("f64", (1,) * 27)) for _ in range(2)]
     with pytest.raises(Error, match="more than 52"):
-        from rlxc.ir.builder import Builder
-        from rlxc.ir.core import Value
-        from rlxc.ir.types import parse_type
-
-        args = [Value(parse_type(f"f64{[1] * 27}")) for _ in range(2)]
-        out.ops[0].prim.batch(Builder(), *args, batched=(True, True), **out.ops[0].attrs)
+        full.ops[0].prim.batch(Builder(), *args, batched=(True, True), **full.ops[0].attrs)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -156,3 +155,56 @@ def test_einsum_of_many_operands_is_numpys():
         close(run(legal(func), *xs), np.einsum(spec, *xs), 1e-11)
         check_derivatives(func, xs, rng, 1)
     assert draw(rng, func.args[0].type).shape == (3, 2)
+
+
+def simplified(types, wrap, spec):
+    """A contraction of wrapped operands, before and after simplify."""
+    b = Builder()
+    args = [Value(parse_type(t)) for t in types]
+    out = b.contract(*wrap(b, *args), spec=spec)
+    func = Func("f", tuple(args), tuple(b.ops), (out,))
+    return func, simplify.on_func(func)
+
+
+@pytest.mark.parametrize(
+    ("types", "wrap", "spec", "ops"),
+    [
+        (["f64[3, 2, 4]", "f64[4, 5]"], lambda b, x, y: (b.transpose(x, perm=(2, 0, 1)), y), "abc,ad->bcd", ["contract"]),
+        (["f64[3]", "f64[3, 5]"], lambda b, x, y: (b.broadcast(x, shape=(2, 3), axes=(0,)), y), "mk,kn->nm", ["contract", "broadcast"]),
+        (["f64[2, 3]", "f64[]"], lambda b, x, y: (x, b.broadcast(y, shape=(2, 4), axes=(0, 1))), "mn,mp->np", ["contract", "broadcast"]),
+        (["f64[3]", "f64[3, 5]"], lambda b, x, y: (b.broadcast(x, shape=(2, 3), axes=(0,)), y), "mk,kn->n", ["broadcast", "contract"]),
+        (["f64[]", "f64[]"], lambda b, x, y: (b.broadcast(x, shape=(2, 3), axes=(0, 1)), b.broadcast(y, shape=(3,), axes=(0,))), "ab,b->ba", None),
+    ],
+)
+def test_transposed_and_broadcast_operands_are_read_as_they_were(types, wrap, spec, ops):
+    rng = np.random.default_rng(0)
+    func, simple = simplified(types, wrap, spec)
+    arrays = [rng.normal(size=a.type.shape) for a in func.args]
+    close(run(simple, *arrays), run(func, *arrays))
+    if ops is not None:
+        assert [op.prim.name for op in simple.ops] == ops
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_simplify_keeps_what_random_contractions_of_views_mean(seed):
+    rng = np.random.default_rng(seed)
+    spec, xs, ys = random_spec(rng)
+
+    def view(b, shape):
+        """A value of the given shape made by a transposition or a broadcast, and the type it is made of."""
+        if rng.random() < 0.5:
+            perm = tuple(int(p) for p in rng.permutation(len(shape)))
+            source = [0] * len(shape)
+            for i, p in enumerate(perm):
+                source[p] = shape[i]
+            return source, lambda v: b.transpose(v, perm=perm)
+        axes = tuple(a for a in range(len(shape)) if rng.random() < 0.5)
+        return [n for a, n in enumerate(shape) if a not in axes], lambda v: b.broadcast(v, shape=tuple(shape), axes=axes)
+
+    b = Builder()
+    (from_x, make_x), (from_y, make_y) = view(b, xs), view(b, ys)
+    args = [Value(TensorType("f64", tuple(s))) for s in (from_x, from_y)]
+    out = b.contract(make_x(args[0]), make_y(args[1]), spec=spec)
+    func = Func("f", tuple(args), tuple(b.ops), (out,))
+    arrays = [rng.normal(size=s) for s in (from_x, from_y)]
+    close(run(simplify.on_func(func), *arrays), run(func, *arrays), 1e-12)

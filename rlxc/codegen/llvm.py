@@ -1,0 +1,169 @@
+"""The loop level to LLVM IR, one to one: kernels become functions, loops become blocks, ops write their own instructions.
+
+    kernel @f.k0(%x: mem f32[128], %y: mem f32[128])     define internal void @"rlxc.f.k0"(ptr noalias %x, ptr noalias %y)
+    kernel @f(%x: ..., %out: ...)                        define void @"rlxc.entry.f"(ptr %arguments, ptr %workspace)
+
+An entry takes the addresses of all its arguments in one array, and a workspace for what it allocates. It calls nothing that allocates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rlxc.codegen.writer import Ref, Writer, llvm_type
+from rlxc.errors import Error, VerifyError
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.types import MemType
+
+PREFIX = "rlxc."  # so that no function of ours is taken for one of libm
+ALIGNMENT = 64
+
+
+@dataclass
+class Emitted:
+    """LLVM IR text, and how much workspace each entry needs in bytes."""
+
+    text: str
+    entries: dict[str, str] = field(default_factory=dict)  # kernel -> symbol
+    workspace: dict[str, int] = field(default_factory=dict)
+
+
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True) -> Emitted:
+    """LLVM IR of all kernels in `module`, with an entry for each of `entries`."""
+    shared = Shared(fma)
+    bodies = []
+    result = Emitted("")
+    for func in module.funcs:
+        if func.kind != "kernel":
+            raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0405", loc=func.loc)
+        is_entry = func.name in entries
+        writer = FuncWriter(shared, func)
+        bodies.append(writer.function(f'@"{PREFIX}{func.name}"', internal=True))
+        if is_entry:
+            symbol = f"{PREFIX}entry.{func.name}"
+            result.entries[func.name] = symbol
+            result.workspace[func.name] = writer.workspace
+            bodies.append(_entry(func, symbol))
+    declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
+    result.text = "\n".join([*shared.globals, "", *bodies, *declarations, ""])
+    return result
+
+
+def _entry(func: Func, symbol: str) -> str:
+    """Unpack the addresses and call the kernel."""
+    lines = [f'define void @"{symbol}"(ptr %arguments, ptr %workspace) {{']
+    passed = []
+    for i, _ in enumerate(func.args):
+        lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")
+        lines.append(f"  %a{i} = load ptr, ptr %p{i}, align 8")
+        passed.append(f"ptr %a{i}")
+    lines.append(f'  call void @"{PREFIX}{func.name}"({", ".join([*passed, "ptr %workspace"])})')
+    return "\n".join([*lines, "  ret void", "}", ""])
+
+
+@dataclass
+class Shared:
+    """What the functions of a module have in common; `fma` says whether the processor has it."""
+
+    fma: bool = True
+    globals: list[str] = field(default_factory=list)
+    declarations: dict[str, str] = field(default_factory=dict)
+    data: dict[tuple, str] = field(default_factory=dict)
+
+
+class FuncWriter(Writer):
+    """Writes one kernel."""
+
+    def __init__(self, shared: Shared, func: Func) -> None:
+        super().__init__(shared)
+        self.func = func
+        self.refs: dict[Value, Ref] = {}
+        self.workspace = 0
+
+    def function(self, symbol: str, *, internal: bool) -> str:
+        """The whole definition."""
+        args = []
+        for i, a in enumerate(self.func.args):
+            if not isinstance(a.type, MemType):
+                raise VerifyError(f"kernel @{self.func.name}: an argument is memory, not {a.type}", loc=self.func.loc)
+            self.refs[a] = Ref(f"%a{i}", a.type)
+            args.append(f"ptr noalias %a{i}")
+        self.start_block("entry")
+        self.run(self.func.ops)
+        lines = "\n".join(self.lines)
+        return f"define internal void {symbol}({', '.join([*args, 'ptr %workspace'])}) #0 {{\n{lines}\n  ret void\n}}\n"
+
+    def run(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            if op.regions:
+                (self.write_for if op.prim.syntax == "for" else self.write_if)(op)
+                continue
+            operands = [self.refs[v] for v in op.operands]
+            attrs = {k: v for k, v in op.attrs.items() if k != "type"}  # the result type is passed as such
+            try:
+                text = op.prim.llvm(self, op.results[0].type if op.results else None, *operands, **attrs)  # type: ignore[attr-defined]
+            except Error as error:
+                raise error.at(op.loc) from None
+            if op.results:
+                self.refs[op.result] = Ref(text, op.result.type)
+
+    def write_for(self, op: Op) -> None:
+        """One block that runs at least once; a loop that never runs is its initial values."""
+        start, stop, step = op.attrs["start"], op.attrs["stop"], op.attrs["step"]
+        (body,) = op.regions
+        inits = [self.refs[v] for v in op.operands]
+        if start >= stop:
+            self.refs.update(zip(op.results, inits, strict=True))
+            return
+        head, latch, after = self.label("loop"), self.label("latch"), self.label("after")
+        before = self.block
+        counter = self.fresh()
+        following = self.fresh()
+        self.end_block(f"br label %{head}")
+        self.start_block(head)
+        at = len(self.lines)
+        self.refs[body.args[0]] = Ref(counter, body.args[0].type)
+        for a in body.args[1:]:
+            self.refs[a] = Ref(self.fresh(), a.type)
+        self.run(body.ops)
+        phis = [f"  {counter} = phi i64 [ {start}, %{before} ], [ {following}, %{latch} ]"]
+        for a, init, out in zip(body.args[1:], inits, body.results, strict=True):
+            phis.append(f"  {self.refs[a].text} = phi {llvm_type(a.type)} [ {init.text}, %{before} ], [ {self.refs[out].text}, %{latch} ]")
+        self.lines[at:at] = phis
+        self.end_block(f"br label %{latch}")
+        self.start_block(latch)
+        self.lines.append(f"  {following} = add nuw nsw i64 {counter}, {step}")
+        again = self.inst(f"icmp slt i64 {following}, {stop}")
+        self.end_block(f"br i1 {again}, label %{head}, label %{after}")
+        self.start_block(after)
+        self.refs.update(zip(op.results, [self.refs[v] for v in body.results], strict=True))
+
+    def write_if(self, op: Op) -> None:
+        """Two blocks that meet again."""
+        condition = self.refs[op.operands[0]]
+        labels = [self.label("then"), self.label("else")]
+        after = self.label("after")
+        self.end_block(f"br i1 {condition.text}, label %{labels[0]}, label %{labels[1]}")
+        came_from, yields = [], []
+        for label, region in zip(labels, op.regions, strict=True):
+            self.start_block(label)
+            self.run(region.ops)
+            came_from.append(self.block)
+            yields.append([self.refs[v].text for v in region.results])
+            self.end_block(f"br label %{after}")
+        self.start_block(after)
+        for v, a, b in zip(op.results, *yields, strict=True):
+            text = self.inst(f"phi {llvm_type(v.type)} [ {a}, %{came_from[0]} ], [ {b}, %{came_from[1]} ]")
+            self.refs[v] = Ref(text, v.type)
+
+    # what needs the function or the module
+
+    def allocate(self, type: MemType) -> str:
+        offset = self.workspace
+        self.workspace += -(-max(type.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+        return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}")
+
+    def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
+        passed = ", ".join([*(f"ptr {m.text}" for m in memory), "ptr null"])
+        self.lines.append(f'  call void @"{PREFIX}{callee}"({passed})')

@@ -1,0 +1,152 @@
+"""Arrays on the command line: `x=@x.npy`, `x=@all.npz:key`, `y=f32[2]:[1, 2]`, `k=1.5`, `w=random`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from rlxc.cli import UsageError
+from rlxc.errors import ArgumentError, Error, FileError
+from rlxc.ir.core import Func, Value
+from rlxc.ir.types import TensorType, parse_type
+from rlxc.passes.bind import bind_type, match_dims
+from rlxc.runtime.arguments import from_numbers
+from rlxc.runtime.params import read_arrays
+
+FILLS = ("zeros", "ones", "random")
+
+
+def read_inputs(func: Func, args: argparse.Namespace, *, fill: str | None = None) -> dict[str, Any]:
+    """Arrays for the arguments of `func` from `--input` and `--params`; `fill` says what the rest get."""
+    given: dict[str, Any] = {}
+    fills: dict[str, str] = {}
+    for text in args.input:
+        name, value = _split(text)
+        arg = func.arg(name)
+        if name in given or name in fills:
+            raise UsageError(f"--input {name} is given twice")
+        if value in FILLS:
+            fills[name] = value
+        else:
+            given[name] = read_value(arg, value)
+    if args.params:
+        given = {**_params(func, args.params, {*given, *fills}), **given}
+    if fill:
+        fills = {**{str(a.name): fill for a in func.args if a.name not in given}, **fills}
+    return {**given, **_filled(func, given, fills, args.seed)}
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(f"--input {text}: write NAME=VALUE", "as in --input x=@x.npy, or --input 'y=f32[2]:[1, 2]'")
+    return name.strip().removeprefix("%"), value.strip()
+
+
+def read_value(arg: Value, value: str) -> Any:
+    """The array that `value` spells for `arg`."""
+    if value.startswith("@"):
+        return _from_file(arg, value[1:])
+    type_ = arg.type
+    head, colon, rest = value.partition(":")
+    if colon and not head.lstrip().startswith("["):
+        try:
+            type_ = parse_type(head)
+        except Error as error:
+            raise UsageError(f"--input {arg.name}={value}: {error.message}", "write TYPE:VALUE, as in f32[2]:[1, 2]") from None
+        value = rest
+    if not isinstance(type_, TensorType):
+        raise UsageError(f"--input {arg.name}: {type_} is not the type of an array", "a scalar is f32[]")
+    return _numbers(arg, type_, value)
+
+
+def _numbers(arg: Value, type_: TensorType, text: str) -> np.ndarray:
+    try:
+        values = json.loads(text.replace("-inf", "-Infinity").replace("+inf", "Infinity").replace("nan", "NaN"), strict=False)
+    except (ValueError, RecursionError):
+        try:
+            values = float(text)
+        except ValueError:
+            raise UsageError(f"--input {arg.name}: '{_clip(text)}' is not a number or a list of numbers", "as in 1.5, [1, 2] or f32[2]:[1, 2]") from None
+    where = f"--input {arg.name}"
+    array = from_numbers(values, type_, where)
+    if array.ndim == 0 and type_.rank and type_.is_static:
+        return np.full([int(n) for n in type_.shape], array, dtype=array.dtype)
+    if len(array.shape) != type_.rank or (type_.is_static and array.shape != type_.shape):
+        raise ArgumentError(f"{where} is {type_}, not {type_.with_shape(array.shape)}", code="RLX0505")
+    return array
+
+
+def _from_file(arg: Value, spec: str) -> np.ndarray:
+    path, colon, key = spec.rpartition(":")
+    if not colon or os.path.exists(spec):
+        path, key = spec, ""
+    arrays = read_arrays(path)
+    if key:
+        return _lookup(arrays, key, path)
+    if arg.name in arrays:
+        return arrays[str(arg.name)]
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    return _lookup(arrays, str(arg.name), path)
+
+
+def _lookup(arrays: dict[str, np.ndarray], key: str, path: str) -> np.ndarray:
+    if key not in arrays:
+        near = get_close_matches(key, arrays, 1)
+        raise FileError(f"{path} holds no array '{key}'", code="RLX0606", help=f"did you mean '{near[0]}'?" if near else f"it holds {', '.join(arrays)}")
+    return arrays[key]
+
+
+def _params(func: Func, path: str, others: set[str]) -> dict[str, np.ndarray]:
+    arrays = read_arrays(path)
+    found = {name: arrays[name] for name in func.params if name in arrays}
+    missing = [name for name in func.params if name not in found and name not in others]
+    if missing:
+        near = get_close_matches(missing[0], arrays, 1)
+        raise ArgumentError(f"{path} has no array for param %{missing[0]}", code="RLX0508", help=f"did you mean '{near[0]}'?" if near else None)
+    return found
+
+
+def _filled(func: Func, given: dict[str, Any], fills: dict[str, str], seed: int) -> dict[str, np.ndarray]:
+    known = [a for a in func.args if a.name in given]
+    sizes = match_dims(func.with_(args=tuple(known)), [np.shape(given[str(a.name)]) for a in known])
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, how in fills.items():
+        type_ = bind_type(func.arg(name).type, sizes)
+        assert isinstance(type_, TensorType)
+        type_.require_static()
+        out[name] = fill_array(type_, how, rng)
+    return out
+
+
+def fill_array(type_: TensorType, how: str, rng: np.random.Generator) -> np.ndarray:
+    """Zeros, ones, or random elements: normal for floats, 0 and 1 for the rest."""
+    shape = [int(n) for n in type_.shape]
+    if how == "random":
+        raw = rng.standard_normal(shape) if type_.dtype.differentiable else rng.integers(0, 2, shape)
+        return np.asarray(raw).astype(type_.dtype.numpy)
+    return np.full(shape, how == "ones", dtype=type_.dtype.numpy)
+
+
+def result_names(func: Func) -> list[str]:
+    """A name of its own for every result: the value's, or out0, out1, ..."""
+    taken: set[str] = set()
+    out = []
+    for i, v in enumerate(func.results):
+        name = v.name or f"out{i}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        out.append(name)
+    return out
+
+
+def _clip(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else text[:length] + "..."

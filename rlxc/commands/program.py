@@ -1,0 +1,51 @@
+"""A program named on the command line: parsed, verified, its function picked, its dimensions bound."""
+
+from __future__ import annotations
+
+import argparse
+
+from rlxc import api
+from rlxc.cli import UsageError
+from rlxc.commands.files import read_program, split_function
+from rlxc.errors import UnknownName
+from rlxc.frontend.parser import parse
+from rlxc.ir.core import Func, Module
+from rlxc.passes.bind import named_dims, parse_size
+
+
+def read_module(file: str) -> Module:
+    text, name = read_program(file)
+    return parse(text, name)
+
+
+def read_func(args: argparse.Namespace) -> Func:
+    """The function that FILE@function, `--fn`, and `--dim` mean."""
+    file, name = split_function(args.file)
+    wanted = getattr(args, "fn", None)
+    if name and wanted and name != wanted.removeprefix("@"):
+        raise UsageError(f"two functions are named: @{name} and @{wanted}")
+    func = pick(read_module(file), name or wanted)
+    return with_dims(func, getattr(args, "dim", []))
+
+
+def pick(module: Module, name: str | None) -> Func:
+    try:
+        return api.pick(module, name.removeprefix("@") if name else None)
+    except UnknownName as error:
+        if name:
+            raise
+        raise UsageError(error.message, "name it: FILE@function, or --fn NAME") from None
+
+
+def with_dims(func: Func, sizes: list[str]) -> Func:
+    dims = dict(parse_size(text) for text in sizes)
+    unknown = [d for d in dims if d not in named_dims(func)]
+    if unknown:
+        known = ", ".join(named_dims(func)) or "none"
+        raise UsageError(f"@{func.name} has no dimension named {unknown[0]}", f"its named dimensions are {known}")
+    return api.bind(func, **dims) if dims else func
+
+
+def names(text: str) -> list[str]:
+    """`w1,b1` as a list."""
+    return [part.strip().removeprefix("%") for part in text.split(",") if part.strip()]

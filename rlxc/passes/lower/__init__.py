@@ -1,0 +1,113 @@
+"""Lower: the tensor level to loops. Each fused op, and each op of its own, becomes a kernel; the function becomes a kernel that calls them.
+
+func @f(%x: f32[8]) -> f32[8] {               kernel @f.k0(%x: mem f32[8], %y: mem f32[8]) {
+  %y = exp %x : f32[8]                          for %i in 0..8 {
+  return %y                             =>        %0 = load %x, %i : f32
+}                                                 %1 = exp %0 : f32
+                                                  store %y, %1, %i
+                                                }
+                                              }
+                                              kernel @f(%x: mem f32[8], %y: mem f32[8]) { call @f.k0(%x, %y) }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rlxc.errors import Error, VerifyError
+from rlxc.ir.attributes import Symbol
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.primitive import lookup
+from rlxc.ir.printer import print_func
+from rlxc.ir.types import MemType, TensorType
+from rlxc.passes.lower.kernel import lower_kernel
+from rlxc.passes.manager import module_pass
+
+
+@module_pass("lower")
+def lower(module: Module) -> Module:
+    """Turn each function into kernels at the loop level: loops around the element rules of its ops."""
+    funcs: list[Func] = []
+    for f in module.funcs:
+        funcs += lower_func(f) if f.kind == "func" else [f]
+    return Module(tuple(funcs))
+
+
+def lower_func(func: Func) -> list[Func]:
+    """The kernels of `func`, the last of which has its name and takes its arguments, then its results, as memory."""
+    return _Lowering(func).run()
+
+
+def mem(type: TensorType, loc) -> MemType:
+    """The memory a tensor lives in."""
+    try:
+        type.require_static()
+    except Error as error:
+        raise error.at(loc) from None
+    return MemType(type.dtype, type.shape)  # type: ignore[arg-type]
+
+
+class _Lowering:
+    def __init__(self, func: Func) -> None:
+        self.func = func
+        self.kernels: list[Func] = []
+        self.by_text: dict[str, str] = {}
+        self.b = Builder("loop")
+        self.memory: dict[Value, Value] = {}
+
+    def run(self) -> list[Func]:
+        func = self.func
+        args = [Value(mem(a.type, a.loc), a.name, loc=a.loc) for a in func.args]
+        self.memory.update(zip(func.args, args, strict=True))
+        taken = {a.name for a in func.args}
+        outs = []
+        for i, v in enumerate(func.results):
+            name = v.name or f"out{i}"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            outs.append(Value(mem(v.type, v.loc), name, loc=v.loc))
+        self.place_results(outs)
+        for op in func.ops:
+            self.b.loc = op.loc
+            self.lower_op(op)
+        main = Func(func.name, (*args, *outs), tuple(self.b.ops), (), "kernel", loc=func.loc)
+        return [*self.kernels, main]
+
+    def place_results(self, outs: Sequence[Value]) -> None:
+        """A result is computed right in the caller's memory, be it through views."""
+        maker = {v: op for op in self.func.ops for v in op.results}
+        for v, out in zip(self.func.results, outs, strict=True):
+            place = out
+            while v in maker and maker[v].prim.view:
+                self.memory.setdefault(v, place)
+                v = maker[v].operands[0]
+                place = place if place.type.shape == v.type.shape else self.b.view(place, shape=v.type.shape)  # type: ignore[union-attr]
+            if v in self.memory or v not in maker or not maker[v].operands:
+                raise VerifyError(f"@{self.func.name}: a result has no memory of its own", help="run `fuse` before `lower`", loc=self.func.loc)
+            self.memory[v] = place
+
+    def lower_op(self, op: Op) -> None:
+        if not op.operands and op.prim.inline_attr:
+            value = op.attrs[op.prim.inline_attr]
+            self.memory[op.result] = self.b.global_(value=value, type=mem(op.result.type, op.loc))
+            return
+        if op.prim.view:
+            if op.result not in self.memory:
+                self.memory[op.result] = self.b.view(self.memory[op.operands[0]], shape=op.result.type.shape)
+            return
+        outs = []
+        for v in op.results:
+            if v not in self.memory:
+                self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
+                self.memory[v].name = v.name
+            outs.append(self.memory[v])
+        kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}")
+        ins = [self.memory[v] for v in op.operands]
+        spare = [self.b.alloc(type=v.type) for v in scratch]
+        text = print_func(kernel).split("(", 1)[1]
+        name = self.by_text.setdefault(text, kernel.name)
+        if name == kernel.name:
+            self.kernels.append(kernel)
+        self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(name))

@@ -1,0 +1,62 @@
+"""One op, fused or not, as a kernel: loops around element rules, or the op's own loop nest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rlxc.errors import Error, MissingRule
+from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.emitter import Emitter, Memory
+from rlxc.ir.types import MemType
+from rlxc.passes.lower.readers import Readers
+from rlxc.passes.lower.rows import lower_rows
+
+
+def lower_kernel(op: Op, name: str) -> tuple[Func, list[Value]]:
+    """A kernel that takes the op's operands, then its results, then scratch memory; and that scratch memory."""
+    e = Emitter()
+    e.loc = op.loc
+    args = [_argument(v, "in") for v in op.operands]
+    outs = [_argument(v, "out") for v in op.results]
+    e.read_only.update(args)
+    reads = [Memory(e, a) for a in args]
+    writes = [Memory(e, a) for a in outs]
+    try:
+        if not op.prim.kernel:
+            lower_op(e, op, reads, writes)
+        elif op.attrs["rows"] >= 0:
+            lower_rows(e, op.regions[0], reads, writes, op.attrs["rows"])
+        else:
+            lower_region(e, op.regions[0], reads, writes)
+    except Error as error:
+        raise error.at(op.loc) from None
+    kernel = Func(name, (*args, *outs, *e.scratch), tuple(e.ops), (), "kernel", loc=op.loc)
+    return kernel, list(e.scratch)
+
+
+def _argument(v: Value, name: str) -> Value:
+    return Value(MemType(v.type.dtype, v.type.shape), v.name or name, loc=v.loc)  # type: ignore[union-attr, arg-type]
+
+
+def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:
+    """A region that ends in one op with loops of its own; what comes before is drawn in where it is read."""
+    readers = Readers(e)
+    for a, memory in zip(region.args, reads, strict=True):
+        readers.bind(a, memory)
+    *before, last = region.ops
+    for op in before:
+        readers.define(op)
+    lower_op(e, last, [readers[v] for v in last.operands], writes)
+
+
+def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Memory]) -> None:
+    """Loops over the result around the op's element rule; or, where it has none, its own loop nest."""
+    e.loc = op.loc
+    if op.prim.has_rule("element") and len(writes) == 1:
+        (out,) = writes
+        e.for_each(out.type.shape, lambda index: out.store(index, op.prim.element(e, index, *reads, **op.attrs)))  # type: ignore[arg-type]
+    elif op.prim.has_rule("lower"):
+        op.prim.lower(e, list(reads), list(writes), **op.attrs)
+    else:
+        raise MissingRule(f"{op.prim.name} has neither an element nor a lower rule", help="define one of them on its class")

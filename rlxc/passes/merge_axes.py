@@ -1,0 +1,72 @@
+"""Merge axes of a fused region that are always walked together, so that loops are few and long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Value
+from rlxc.ir.primitive import lookup, merge_shape
+
+
+def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int, shape: tuple[Any, ...], names: Sequence[str | None]) -> tuple[Value, ...]:
+    """Emit a fused op for `body`, over `shape` with `rows` row axes, on merged axes where its ops allow it; results in their own shapes.
+
+    fused %x {rows = 1} do (%a: f32[8, 4, 4]) { %0 = exp %a }    =>    reshape, fused {rows = 0} do (%a: f32[128]) { %0 = exp %a }, reshape
+    """
+    runs = _runs(body, rows, shape)
+    if len(runs) == len(shape):
+        rows = rows if any(op.prim.reduction for op in body.ops) else max(len(shape) - 1, 0)
+        return out.emit(lookup("fused"), list(operands), {"rows": rows}, regions=(body,), names=names, loc=_loc(body)).results
+    b = Builder()
+    env: dict[Value, Value] = {}
+    args: dict[tuple[Value, tuple], Value] = {}
+    outside: list[Value] = []
+    position = {a: v for a, v in zip(body.args, operands, strict=True)}
+
+    def merged(v: Value, new: tuple[int, ...]) -> Value:
+        """Region value `v` with its merged shape; an argument is reshaped outside."""
+        if v in env:
+            return env[v]
+        key = (v, new)
+        if key not in args:
+            args[key] = Value(v.type.with_shape(new), v.name, loc=v.loc)
+            source = position[v]
+            out.loc = source.loc
+            outside.append(source if source.type.shape == new else out.reshape(source, shape=new))
+        return args[key]
+
+    for op in body.ops:
+        b.loc = op.loc
+        shapes = op.prim.merged_operands(runs, shape, [v.type for v in op.operands], **op.attrs)
+        xs = [merged(v, new) for v, new in zip(op.operands, shapes, strict=True)]
+        env[op.result] = op.prim.merge(b, *xs, runs=runs, space=shape, result=op.result.type, **op.attrs)
+    results = [merged(v, merge_shape(v.type.shape, runs)) for v in body.results]
+    inner = Func("", tuple(args.values()), tuple(b.ops), tuple(results), "region")
+    new_rows = sum(1 for run in runs if run[-1] < rows)
+    if not any(op.prim.reduction for op in body.ops):
+        new_rows = max(len(runs) - 1, 0)
+    fused = out.emit(lookup("fused"), outside, {"rows": new_rows}, regions=(inner,), names=names, loc=_loc(body))
+    out.loc = _loc(body)
+    return tuple(r if r.type == v.type else out.reshape(r, shape=v.type.shape) for r, v in zip(fused.results, body.results, strict=True))
+
+
+def _runs(body: Func, rows: int, shape: tuple[Any, ...]) -> list[tuple[int, ...]]:
+    """Axes in runs that can be merged; axes of size 1 go with their neighbours where the ops allow it."""
+    rank = len(shape)
+    reduces = any(op.prim.reduction for op in body.ops) or any(v.type.rank != rank for v in body.results)
+    breaks = {rows} if reduces and 0 < rows < rank else set()
+    for op in body.ops:
+        breaks |= set(op.prim.axis_breaks(rank, [v.type for v in op.operands], **op.attrs))
+    runs: list[tuple[int, ...]] = []
+    for axis in range(rank):
+        if axis == 0 or axis in breaks:
+            runs.append((axis,))
+        else:
+            runs[-1] = (*runs[-1], axis)
+    return runs
+
+
+def _loc(body: Func) -> Any:
+    return body.ops[-1].loc if body.ops else body.loc

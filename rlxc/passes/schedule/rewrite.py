@@ -1,0 +1,77 @@
+"""Rewriting a kernel op by op, with a hook for each kind of op."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rlxc.errors import Error
+from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.emitter import Emitter
+from rlxc.ir.types import MemType
+
+
+class Rewriter:
+    """Copies a kernel through an Emitter; a subclass overrides `op` or `loop` to make something else of them."""
+
+    def __init__(self, func: Func) -> None:
+        self.func = func
+        self.e = Emitter()
+        self.env: dict[Value, Value] = {}
+        written = {v for op in func.walk() if not op.results or op.prim.has_effect for v in op.operands}
+        self.e.read_only.update(a for a in func.args if isinstance(a.type, MemType) and a not in written)
+
+    def run(self) -> Func:
+        """The rewritten kernel, with the same arguments."""
+        self.ops(self.func.ops)
+        return self.func.with_(ops=tuple(self.e.ops))
+
+    def ops(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            self.e.loc = op.loc
+            try:
+                if op.prim.syntax == "for":
+                    self.loop(op)
+                elif op.regions:
+                    self.branch(op)
+                else:
+                    self.op(op)
+            except Error as error:
+                raise error.at(op.loc) from None
+
+    def of(self, v: Value) -> Value:
+        return self.env.get(v, v)
+
+    def bind(self, op: Op, results: Sequence[Value]) -> None:
+        for old, new in zip(op.results, results, strict=True):
+            self.env[old] = new
+            if new.name is None:
+                new.name = old.name
+
+    def op(self, op: Op) -> None:
+        """An op without regions."""
+        self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], dict(op.attrs), loc=op.loc).results)
+
+    def loop(self, op: Op) -> None:
+        """A `for`, as it is."""
+        (body,) = op.regions
+
+        def run(i: Value, *carried: Value) -> tuple[Value, ...]:
+            self.env.update(zip(body.args, (i, *carried), strict=True))
+            self.ops(body.ops)
+            return tuple(self.of(v) for v in body.results)
+
+        attrs = {k: v for k, v in op.attrs.items() if k not in ("start", "stop")}
+        self.bind(op, self.e.for_(op.attrs["start"], op.attrs["stop"], run, [self.of(v) for v in op.operands], **attrs))
+
+    def branch(self, op: Op) -> None:
+        """An `if`, as it is."""
+
+        def side(region: Func) -> Func:
+            def run() -> tuple[Value, ...]:
+                self.ops(region.ops)
+                return tuple(self.of(v) for v in region.results)
+
+            return self.e.region([], run, movable=False)
+
+        regions = tuple(side(r) for r in op.regions)
+        self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], dict(op.attrs), regions=regions, loc=op.loc).results)

@@ -1,0 +1,344 @@
+"""Vectorize: one loop of each nest takes many elements at a time.
+
+    for %i in 0..100 {                          for %i in 0..100 step 16 {
+      %0 = load %x, %i : f32                      %1 = min %i, 84              the last step goes back, and does some again
+      %1 = exp %0 : f32                 =>        %2 = load %x, %1 {lanes = 16} : f32x16
+      store %y, %1, %i                            %3 = exp %2 : f32x16
+    }                                             store %y, %3, %1
+                                                }
+
+The loop is chosen by how it walks through memory: the one in which accesses are consecutive. In it a value is the same for all lanes
+(uniform), an index that grows evenly (affine), or a vector. A reduction is carried in a vector, its lanes are combined at the end, in a
+fixed order; in the last step, lanes that were counted already are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.types import INDEX, MemType, VectorType
+from rlxc.passes.manager import module_pass
+from rlxc.passes.schedule.rewrite import Rewriter
+
+FOLDS = ("add", "mul", "max", "min", "and", "or", "xor")
+
+
+@module_pass("vectorize")
+def vectorize(module: Module, *, bytes: int = 64, unroll: int = 2) -> Module:
+    """Widen one loop of each nest to `unroll` vectors of `bytes`; reductions to twice as many, so that their steps overlap."""
+    return Module(tuple(_Vectorize(f, bytes, unroll).run() if f.kind == "kernel" else f for f in module.funcs))
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """An index that is `base` + `step` * lane."""
+
+    base: Value
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How a carried value of a loop accumulates: acc = kind(acc, ...)."""
+
+    kind: str
+    op: Op
+
+
+@dataclass(slots=True)
+class Plan:
+    """What vectorizing a loop would mean: how many accesses are consecutive, and how many are scattered."""
+
+    legal: bool = True
+    consecutive: int = 0
+    scattered: int = 0
+    in_place: bool = False
+    element_bytes: int = 1
+    has_loops: bool = False
+    folds: tuple[Fold, ...] = ()
+
+
+class _Vectorize(Rewriter):
+    def __init__(self, func: Func, bytes: int, unroll: int) -> None:
+        super().__init__(func)
+        self.bytes = bytes
+        self.unroll = unroll
+        self.lanes = 0
+        self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
+
+    def loop(self, op: Op) -> None:
+        inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
+        own = plan_loop(op)
+        if not inner:
+            self.widen(op, own) if worthwhile(op, own) else super().loop(op)
+            return
+        leaves = [plan_loop(o) for o in inner]
+        nested = any(o.prim.syntax == "for" for i in inner for o in i.regions[0].ops)
+        leaves_good = all(p.legal and not p.scattered and worthwhile(o, p) for o, p in zip(inner, leaves, strict=True))
+        if own.legal and not own.scattered and own.consecutive and not leaves_good and worthwhile(op, own):
+            self.widen(op, own)
+        elif not leaves_good and not nested and own.legal and worthwhile(op, own) and own.scattered < sum(p.scattered for p in leaves):
+            self.widen(op, own)
+        else:
+            super().loop(op)
+
+    # one loop
+
+    def widen(self, op: Op, plan: Plan) -> None:
+        start, stop = op.attrs["start"], op.attrs["stop"]
+        trips = stop - start
+        wanted = self.bytes // plan.element_bytes * self.unroll * (2 if plan.folds or plan.has_loops else 1)
+        lanes = min(max(wanted, 2), 1 << (trips.bit_length() - 1), 1024)
+        (body,) = op.regions
+        whole = trips - trips % lanes
+        inits = [self.of(v) for v in op.operands]
+        overlap = not plan.in_place
+        e = self.e
+        neutral = [neutral_value(e, f, v) for f, v in zip(plan.folds, inits, strict=True)]
+        vectors = [e.splat(v, lanes=lanes) for v in neutral]
+
+        def run(i: Value, *carried: Value) -> tuple[Value, ...]:
+            base, fresh = i, None
+            if overlap and whole != trips:
+                base = e.min(i, stop - lanes)
+                if any(f.kind in ("add", "mul", "xor") for f in plan.folds):
+                    done = e.convert(e.sub(i, base), dtype="i32")
+                    fresh = e.ge(e.lane_index(type=VectorType(done.type.dtype, lanes)), e.splat(done, lanes=lanes))
+            self.lanes = lanes
+            self.env[body.args[0]] = base
+            self.lane[body.args[0]] = Affine(base, 1)
+            for a, v in zip(body.args[1:], carried, strict=True):
+                self.lane[a] = v
+            self.fresh, self.fold_of = fresh, {f.op.result: (f, a) for f, a in zip(plan.folds, body.args[1:], strict=True)}
+            self.ops_wide(body.ops)
+            self.lanes = 0
+            return tuple(self.vector(v) for v in body.results)
+
+        end = stop if overlap else start + whole
+        totals = e.for_(start, end, run, vectors, step=lanes)
+        self.lane.clear()
+        combined = [
+            getattr(e, f.kind if f.kind not in ("and", "or") else f.kind + "_")(init, e.fold_lanes(total, kind=f.kind))
+            for f, init, total in zip(plan.folds, inits, totals, strict=True)
+        ]
+        if not overlap and whole != trips:
+            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole}, op.results, op.regions, op.loc)
+            self.env.update(zip(op.operands, combined, strict=True))
+            super().loop(rest)
+            return
+        self.bind(op, combined)
+
+    def ops_wide(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            self.e.loc = op.loc
+            if op.prim.syntax == "for":
+                self.loop_wide(op)
+            elif all(v not in self.lane for v in op.operands):
+                self.op(op)
+            elif op.prim.access:
+                self.access_wide(op)
+            elif (index := self.affine(op)) is not None:
+                self.lane[op.result] = index
+            else:
+                self.op_wide(op)
+
+    def loop_wide(self, op: Op) -> None:
+        """A loop inside: its counter is uniform, what it carries are vectors."""
+        (body,) = op.regions
+
+        def run(i: Value, *carried: Value) -> tuple[Value, ...]:
+            self.env[body.args[0]] = i
+            self.lane.update(zip(body.args[1:], carried, strict=True))
+            self.ops_wide(body.ops)
+            return tuple(self.vector(v) for v in body.results)
+
+        results = self.e.for_(op.attrs["start"], op.attrs["stop"], run, [self.vector(v) for v in op.operands], step=op.attrs["step"])
+        self.lane.update(zip(op.results, results, strict=True))
+
+    def op_wide(self, op: Op) -> None:
+        operands = [self.vector(v) for v in op.operands]
+        fold = self.fold_of.get(op.results[0]) if op.results else None
+        result = op.prim.widen(self.e, self.lanes, *operands, **op.attrs)
+        if fold is not None and self.fresh is not None and fold[0].kind in ("add", "mul", "xor"):
+            result = self.e.select(self.fresh, result, self.lane[fold[1]])
+        self.lane[op.result] = result
+
+    def affine(self, op: Op) -> Affine | None:
+        """The op's result as an affine index, if it is one."""
+        if not op.results or op.result.type != INDEX:
+            return None
+        operands = [self.lane.get(v) or Affine(self.of(v), 0) for v in op.operands]
+        if not all(isinstance(x, Affine) for x in operands):
+            return None
+        step = op.prim.affine([x.step for x in operands], [constant_of(x.base, self.constants()) for x in operands])
+        if step is None:
+            return None
+        return Affine(self.e.apply(op.prim, *[x.base for x in operands], **op.attrs), step)
+
+    def constants(self) -> dict[Value, int]:
+        return self.e.integers
+
+    def vector(self, v: Value) -> Value:
+        """The value in all lanes."""
+        wide = self.lane.get(v)
+        if wide is None:
+            scalar = self.of(v)
+            return scalar if isinstance(scalar.type, MemType) or scalar.type.lanes > 1 else self.e.splat(scalar, lanes=self.lanes)
+        if isinstance(wide, Affine):
+            lanes = self.e.lane_index(type=INDEX.with_lanes(self.lanes))
+            grown = lanes if wide.step == 1 else self.e.mul(lanes, wide.step)
+            return self.e.add(self.e.splat(wide.base, lanes=self.lanes), grown)
+        return wide
+
+    # memory
+
+    def access_wide(self, op: Op) -> None:
+        """A load or store: of consecutive elements, of one for all lanes, or scattered ones."""
+        memory, value, index = op.prim.parts(op.operands)
+        place = [self.lane.get(i) or Affine(self.of(i), 0) for i in index]
+        e, where = self.e, self.of(memory)
+        stored = None if value is None else self.vector(value)
+        strides = strides_of(where.type)
+        if all(isinstance(i, Affine) for i in place):
+            step = sum(i.step * s for i, s in zip(place, strides, strict=True))
+            bases = [i.base for i in place]
+            if step == 0 and value is None:
+                self.env[op.result] = e.load(where, *bases)
+                return
+            if step == 1:
+                if value is None:
+                    self.lane[op.result] = e.load(where, *bases, lanes=self.lanes)
+                else:
+                    e.store(where, stored, *bases)
+                return
+        offsets = None
+        for i, stride in zip(index, strides, strict=True):
+            wide = self.vector(i)
+            term = wide if stride == 1 else e.mul(wide, stride)
+            offsets = term if offsets is None else e.add(offsets, term)
+        if value is None:
+            self.lane[op.result] = e.gather(where, offsets)
+        else:
+            e.scatter(where, stored, offsets)
+
+
+def constant_of(v: Value, integers: dict[Value, int]) -> int | None:
+    return integers.get(v)
+
+
+def strides_of(memory: Any) -> list[int]:
+    """Elements from one index to the next, by axis."""
+    strides, size = [], 1
+    for n in reversed(memory.shape):
+        strides.append(size)
+        size *= n
+    return strides[::-1]
+
+
+def neutral_value(e: Any, fold: Fold, init: Value) -> Value:
+    """What the other lanes start from."""
+    dtype = init.type.dtype
+    match fold.kind:
+        case "mul":
+            return e.constant(1, like=init)
+        case "max" | "min" | "and" | "or":
+            return init
+    return e.constant(-0.0 if dtype.is_float else 0, like=init)
+
+
+# choosing loops
+
+
+def worthwhile(op: Op, plan: Plan) -> bool:
+    return plan.legal and op.attrs["step"] == 1 and op.attrs["stop"] - op.attrs["start"] >= 2 and plan.element_bytes > 0
+
+
+def plan_loop(op: Op) -> Plan:
+    """What vectorizing `op` would mean, from how its accesses move with its counter."""
+    plan = Plan()
+    (body,) = op.regions
+    plan.folds = folds_of(body)
+    if len(plan.folds) != len(body.args) - 1:
+        plan.legal = False
+        return plan
+    steps: dict[Value, int | None] = {body.args[0]: 1}  # how a value grows with the counter: None unevenly, absent not at all
+    known: dict[Value, int] = {}
+    loaded: dict[Value, list] = {}
+    stored: dict[Value, list] = {}
+    _survey(body, plan, steps, known, loaded, stored)
+    for memory, indices in stored.items():
+        if len(indices) > 1 or (memory in loaded and any(i != indices[0] for i in loaded[memory])):
+            plan.legal = False
+        if memory in loaded:
+            plan.in_place = True
+            if any(steps.get(i) is None and i in steps for i in indices[0]):
+                plan.legal = False
+        elif any(steps.get(i) is None and i in steps for i in indices[0]):
+            plan.in_place = True  # places may repeat: later iterations win, and none may run twice
+    return plan
+
+
+def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stored: dict) -> None:
+    for op in body.ops:
+        if op.prim.syntax == "for":
+            plan.has_loops = True
+            (inner,) = op.regions
+            steps.update(dict.fromkeys(inner.args[1:], None))
+            steps.update(dict.fromkeys(op.results, None))
+            _survey(inner, plan, steps, known, loaded, stored)
+            continue
+        if op.regions or not op.prim.widens:
+            plan.legal = False
+            return
+        if op.prim.access:
+            memory, value, index = op.prim.parts(op.operands)
+            (loaded if value is None else stored).setdefault(memory, []).append(tuple(index))
+            strides = strides_of(memory.type)
+            moves = [steps.get(i, 0) for i in index]
+            step = None if None in moves else sum(m * s for m, s in zip(moves, strides, strict=True))
+            plan.element_bytes = max(plan.element_bytes, memory.type.dtype.size)
+            if step == 0:
+                if value is not None:
+                    plan.legal = False
+                continue
+            if step == 1:
+                plan.consecutive += 1
+            else:
+                plan.scattered += 1
+            if value is None:
+                steps[op.result] = None
+            continue
+        number = op.attrs.get("value")
+        if not op.operands and number is not None and op.result.type == INDEX:
+            known[op.result] = int(number.array)
+        if any(v in steps for v in op.operands):
+            moves = [steps.get(v, 0) for v in op.operands]
+            even = op.results and op.result.type == INDEX and None not in moves
+            step = op.prim.affine(moves, [known.get(v) for v in op.operands]) if even else None
+            for v in op.results:
+                steps[v] = step
+        for v in op.results:
+            if isinstance(v.type, VectorType) and v.type.dtype != "index":
+                plan.element_bytes = max(plan.element_bytes, v.type.dtype.size)
+
+
+def folds_of(body: Func) -> tuple[Fold, ...]:
+    """How each carried value accumulates; shorter than what is carried where one does so in no known way."""
+    maker = {v: op for op in body.ops for v in op.results}
+    uses: dict[Value, int] = {}
+    for op in body.walk():
+        for v in op.operands:
+            uses[v] = uses.get(v, 0) + 1
+    folds = []
+    for acc, out in zip(body.args[1:], body.results, strict=True):
+        op = maker.get(out)
+        if op is None or uses.get(acc, 0) != 1 or uses.get(out, 0) != 0 or acc not in op.operands:
+            break
+        kind = op.prim.fold_kind(op.operands.index(acc))
+        if kind is None:
+            break
+        folds.append(Fold(kind, op))
+    return tuple(folds)

@@ -1,0 +1,61 @@
+"""What ops of the loop level share. A `Ref` is an LLVM operand: its text and its type; `w` is codegen's writer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rlxc.errors import DTypeError
+from rlxc.ir.primitive import Primitive
+from rlxc.ir.types import VectorType
+
+
+class LoopPrimitive(Primitive):
+    """An op of the loop level.
+
+    Beside `infer` and `eval` (on NumPy scalars, or arrays of one element a lane) it states `llvm(w, type, *xs)`, which writes
+    instructions and returns the text of the result; or `expand(e, *xs)`, the same in simpler ops.
+    """
+
+    level = "loop"
+    pure: ClassVar[bool] = True  # depends on its operands alone, and may be computed earlier, or once for two
+    access: ClassVar[bool] = False  # loads or stores at an index
+    widens: ClassVar[bool] = True  # has a meaning on vectors
+    product: ClassVar[bool] = False  # may become part of an fma
+    sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
+
+    def llvm(self, w: Any, type: Any, *xs: Any, **attrs: Any) -> str | None:
+        raise self.missing("llvm")
+
+    def expand(self, e: Any, *xs: Any, **attrs: Any) -> Any:
+        raise self.missing("expand")
+
+    @property
+    def expands(self) -> bool:
+        """Whether the op is written in simpler ones before code is generated."""
+        return type(self).expand is not LoopPrimitive.expand
+
+    def fold_kind(self, position: int) -> str | None:
+        """The associative op by which this one adds to its operand at `position`, if it does."""
+        return None
+
+    def affine(self, steps: Any, constants: Any) -> int | None:
+        """How much the result grows, where the operands (indices) grow by `steps`; None if unevenly."""
+        return None
+
+    def widen(self, e: Any, lanes: int, *xs: Any, **attrs: Any) -> Any:
+        """The op on vectors, `xs` having `lanes` lanes each; most ops are the same."""
+        return e.apply(self, *xs, **attrs)
+
+
+def require_vector(name: str, x: Any, kinds: str = "biuf") -> None:
+    """Raise DTypeError unless x is a scalar or vector of one of the dtype `kinds`."""
+    if not isinstance(x, VectorType):
+        raise DTypeError(f"{name} takes scalars or vectors, not {x}")
+    if x.dtype.kind not in kinds:
+        raise DTypeError(f"{name} does not take {x}")
+
+
+def require_same(name: str, *xs: Any) -> None:
+    """Raise DTypeError unless all of `xs` are the same type."""
+    if any(x != xs[0] for x in xs):
+        raise DTypeError(f"{name}: types differ: {', '.join(map(str, xs))}")

@@ -1,0 +1,93 @@
+"""Loops, branches and calls of kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import AttrError, DTypeError, ShapeError
+from rlxc.ir.attributes import Symbol
+from rlxc.ir.interp import run_ops
+from rlxc.ir.primitive import register
+from rlxc.ir.types import INDEX
+from rlxc.primitives.loop.base import LoopPrimitive
+
+
+@register
+class For(LoopPrimitive):
+    """`for %i in start..stop step n carry (%a = %init) { ... yield %b }`: a counted loop; its results are the last carried values."""
+
+    name = "for"
+    syntax = "for"
+    pure = False
+    has_effect = True
+
+    def infer(self, *inits, start: int, stop: int, step: int = 1, parallel: bool = False):
+        raise ShapeError("for needs a region")
+
+    def infer_regions(self, types, regions, attrs) -> tuple:
+        """Result types; raises where the region does not fit the loop."""
+        if attrs["step"] < 1:
+            raise AttrError(f"for: a step is positive, not {attrs['step']}")
+        (body,) = regions
+        carried = [a.type for a in body.args[1:]]
+        if not body.args or body.args[0].type != INDEX or carried != list(types):
+            raise DTypeError("for: the region takes a counter of type index and the carried values")
+        if [v.type for v in body.results] != carried:
+            got = ", ".join(str(v.type) for v in body.results) or "nothing"
+            raise DTypeError(f"for: the region yields {got}, but carries {', '.join(map(str, carried)) or 'nothing'}")
+        return tuple(carried)
+
+    def eval_regions(self, env: dict, op: Any) -> tuple:
+        (body,) = op.regions
+        carried = [env[v] for v in op.operands]
+        for i in range(op.attrs["start"], op.attrs["stop"], op.attrs["step"]):
+            env.update(zip(body.args, [np.int64(i), *carried], strict=True))
+            run_ops(body.ops, env)
+            carried = [env[v] for v in body.results]
+        return tuple(carried)
+
+
+@register
+class If(LoopPrimitive):
+    """One of two regions, each of which yields the results."""
+
+    name = "if"
+    pure = False
+    has_effect = True
+
+    def infer(self, condition):
+        raise ShapeError("if needs two regions")
+
+    def infer_regions(self, types, regions, attrs) -> tuple:
+        """Result types; raises where the regions do not agree."""
+        if len(regions) != 2:
+            raise ShapeError(f"if has two regions, not {len(regions)}")
+        if str(types[0]) != "bool":
+            raise DTypeError(f"if: a condition is a bool, not {types[0]}")
+        yields = [[v.type for v in r.results] for r in regions]
+        if yields[0] != yields[1] or any(r.args for r in regions):
+            raise DTypeError("if: its regions take nothing and yield the same types")
+        return tuple(yields[0])
+
+    def eval_regions(self, env: dict, op: Any) -> tuple:
+        chosen = op.regions[0 if env[op.operands[0]] else 1]
+        run_ops(chosen.ops, env)
+        return tuple(env[v] for v in chosen.results)
+
+
+@register
+class Call(LoopPrimitive):
+    """Run a kernel on memory."""
+
+    name = "call"
+    inline_attr = "callee"
+    pure = False
+    has_effect = True
+
+    def infer(self, *memory, callee: Symbol):
+        return ()
+
+    def llvm(self, w, type, *memory, callee):
+        w.call_kernel(callee, memory)

@@ -1,0 +1,275 @@
+"""Memory: allocation, views, loads and stores. A vector access touches consecutive elements, or those that offsets name."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlxc.errors import DTypeError, ShapeError
+from rlxc.ir.attributes import Dense
+from rlxc.ir.primitive import register
+from rlxc.ir.types import MemType, VectorType
+from rlxc.primitives.loop.base import LoopPrimitive, require_vector
+
+
+def _require_memory(name, memory, index) -> None:
+    if not isinstance(memory, MemType):
+        raise DTypeError(f"{name} takes memory, not {memory}")
+    if len(index) != len(memory.shape):
+        raise ShapeError(f"{name}: {memory} takes {len(memory.shape)} indices, not {len(index)}")
+    for i in index:
+        if not isinstance(i, VectorType) or i.dtype != "index" or i.lanes != 1:
+            raise DTypeError(f"{name}: an index is of type index, not {i}")
+
+
+def _require_lanes(name, value, other) -> None:
+    if not isinstance(other, VectorType) or other.lanes != value.lanes:
+        raise DTypeError(f"{name}: {value} and {other} differ in lanes")
+
+
+def flat_offset(memory: np.ndarray, index) -> int:
+    """Position of an element in row-major order."""
+    return int(np.ravel_multi_index(tuple(int(i) for i in index), memory.shape)) if memory.ndim else 0
+
+
+@register
+class Alloc(LoopPrimitive):
+    """Memory of its own, not initialized."""
+
+    name = "alloc"
+    typed = True
+    pure = False
+    has_effect = False
+
+    def infer(self, *, type: MemType):
+        return type
+
+    def eval(self, *, type):
+        return np.zeros(type.shape, type.dtype.numpy)
+
+    def llvm(self, w, type):
+        return w.allocate(type)
+
+
+@register
+class Global(LoopPrimitive):
+    """Read-only memory with a constant in it."""
+
+    name = "global"
+    inline_attr = "value"
+    typed = True
+
+    def infer(self, *, value: Dense, type: MemType):
+        if value.type != type.tensor:
+            raise ShapeError(f"global: {value.type} is not {type}")
+        return type
+
+    def eval(self, *, value, type):
+        return np.ascontiguousarray(value.numpy())
+
+    def llvm(self, w, type, *, value):
+        return w.global_data(value)
+
+
+@register
+class View(LoopPrimitive):
+    """The same memory under another shape."""
+
+    name = "view"
+
+    def infer(self, memory, *, shape: tuple[int, ...]):
+        if not isinstance(memory, MemType):
+            raise DTypeError(f"view takes memory, not {memory}")
+        result = MemType(memory.dtype, shape)
+        if result.size != memory.size or any(n < 0 for n in shape):
+            raise ShapeError(f"view: {memory} has {memory.size} elements, {result} has {result.size}")
+        return result
+
+    def eval(self, memory, *, shape):
+        view = memory.reshape(shape)
+        assert view.size == 0 or np.shares_memory(view, memory)
+        return view
+
+    def llvm(self, w, type, memory, *, shape):
+        return memory.text
+
+
+@register
+class Load(LoopPrimitive):
+    """The element at an index; with `lanes`, that many consecutive ones."""
+
+    name = "load"
+    pure = False
+    access = True
+
+    def parts(self, operands):
+        """Memory, what is stored (nothing), and the index."""
+        return operands[0], None, operands[1:]
+
+    def infer(self, memory, *index, lanes: int = 1):
+        _require_memory(self.name, memory, index)
+        return VectorType(memory.dtype, lanes)
+
+    def eval(self, memory, *index, lanes):
+        if lanes == 1:
+            return memory[tuple(index)]
+        start = flat_offset(memory, index)
+        assert 0 <= start <= memory.size - lanes, "load out of bounds"
+        return memory.reshape(-1)[start : start + lanes].copy()
+
+    def llvm(self, w, type, memory, *index, lanes):
+        return w.load(type, w.address(memory, index))
+
+
+@register
+class Store(LoopPrimitive):
+    """Put a scalar at an index, or a vector at consecutive places from there."""
+
+    name = "store"
+    pure = False
+    access = True
+    has_effect = True
+
+    def parts(self, operands):
+        """Memory, what is stored, and the index."""
+        return operands[0], operands[1], operands[2:]
+
+    def infer(self, memory, value, *index):
+        _require_memory(self.name, memory, index)
+        require_vector(self.name, value)
+        if value.dtype != memory.dtype:
+            raise DTypeError(f"store: {value} into {memory}")
+        return ()
+
+    def eval(self, memory, value, *index):
+        if np.ndim(value) == 0:
+            memory[tuple(index)] = value
+            return ()
+        start = flat_offset(memory, index)
+        assert 0 <= start <= memory.size - len(value), "store out of bounds"
+        memory.reshape(-1)[start : start + len(value)] = value
+        return ()
+
+    def llvm(self, w, type, memory, value, *index):
+        w.store(value, w.address(memory, index))
+
+
+@register
+class MaskedLoad(LoopPrimitive):
+    """Consecutive elements, in the lanes where the mask holds; 0 in the others, which are not touched."""
+
+    name = "masked_load"
+    pure = False
+
+    def infer(self, memory, mask, *index):
+        _require_memory(self.name, memory, index)
+        require_vector(self.name, mask, "b")
+        return VectorType(memory.dtype, mask.lanes)
+
+    def eval(self, memory, mask, *index):
+        flat, start = memory.reshape(-1), flat_offset(memory, index)
+        result = np.zeros(len(mask), memory.dtype)
+        lanes = np.flatnonzero(mask)
+        result[lanes] = flat[start + lanes]
+        return result
+
+    def llvm(self, w, type, memory, mask, *index):
+        return w.masked_load(type, w.address(memory, index), mask)
+
+
+@register
+class MaskedStore(LoopPrimitive):
+    """Put the lanes where the mask holds at consecutive places."""
+
+    name = "masked_store"
+    pure = False
+    has_effect = True
+
+    def infer(self, memory, value, mask, *index):
+        _require_memory(self.name, memory, index)
+        require_vector(self.name, mask, "b")
+        _require_lanes(self.name, value, mask)
+        if value.dtype != memory.dtype:
+            raise DTypeError(f"masked_store: {value} into {memory}")
+        return ()
+
+    def eval(self, memory, value, mask, *index):
+        lanes = np.flatnonzero(mask)
+        memory.reshape(-1)[flat_offset(memory, index) + lanes] = value[lanes]
+        return ()
+
+    def llvm(self, w, type, memory, value, mask, *index):
+        w.masked_store(value, w.address(memory, index), mask)
+
+
+@register
+class Gather(LoopPrimitive):
+    """The elements at `offsets` in row-major order; with a mask, 0 where it does not hold."""
+
+    name = "gather"
+    pure = False
+
+    def infer(self, memory, offsets, mask=None):
+        if not isinstance(memory, MemType):
+            raise DTypeError(f"gather takes memory, not {memory}")
+        require_vector(self.name, offsets, "iu")
+        if mask is not None:
+            _require_lanes(self.name, offsets, mask)
+        return VectorType(memory.dtype, offsets.lanes)
+
+    def eval(self, memory, offsets, mask=None):
+        lanes = np.arange(len(offsets)) if mask is None else np.flatnonzero(mask)
+        result = np.zeros(len(offsets), memory.dtype)
+        assert lanes.size == 0 or offsets[lanes].min() >= 0
+        result[lanes] = memory.reshape(-1)[offsets[lanes]]
+        return result
+
+    def llvm(self, w, type, memory, offsets, mask=None):
+        return w.gather(type, memory, offsets, mask)
+
+
+@register
+class Scatter(LoopPrimitive):
+    """Put each lane at its offset in row-major order, lower lanes first."""
+
+    name = "scatter"
+    pure = False
+    has_effect = True
+
+    def infer(self, memory, value, offsets, mask=None):
+        if not isinstance(memory, MemType) or not isinstance(value, VectorType) or value.dtype != memory.dtype:
+            raise DTypeError(f"scatter: {value} into {memory}")
+        require_vector(self.name, offsets, "iu")
+        _require_lanes(self.name, value, offsets)
+        if mask is not None:
+            _require_lanes(self.name, value, mask)
+        return ()
+
+    def eval(self, memory, value, offsets, mask=None):
+        lanes = range(len(offsets)) if mask is None else np.flatnonzero(mask)
+        flat = memory.reshape(-1)
+        for lane in lanes:
+            assert offsets[lane] >= 0
+            flat[offsets[lane]] = value[lane]
+        return ()
+
+    def llvm(self, w, type, memory, value, offsets, mask=None):
+        w.scatter(value, memory, offsets, mask)
+
+
+@register
+class Table(LoopPrimitive):
+    """The element of a constant list at an index that must be inside it."""
+
+    name = "table"
+
+    def infer(self, index, *, value: Dense):
+        require_vector(self.name, index, "iu")
+        if value.type.rank != 1:
+            raise ShapeError(f"table: {value.type} is not a list")
+        return VectorType(value.type.dtype, index.lanes)
+
+    def eval(self, index, *, value):
+        return value.numpy()[index]
+
+    def llvm(self, w, type, index, *, value):
+        return w.table(type, value, index)

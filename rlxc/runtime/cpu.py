@@ -1,0 +1,53 @@
+"""What the processor offers: features, the name LLVM should optimize for, and how wide its vectors are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rlxc.errors import PassError
+
+LEVELS = ("host", "avx512", "avx2", "plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """A target: LLVM's CPU name and features, and the bytes of a vector register."""
+
+    name: str
+    features: str
+    vector_bytes: int
+    has_fma: bool = True
+
+
+@lru_cache(maxsize=None)
+def target_cpu(level: str = "host") -> Cpu:
+    """The host, or the host with fewer features: "avx512", "avx2", "plain". Raises PassError for another name, or one that the host lacks."""
+    import llvmlite.binding as llvm
+
+    if level not in LEVELS:
+        raise PassError(f"there is no CPU level '{level}'", code="RLX0406", help=f"levels are {', '.join(LEVELS)}")
+    has = {name for name, on in llvm.get_host_cpu_features().items() if on}
+    host = "avx512" if "avx512vl" in has and "avx512dq" in has else "avx2" if {"avx2", "fma"} <= has else "plain"
+    if level == "host":
+        level = host
+    elif LEVELS.index(level) < LEVELS.index(host):
+        raise PassError(f"this processor has no {level}", code="RLX0406", help=f"it has {host}")
+    if level == "avx512":
+        # The host may hide its model; features tell more than the name. See Note [CPU names].
+        name = "sapphirerapids" if "avx512fp16" in has else "cooperlake" if "avx512bf16" in has else "skylake-avx512"
+        return Cpu(name, _features(has), 64)
+    if level == "avx2":
+        kept = {f for f in has if not f.startswith(("avx512", "amx", "avx10", "evex"))}
+        return Cpu("haswell", _features(kept), 32)
+    return Cpu("x86-64" if "sse2" in has else "", "", 16, has_fma="sse2" not in has)
+
+
+def _features(names: set[str]) -> str:
+    return ",".join(sorted(f"+{name}" for name in names))
+
+
+# Note [CPU names]
+# ----------------
+# Virtual machines often report a CPU model older than the features they offer, and LLVM then tunes for the wrong one. The name is
+# therefore derived from the features; it selects tuning only, since the features are given explicitly.

@@ -1,0 +1,48 @@
+"""Executable: a native function that takes and returns NumPy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from rlxc.ir.core import Func
+from rlxc.runtime.jit import Loaded
+
+ALIGNMENT = 64
+
+
+class Executable:
+    """Called with one array for each argument, of its dtype and shape, C-contiguous; returns a tuple of new arrays.
+
+    Nothing is checked here: `rlxc.compile` gives a callable that checks. It may be called from several threads at once.
+    """
+
+    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int) -> None:
+        self.func = func
+        self.workspace = workspace
+        self._loaded = loaded  # keeps the machine code alive
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))
+        self._results = [(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr]
+        self._addresses = ctypes.c_void_p * (len(func.args) + len(func.results))
+        self._spare: list[np.ndarray] = []
+
+    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        results = tuple(np.empty(shape, dtype) for shape, dtype in self._results)
+        self.run_into(arrays, results)
+        return results
+
+    def run_into(self, arrays: Any, results: Any) -> None:
+        """Run on `arrays` and put the results into arrays that exist; none of them may overlap an argument."""
+        addresses = self._addresses(*[a.__array_interface__["data"][0] for a in (*arrays, *results)])
+        if not self.workspace:
+            self._run(addresses, None)
+            return
+        try:
+            space = self._spare.pop()
+        except IndexError:
+            space = np.empty(self.workspace + ALIGNMENT, np.uint8)
+        start = space.__array_interface__["data"][0]
+        self._run(addresses, start + -start % ALIGNMENT)
+        self._spare.append(space)

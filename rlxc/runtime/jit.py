@@ -1,0 +1,82 @@
+"""Machine code: LLVM IR text to object code, and object code into this process. The only file that knows LLVM's passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from rlxc.errors import InternalError
+from rlxc.runtime.cpu import Cpu
+
+
+@lru_cache(maxsize=1)
+def _initialize() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+
+
+@lru_cache(maxsize=None)
+def target_machine(cpu: Cpu, opt: int = 2) -> Any:
+    """LLVM's target machine for the host's triple."""
+    _initialize()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=cpu.name, features=cpu.features, opt=opt, reloc="pic", codemodel="small")
+
+
+def parse_llvm(text: str, cpu: Cpu) -> Any:
+    """The text as a verified LLVM module; text that LLVM refuses is a defect of ours."""
+    machine = target_machine(cpu)
+    header = f'target triple = "{llvm.get_default_triple()}"\ntarget datalayout = "{machine.target_data}"\n'
+    try:
+        module = llvm.parse_assembly(header + text)
+        module.verify()
+    except RuntimeError as error:
+        raise InternalError(f"LLVM refuses the emitted IR: {error}") from error
+    return module
+
+
+def object_code(text: str, cpu: Cpu, opt: int = 2) -> bytes:
+    """Relocatable machine code of LLVM IR text."""
+    return target_machine(cpu, opt).emit_object(parse_llvm(text, cpu))
+
+
+def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
+    """The machine code as text."""
+    return target_machine(cpu, opt).emit_assembly(parse_llvm(text, cpu))
+
+
+@lru_cache(maxsize=1)
+def _jit() -> Any:
+    _initialize()
+    return llvm.create_lljit_compiler(target_machine_for_jit())
+
+
+def target_machine_for_jit() -> Any:
+    return llvm.Target.from_default_triple().create_target_machine(reloc="pic", codemodel="small", jit=True)
+
+
+@dataclass
+class Loaded:
+    """Machine code in this process; it is freed with this object."""
+
+    tracker: Any
+
+    def address(self, symbol: str) -> int:
+        return self.tracker[symbol]
+
+
+_counter = 0
+
+
+def load(obj: bytes, symbols: list[str]) -> Loaded:
+    """Link object code into this process, exporting `symbols`."""
+    global _counter
+    _counter += 1
+    builder = llvm.JITLibraryBuilder().add_object_img(obj).add_current_process()
+    for symbol in symbols:
+        builder = builder.export_symbol(symbol)
+    return Loaded(builder.link(_jit(), f"rlxc.{_counter}"))
