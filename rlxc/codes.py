@@ -274,6 +274,7 @@ CODES: dict[str, Code] = {
     "RLX0403": Code("an option that a pass does not have", "The option does not exist, or has another kind of value."),
     "RLX0404": Code("a function that calls itself", "Calls are inlined, and a function that calls itself has no end."),
     "RLX0405": Code("a pipeline that cannot be read", "A pipeline is names of passes with their options: `legalize,linearize{wrt=w1},transpose`."),
+    "RLX0406": Code("a CPU that is not there", "Code is generated for this processor, or for a level of instructions that it has; `rlxc info` lists them."),
     # ---------------------------------------------------------------------------------------------- 05xx: arrays at call time
     "RLX0501": Code("an argument that does not fit", "The arrays of a call do not fit the function's arguments."),
     "RLX0502": Code("a wrong number of arguments", "The call gives too many arrays, or too few."),

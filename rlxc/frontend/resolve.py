@@ -310,7 +310,7 @@ class _FuncResolver:
         wishes = [None if n.isdigit() else n for n, _ in names]
         before = len(self.report.errors)
         try:
-            if prim.typed and not self.complete_type(prim, attrs, operands, annotations, loc):
+            if not self.check_call(attrs, operands) or (prim.typed and not self.complete_type(prim, attrs, annotations)):
                 return None
             op = self.apply(prim, operands, attrs, tuple(regions), wishes, loc)  # type: ignore[arg-type]
         except Error as error:
@@ -409,17 +409,26 @@ class _FuncResolver:
         except Exception as error:
             raise RuleError(f"{prim.name}: its infer rule failed: {type(error).__name__}: {error}", loc=loc) from error
 
-    def complete_type(self, prim: Primitive, attrs: dict[str, Any], operands: list[Value], annotations: list[Any], loc: Loc) -> bool:
-        """Give a typed op its attribute `type`: what is written, or for a call what the callee gives. False where that is unknown."""
-        types = tuple(t for t, _ in annotations)
+    def check_call(self, attrs: dict[str, Any], operands: list[Value]) -> bool:
+        """If this is a call, compare operands with the callee's arguments; False if the callee's head could not be read."""
         callee = attrs.get("callee")
-        if isinstance(callee, Symbol):
-            signature = self.context.signatures.get(callee)
-            if signature is None or signature.args is None:
-                return False
-            types = call_types(callee, [a.type for a in signature.args], [t for t, _ in signature.results], [v.type for v in operands])
-            attrs["type"] = types
+        if not isinstance(callee, Symbol):
             return True
+        signature = self.context.signatures.get(callee)
+        if signature is None or signature.args is None:
+            return False
+        if signature.level != self.level:
+            raise UnknownName(f"@{callee} is of the {signature.level} level", code="RLX0109", help="a func calls funcs, and a kernel kernels")
+        types = call_types(callee, [a.type for a in signature.args], [t for t, _ in signature.results], [v.type for v in operands])
+        if self.level == "tensor":
+            attrs["type"] = types
+        return True
+
+    def complete_type(self, prim: Primitive, attrs: dict[str, Any], annotations: list[Any]) -> bool:
+        """Give a typed op its attribute `type`: what is written (a call already has what its callee gives)."""
+        if "type" in attrs:
+            return True
+        types = tuple(t for t, _ in annotations)
         if not types:
             raise VerifyError(f"{prim.name} needs its type written", code="RLX0213", help=f"as in `%x = {prim.name} ... : f32[2]`")
         several = getattr(prim.signature.attrs.get("type"), "__origin__", None) is tuple
@@ -598,11 +607,11 @@ class _FuncResolver:
                 )
             return
         if len(results) != len(signature.results):
-            n, says = len(results), len(signature.results)
+            n, expected = len(results), len(signature.results)
             types = ", ".join(v.signature for v in results)
-            help = f"write `-> {types if n == 1 else f'({types})'}` before the brace" if n and not says and POISON not in results else None
+            help = f"write `-> {types if n == 1 else f'({types})'}` before the brace" if n and not expected and POISON not in results else None
             where = self.context.loc(self.returned[0], self.returned[-1]) if self.returned else self.context.loc(end or self.function.name)
-            message = f"@{signature.name} returns {n} value{'s' * (n != 1)}, and its head says {says}"
+            message = f"@{signature.name} returns {n} value{'s' * (n != 1)}, and its head says {expected}"
             self.report.add(VerifyError(message, code="RLX0215", loc=where, labels=(Label(signature.loc, "the head is here"),), help=help))
             return
         for value, token, (type, linear) in zip(results, self.returned, signature.results, strict=True):

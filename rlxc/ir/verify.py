@@ -166,6 +166,8 @@ class _FuncVerifier:
         callee = callee_of(op)
         if callee is not None:
             target = self.funcs[callee]
+            if target.kind != self.func.kind:
+                raise UnknownName(f"{symbol_text(callee)} is a {target.kind}, called from a {self.func.kind}", code="RLX0109")
             inferred = call_types(callee, [a.type for a in target.args], [v.type for v in target.results], types)
         elif hasattr(op.prim, "infer_regions"):
             inferred = self.region_types(op, types)
