@@ -38,7 +38,7 @@ from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
 from rlxc.ir.verify import recursion
 
 POISON = Value(TensorType(DType("f32")), "poison")
-_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\\n]|\\.)*")')
+_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\]|\\.)*")')
 _OTHER_LEVEL = {"tensor": ("loop", "a kernel"), "loop": ("tensor", "a func")}
 
 
@@ -133,19 +133,29 @@ class _Context:
 
 
 def value_name(token: str) -> str:
-    """The name in `%x` or `%"x y"`."""
+    """The name in `%x` or `%"x y"`. `%1` has no name and `%"1"` is called 1; to tell them apart, the latter begins with a NUL here."""
+    if token[1] != '"':
+        return token[1:]
+    name = read_string(token[1:])
+    return "\0" + name if _is_number(name) else name
+
+
+def symbol_name(token: str) -> str:
+    """The name in `@f` or `@"my f"`."""
     return token[1:] if token[1] != '"' else read_string(token[1:])
-
-
-symbol_name = value_name
 
 
 def wish(name: str) -> str | None:
     """The name a value asks for: one of digits only stands for none."""
-    return None if name.isdigit() else name
+    return None if _is_number(name) else name.removeprefix("\0")
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
 
 
 def defined_twice(name: str, loc: Loc, first: Value) -> Error:
+    name = name.removeprefix("\0")
     labels = (Label(first.loc, f"{value_text(name)} first defined here"),) if first.loc is not UNKNOWN else ()
     return UnknownName(f"{value_text(name)} is defined twice", code="RLX0106", loc=loc, labels=labels, help="every value has a name of its own")
 
@@ -307,7 +317,7 @@ class _FuncResolver:
         if failed or attrs is None or None in regions:
             return None
         assert prim is not None
-        wishes = [None if n.isdigit() else n for n, _ in names]
+        wishes = [wish(n) for n, _ in names]
         before = len(self.report.errors)
         try:
             if not self.check_call(attrs, operands) or (prim.typed and not self.complete_type(prim, attrs, annotations)):
@@ -346,7 +356,7 @@ class _FuncResolver:
         if value is not None:
             return value
         if name[0] == '"':
-            name = read_string(name)
+            name = value_name(token)
             if name in self.scope:
                 return self.scope[name]
         self.undefined(name, token)

@@ -17,7 +17,7 @@ def value_text(name: str) -> str:
 
 def symbol_text(name: str) -> str:
     """How a function called `name` is written: `@f`, or in quotes `@"my func"`."""
-    return f"@{name}" if _PLAIN.fullmatch(name) or name.isdigit() else f"@{json.dumps(name)}"
+    return f"@{name}" if _PLAIN.fullmatch(name) or (name.isascii() and name.isdigit()) else f"@{json.dumps(name)}"
 
 
 def nearest(name: str, candidates: Iterable[str], limit: int = 2000) -> str | None:

@@ -85,7 +85,7 @@ class _FuncVerifier:
         names: dict[str, Value] = {}
         for a in self.func.args:
             self.define(a, None)
-            if a.name is not None and a.name in names:
+            if self.level == "tensor" and a.name is not None and a.name in names:
                 first = Label(names[a.name].loc, "the first one is here")
                 message = f"two arguments of {symbol_text(self.func.name)} are called {value_text(a.name)}"
                 self.fail(UnknownName(message, code="RLX0106", loc=a.loc, labels=(first,)))
