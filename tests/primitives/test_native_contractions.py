@@ -57,7 +57,21 @@ def _type(a):
     return TensorType(dtype_of(a.dtype), a.shape)
 
 
-COMPOSITES = ["gelu", "softplus", "softmax", "logsumexp", "cross_entropy", "layer_norm", "group_norm", "attention", "embedding", "max_pool", "avg_pool", "var"]
+COMPOSITES = [
+    "gelu",
+    "softplus",
+    "softmax",
+    "logsumexp",
+    "cross_entropy",
+    "layer_norm",
+    "group_norm",
+    "attention",
+    "embedding",
+    "max_pool",
+    "avg_pool",
+    "var",
+    "rope",
+]
 
 
 @pytest.mark.parametrize("name", COMPOSITES)
