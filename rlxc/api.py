@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,13 +13,11 @@ from rlxc.frontend.parser import load, parse
 from rlxc.ir.core import Func, Module
 from rlxc.passes import bind as _bind
 from rlxc.passes import gradient as _gradient
-from rlxc.passes.inline import inline_calls
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compiled import Compiled, Engine
-from rlxc.runtime.interpret import Interpreted
-from rlxc.runtime.params import resolve_resources
+from rlxc.runtime.interpret import interpreter
 from rlxc.runtime.session import Program
 
 __all__ = [
@@ -59,7 +57,7 @@ def compile(program: Func | Module | str | os.PathLike[str], func: str | None = 
 
 def interpret(program: Func | Module | str | os.PathLike[str], /, *arrays: Any, **named: Any) -> Any:
     """The same as calling the compiled function, op by op in NumPy: what the program means."""
-    return Compiled(pick(program), Interpreted)(*arrays, **named)
+    return Compiled(pick(program), interpreter)(*arrays, **named)
 
 
 def bind(func: Func, /, **dims: int) -> Func:
@@ -142,19 +140,10 @@ def pick(program: Func | Module | str | os.PathLike[str], name: str | None = Non
 
 
 def engine(options: dict[str, Any]) -> Engine:
-    """What turns a function without named dimensions into a callable: the native compiler with `options`."""
-    make: Callable[..., Any] = _native()
-    if make is Interpreted:
-        return Interpreted
-    return lambda func: make(resolve_resources(inline_calls(func)), **options)
+    """What turns a function without named dimensions into native code."""
+    from rlxc.runtime.compile import native  # LLVM is loaded when something is compiled
 
-
-def _native() -> Callable[..., Any]:
-    try:
-        from rlxc.runtime.compile import compile_func
-    except ModuleNotFoundError:
-        return Interpreted
-    return compile_func
+    return lambda func: native(func, **options)
 
 
 def _wrt(wrt: Wrt) -> Sequence[str | int]:

@@ -78,15 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    argv = [a.removeprefix("-") if a.startswith("-@") else a for a in argv]  # `-@f` is a function of stdin, no flag
     parser, commands = build_parser()
     word = next((a for a in argv if not a.startswith("-")), None)
+    if not argv:
+        parser.print_help()
+        return OK
     if word is None and not {"-h", "--help", "--version"} & set(argv):
-        parser.print_help(sys.stderr if argv else sys.stdout)
-        if argv:
-            unknown = next((a for a in argv if a.partition("=")[0] not in ("--debug", "--error-format")), None)
-            if unknown:
-                raise UsageError(f"there is no flag {unknown}")
-        return USAGE if argv else OK
+        unknown = next((a for a in argv if a.partition("=")[0] not in ("--debug", "--error-format")), None)
+        raise UsageError(f"there is no flag {unknown}" if unknown else "which command?", "rlxc --help")
     if word is not None and word not in commands and not (argv[0] == "--error-format" and word in ("text", "json")):
         near = get_close_matches(word, commands, 1)
         raise UsageError(f"there is no command '{word}'", f"did you mean '{near[0]}'?" if near else f"commands are {', '.join(commands)}")

@@ -52,7 +52,8 @@ def follow(ops: Sequence[Op], states: dict[Value, State], help: str) -> list[Dia
     for op in ops:
         state, reason = _transfer(op, [states.get(v, State.CONSTANT) for v in op.operands])
         if reason:
-            labels = tuple(Label(v.loc, f"%{v.name or '?'} is linear") for v in op.operands if states.get(v) is State.LINEAR and v.loc.line)
+            linear = dict.fromkeys(v for v in op.operands if states.get(v) is State.LINEAR and v.loc.line)
+            labels = tuple(Label(v.loc, f"%{v.name} is linear" if v.name else "this is linear") for v in linear)
             wrong.append(Diagnostic("RLX0301", f"{op.prim.name} is not linear here: {reason}", op.loc, labels, help))
         states.update(dict.fromkeys(op.results, state))
     return wrong

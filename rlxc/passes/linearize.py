@@ -163,7 +163,8 @@ def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None]) -> tuple[V
     try:
         outs = op.prim.jvp(b, op.operands, tuple(tangents), op.results, **op.attrs)
     except MissingRule as error:
-        path = f"a tangent reaches it by {', '.join(f'%{v.name}' for v, t in zip(op.operands, tangents, strict=True) if t is not None and v.name) or 'its operands'}"
+        active = [f"%{v.name}" for v, t in zip(op.operands, tangents, strict=True) if t is not None and v.name]
+        path = f"a tangent reaches it by {', '.join(active) or 'its operands'}"
         raise MissingRule(f"{error.message}; {path}", loc=op.loc, help=error.diagnostics[0].help) from None
     except Error as error:
         raise error.at(op.loc) from None

@@ -29,6 +29,7 @@ from rlxc.primitives import (  # noqa: F401
     pool,
     powers,
     reduce,
+    rope,
     rounding,
     scatter,
     selection,

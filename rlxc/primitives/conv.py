@@ -8,8 +8,8 @@
 
     z[n, o, p] = sum over c, k of x[n, g + c, (p strides + k dilation - lo) / lhs_dilation] w[o, c, k]      (g: first channel of o's group)
 
-Where x is read outside of its bounds, or between its elements if it is dilated, it is 0 (times an infinite w that makes nan). The kernel is not turned around (it is a
-correlation, as in every neural network library). Negative padding cuts x.
+Where x is read outside of its bounds, or between its elements if it is dilated, it is 0, and multiplies w like any other element (0 times
+an infinite w is nan). The kernel is not turned around: it is a correlation, as in every neural network library. Negative padding cuts x.
 
 See Note [Cotangents of a convolution].
 """

@@ -54,14 +54,13 @@ class Pool(Composite):
             raise AttrError(f"{self.name}: padding is 0 or more, not {[list(pair) for pair in padding]}")
         return x.with_shape((*x.shape[:2], *(v.result for v in _windows(x.shape, window, strides, padding, dilation))))
 
-    def sliding(self, x: np.ndarray, axes: list[Window], fill: float):
-        """For each element of a window, that element of all windows."""
+    def sliding(self, x, axes, fill):
+        """For each element of a window, that element of all windows, of which there are some."""
         padded = np.full((*x.shape[:2], *(v.padded for v in axes)), fill, x.dtype)
         padded[(..., *(slice(v.lo, v.lo + v.size) for v in axes))] = x
         for k in np.ndindex(*(v.kernel for v in axes)):
-            yield padded[(..., *(slice(i * v.dilation, i * v.dilation + v.result * v.stride, v.stride) for i, v in zip(k, axes, strict=True)))][
-                (..., *(slice(v.result) for v in axes))
-            ]
+            starts = [i * v.dilation for i, v in zip(k, axes, strict=True)]
+            yield padded[(..., *(slice(at, at + (v.result - 1) * v.stride + 1, v.stride) for at, v in zip(starts, axes, strict=True)))]
 
     def over_windows(self, b, reduce, x, window, strides, padding, dilation):
         """`reduce` over windows, which has an entry for N and C in each attribute."""
