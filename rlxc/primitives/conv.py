@@ -174,37 +174,41 @@ class Conv(Multilinear):
         out = _split(b, out, 1, n)
         return b.transpose(out, perm=_swapped(out.type.rank))
 
-    def element(self, e, index, x, w, *, strides, padding, dilation, lhs_dilation, groups):
+    def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups):
+        """Image by image: padded and dilated into scratch memory, unless it is neither, so that the sums read without asking where they are."""
+        (x, w), (out,) = reads, writes
         axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
-        n, o, *place = index
-        channels = w.type.shape[1]
-        first = 0
-        if groups > 1:
-            first = e.index_mul(e.index_div(o, max(1, w.type.shape[0] // groups)), channels)
+        n, outer, *size = out.type.shape
+        channels, each = w.type.shape[1], max(1, outer // groups)
+        if 0 in out.type.shape:
+            return
+        staged = any(v.lo > 0 or v.hi > 0 or v.lhs_dilation > 1 for v in axes)
+        scratch = e.alloc(x.type.dtype, (x.type.shape[1], *(v.padded for v in axes))) if staged else None
         zero = e.constant(0, dtype=x.type.dtype)
 
-        def add_term(counters, total):
-            c, *ks = counters
-            at = [n, e.index_add(first, c)]
-            between = []
-            for p, k, v in zip(place, ks, axes, strict=True):
-                i = e.index_sub(e.index_add(e.index_mul(p, v.stride), e.index_mul(k, v.dilation)), v.lo)
-                if v.lhs_dilation > 1:
-                    between.append(e.index_rem(i, v.lhs_dilation))
-                    i = e.index_div(i, v.lhs_dilation)
-                at.append(i)
-            pixel, weight = e.read_or(x, at, zero), w([o, c, *ks])
-            for rest in between:
-                if isinstance(rest, int):
-                    pixel = zero if rest else pixel
-                else:
-                    pixel = e.select(e.eq(rest, 0), pixel, zero)
-            if x.type.dtype.is_float:
-                return (e.fma(pixel, weight, total),)
-            return (e.add(total, e.mul(pixel, weight)),)
+        def image(i):
+            if staged:
+                e.for_each(scratch.type.shape, lambda at: scratch.store(at, _pixel(e, x, [*i, *at], axes, zero)))
+            e.for_each((outer, *size), lambda at: out.store([*i, *at], total(i, at)))
 
-        (total,) = e.loop(w.type.shape[1:], (zero,), add_term)
-        return total
+        def total(i, at):
+            o, *place = at
+            first = e.index_mul(e.index_div(o, each), channels) if groups > 1 else 0
+
+            def add_term(counters, acc):
+                c, *ks = counters
+                where = [e.index_add(e.index_mul(p, v.stride), e.index_mul(k, v.dilation)) for p, k, v in zip(place, ks, axes, strict=True)]
+                channel = e.index_add(first, c)
+                if staged:
+                    pixel = scratch([channel, *where])
+                else:
+                    pixel = x([*i, channel, *(e.index_sub(p, v.lo) for p, v in zip(where, axes, strict=True))])
+                weight = w([o, c, *ks])
+                return (e.fma(pixel, weight, acc) if x.type.dtype.is_float else e.add(acc, e.mul(pixel, weight)),)
+
+            return e.loop(w.type.shape[1:], (zero,), add_term)[0]
+
+        e.for_each((n,), image)
 
 
 @register
@@ -339,6 +343,22 @@ def _dilated_and_padded(x, axes: list[Window]):
         if start < stop:
             x[(slice(None),) * axis + (slice(start + v.lo, stop + v.lo),)] = wide[(slice(None),) * axis + (slice(start, stop),)]
     return x
+
+
+def _pixel(e, x, at, axes, zero):
+    """The element of x, padded and dilated along `axes`, at a place in it."""
+    image, channel, *place = at
+    places, between = [], []
+    for p, v in zip(place, axes, strict=True):
+        i = e.index_sub(p, v.lo)
+        if v.lhs_dilation > 1:
+            between.append(e.index_rem(i, v.lhs_dilation))
+            i = e.index_div(i, v.lhs_dilation)
+        places.append(i)
+    pixel = e.read_or(x, [image, channel, *places], zero)
+    for rest in between:  # not negative where it matters: read_or has seen to the others
+        pixel = (zero if rest else pixel) if isinstance(rest, int) else e.select(e.eq(rest, 0), pixel, zero)
+    return pixel
 
 
 def _cotangent_of_image(b, ct, w, axes, groups):
