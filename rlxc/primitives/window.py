@@ -6,6 +6,7 @@ reduce_window_max %x {window = [1, 3], strides = [1, 2], padding = [[0, 0], [1, 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -13,13 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
-from rlxc.ir.primitive import Cost, Sample, lookup, register
+from rlxc.ir.primitive import Cost, Primitive, Sample, lookup, register
 from rlxc.ir.types import ANY, REALS, Dim, dtype_of
 from rlxc.primitives.axes import check_axes, check_one_per_axis, scalar
-from rlxc.primitives.families import Composite, LinearMap, require_dtype
+from rlxc.primitives.families import LinearMap, require_dtype
 from rlxc.primitives.pad import Pad
 from rlxc.primitives.reduce import in_f32
 from rlxc.primitives.shape import Movement
+
+MAX_UNROLLED = 32  # elements of a window that are written out rather than looped over
 
 
 def window_count(n: int, window: int, stride: int, dilation: int) -> int:
@@ -184,8 +187,8 @@ class OverlapAdd(LinearMap):
             found = e.read_or(x, [*outer, *within], 0)
             return found if exact is None else e.select(exact, found, 0)
 
-        if math.prod(steps) == 1:
-            return read([0] * len(axes))
+        if math.prod(steps) <= MAX_UNROLLED:
+            return functools.reduce(e.add, map(read, np.ndindex(*steps)))
         return e.loop(steps, (e.constant(0, dtype=x.type.dtype),), lambda inner, acc: e.add(acc, read(inner)))[0]
 
     def reuses(self, operand):
@@ -196,20 +199,21 @@ class OverlapAdd(LinearMap):
         return x if not axes else None
 
 
-class ReduceWindow(Composite):
+class ReduceWindow(Primitive):
     """The elements of each window combined; `padding` adds neutral elements before and after each axis, `dilation` spreads a window.
 
-    One entry for each axis of x in each attribute; strides and dilation are 1 and padding is 0 unless given. Of extremes, elements that tie
-    share the derivative.
+    One entry for each axis of x in each attribute; strides and dilation are 1 and padding is 0 unless given.
     """
 
-    dtypes = REALS
-    reduction: ClassVar[Any]
+    dtypes: ClassVar = REALS
+    reduction_op: ClassVar[Any]
+    cost = Cost(flops=8, recompute=False)
     samples: ClassVar[Sequence[Any]] = (
         Sample("f64[6]", window=(3,)),
         Sample("f64[2, 7]", window=(1, 2), strides=(1, 3), dilation=(1, 2)),
         Sample("f64[4, 5]", window=(2, 3), strides=(2, 1), padding=((1, 0), (0, 2))),
         Sample("f64[1, 2, 4, 4]", window=(1, 1, 2, 2), strides=(1, 1, 2, 2)),
+        Sample("f64[40]", window=(39,)),
         Sample("f64[2]", window=(1,), strides=(2,)),
         Sample("f64[3]", window=(1,)),
         Sample("f64[2]", window=(3,)),
@@ -237,23 +241,57 @@ class ReduceWindow(Composite):
     def eval(self, x, *, window, strides=None, padding=None, dilation=None):
         strides, dilation = window_attributes(self.name, x.ndim, window, strides, dilation)
         low, high = _borders(x.ndim, padding)
-        neutral = np.asarray(self.reduction.neutral(dtype_of(x.dtype))).astype(x.dtype)
+        neutral = np.asarray(self.reduction_op.neutral(dtype_of(x.dtype))).astype(x.dtype)
         padded = Pad().eval(x, neutral, low=low, high=high)
         axes = _slid(window, strides)
         windows = SlidingWindows().eval(padded, **_along(axes, window, strides, dilation))
-        return self.reduction.eval(windows, axes=tuple(range(x.ndim, windows.ndim)))
+        return self.reduction_op.eval(windows, axes=tuple(range(x.ndim, windows.ndim)))
 
-    def decompose(self, b, x, *, window, strides, padding, dilation):
+    def legalize(self, b, x, *, window, strides, padding, dilation):
+        """Padding becomes a pad; narrow floats are combined in f32."""
+        low, high = _borders(x.type.rank, padding)
+        attrs = {"window": window, "strides": strides, "dilation": dilation}
+        if x.type.dtype.is_narrow:
+            return b.convert(b.apply(self, b.convert(x, dtype="f32"), padding=padding, **attrs), dtype=x.type.dtype)
+        if not any((*low, *high)):
+            return None
+        padded = b.pad(x, scalar(b, self.reduction_op.neutral(x.type.dtype), x), low=low, high=high)
+        return b.apply(self, padded, **attrs)
+
+    def windows(self, b, x, *, window, strides, dilation):
+        """x in windows, and the axes of their elements."""
         rank = x.type.rank
         strides, dilation = window_attributes(self.name, rank, window, strides, dilation)
-        low, high = _borders(rank, padding)
-        if any(low) or any(high):
-            x = b.pad(x, scalar(b, self.reduction.neutral(x.type.dtype), x), low=low, high=high)
         axes = _slid(window, strides)
-        if not axes:
-            return x
-        windows = b.sliding_windows(x, **_along(axes, window, strides, dilation))
-        return b.apply(self.reduction, windows, axes=tuple(range(rank, rank + len(axes))))
+        return b.sliding_windows(x, **_along(axes, window, strides, dilation)), tuple(range(rank, rank + len(axes)))
+
+    def batch(self, b, x, *, batched, window, strides, padding, dilation):
+        padding = None if padding is None else ((0, 0), *padding)
+        strides, dilation = (None if v is None else (1, *v) for v in (strides, dilation))
+        return b.apply(self, x, window=(1, *window), strides=strides, padding=padding, dilation=dilation)
+
+    def element(self, e, index, x, *, window, strides, padding, dilation):
+        """Small windows are written out, so that the loop over the result is the innermost and becomes vector code."""
+        strides, dilation = window_attributes(self.name, len(index), window, strides, dilation)
+        first = [e.index_mul(i, s) for i, s in zip(index, strides, strict=True)]
+        combine = getattr(e, self.reduction_op.combine)
+
+        def read(inner):
+            return x([e.index_add(i, e.index_mul(k, d)) for i, k, d in zip(first, inner, dilation, strict=True)])
+
+        if math.prod(window) <= MAX_UNROLLED:
+            return functools.reduce(combine, map(read, np.ndindex(*window)))
+        init = e.constant(self.reduction_op.neutral(x.type.dtype), dtype=x.type.dtype)
+        return e.loop(window, (init,), lambda inner, acc: combine(acc, read(inner)))[0]
+
+    def reuses(self, operand):
+        return True
+
+    def fold(self, b, x, *, window, strides, padding, dilation):
+        """Windows of one element, one after the other."""
+        low, high = _borders(x.type.rank, padding)
+        strides = (1,) * len(window) if strides is None else strides
+        return x if not any((*low, *high)) and not _slid(window, strides) else None
 
 
 def _borders(rank, padding):
@@ -271,24 +309,50 @@ def _along(axes, window, strides, dilation):
 
 
 @register
-class ReduceWindowSum(ReduceWindow):
+class ReduceWindowSum(ReduceWindow, LinearMap):
     """The sum of each window."""
 
     name = "reduce_window_sum"
-    reduction = lookup("reduce_sum")
+    reduction_op = lookup("reduce_sum")
+
+    def transpose(self, b, cts, operands, *, window, strides, padding, dilation):
+        (x,) = operands
+        rank = x.type.rank
+        strides, dilation = window_attributes(self.name, rank, window, strides, dilation)
+        axes = _slid(window, strides)
+        along = _along(axes, window, strides, dilation)
+        along["sizes"] = tuple(x.type.shape[a] for a in axes)
+        shape = (*cts[0].type.shape, *along.pop("window"))
+        windows = b.broadcast(cts[0], shape=shape, axes=tuple(range(rank, len(shape)))) if axes else cts[0]
+        return (b.overlap_add(windows, **along),)
+
+
+class WindowExtremum(ReduceWindow):
+    """The tangent is the mean of those of the elements of the window that attain the extreme."""
+
+    def jvp(self, b, primals, tangents, outs, *, padding, **attrs):
+        windows, inner = self.windows(b, primals[0], **attrs)
+        if 0 in windows.type.shape:
+            return (None,)
+        moved, _ = self.windows(b, tangents[0], **attrs)
+        best = b.broadcast(outs[0], shape=windows.type.shape, axes=inner) if inner else outs[0]
+        attains = b.eq(windows, best)
+        count = b.reduce_sum(b.convert(attains, dtype=windows.type.dtype), axes=inner)
+        total = b.reduce_sum(b.select(attains, moved, b.zeros(moved.type)), axes=inner)
+        return (b.div(total, count),)
 
 
 @register
-class ReduceWindowMax(ReduceWindow):
+class ReduceWindowMax(WindowExtremum):
     """The largest element of each window."""
 
     name = "reduce_window_max"
-    reduction = lookup("reduce_max")
+    reduction_op = lookup("reduce_max")
 
 
 @register
-class ReduceWindowMin(ReduceWindow):
+class ReduceWindowMin(WindowExtremum):
     """The smallest element of each window."""
 
     name = "reduce_window_min"
-    reduction = lookup("reduce_min")
+    reduction_op = lookup("reduce_min")
