@@ -23,6 +23,7 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
+from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
 
 MAX_SPATIAL = 3
@@ -175,40 +176,8 @@ class Conv(Multilinear):
         return b.transpose(out, perm=_swapped(out.type.rank))
 
     def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups):
-        """Image by image: padded and dilated into scratch memory, unless it is neither, so that the sums read without asking where they are."""
-        (x, w), (out,) = reads, writes
-        axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
-        n, outer, *size = out.type.shape
-        channels, each = w.type.shape[1], max(1, outer // groups)
-        if 0 in out.type.shape:
-            return
-        staged = any(v.lo > 0 or v.hi > 0 or v.lhs_dilation > 1 for v in axes)
-        scratch = e.alloc(x.type.dtype, (x.type.shape[1], *(v.padded for v in axes))) if staged else None
-        zero = e.constant(0, dtype=x.type.dtype)
-
-        def image(i):
-            if staged:
-                e.for_each(scratch.type.shape, lambda at: scratch.store(at, _pixel(e, x, [*i, *at], axes, zero)))
-            e.for_each((outer, *size), lambda at: out.store([*i, *at], total(i, at)))
-
-        def total(i, at):
-            o, *place = at
-            first = e.index_mul(e.index_div(o, each), channels) if groups > 1 else 0
-
-            def add_term(counters, acc):
-                c, *ks = counters
-                where = [e.index_add(e.index_mul(p, v.stride), e.index_mul(k, v.dilation)) for p, k, v in zip(place, ks, axes, strict=True)]
-                channel = e.index_add(first, c)
-                if staged:
-                    pixel = scratch([channel, *where])
-                else:
-                    pixel = x([*i, channel, *(e.index_sub(p, v.lo) for p, v in zip(where, axes, strict=True))])
-                weight = w([o, c, *ks])
-                return (e.fma(pixel, weight, acc) if x.type.dtype.is_float else e.add(acc, e.mul(pixel, weight)),)
-
-            return e.loop(w.type.shape[1:], (zero,), add_term)[0]
-
-        e.for_each((n,), image)
+        x, w = reads
+        lower_conv(e, x, w, writes[0], windows(x.type, w.type, strides, padding, dilation, lhs_dilation), groups)
 
 
 @register
@@ -343,22 +312,6 @@ def _dilated_and_padded(x, axes: list[Window]):
         if start < stop:
             x[(slice(None),) * axis + (slice(start + v.lo, stop + v.lo),)] = wide[(slice(None),) * axis + (slice(start, stop),)]
     return x
-
-
-def _pixel(e, x, at, axes, zero):
-    """The element of x, padded and dilated along `axes`, at a place in it."""
-    image, channel, *place = at
-    places, between = [], []
-    for p, v in zip(place, axes, strict=True):
-        i = e.index_sub(p, v.lo)
-        if v.lhs_dilation > 1:
-            between.append(e.index_rem(i, v.lhs_dilation))
-            i = e.index_div(i, v.lhs_dilation)
-        places.append(i)
-    pixel = e.read_or(x, [image, channel, *places], zero)
-    for rest in between:  # not negative where it matters: read_or has seen to the others
-        pixel = (zero if rest else pixel) if isinstance(rest, int) else e.select(e.eq(rest, 0), pixel, zero)
-    return pixel
 
 
 def _cotangent_of_image(b, ct, w, axes, groups):
