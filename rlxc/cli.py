@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from rlxc import __version__
 from rlxc.errors import Error, InternalError, PassError
 
+CPUS = ("host", "avx512", "avx2", "plain")
 OK, REJECTED, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -108,6 +109,9 @@ def _unknown_arguments(extra: list[str], parser: _Parser) -> NoReturn:
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int | None]:
+    from rlxc.commands.files import SOURCES
+
+    SOURCES.clear()
     module, function = COMMANDS[name][:2]
     command: Callable[[argparse.Namespace], int | None] = getattr(import_module(f"rlxc.commands.{module}"), function)
     return command
@@ -222,7 +226,7 @@ def _run_flags(add: Add) -> None:
     add("--rtol", type=float, default=1e-5, metavar="X", help="relative tolerance of --expect (1e-5)")
     add("--atol", type=float, default=1e-6, metavar="X", help="absolute tolerance of --expect (1e-6)")
     add("--interpret", action="store_true", help="run op by op in NumPy instead of native code")
-    add("--cpu", default="host", metavar="CPU", help="host, avx512, avx2 or plain (host)")
+    add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
 
 
 def _opt_flags(add: Add) -> None:
@@ -273,7 +277,7 @@ def _build_flags(add: Add) -> None:
     _fn(add)
     add("-o", "--output", metavar="DIR", default=".", help="folder to write to (.)")
     add("--emit", default="obj", metavar="KINDS", help="rlx, loops, llvm, asm, obj (comma-separated)")
-    add("--cpu", default="host", metavar="CPU", help="host, avx512, avx2 or plain (host)")
+    add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
     _dims(add)
 
 

@@ -99,7 +99,9 @@ class Attention(Composite):
             if (causal and j > p) or (window is not None and abs(p - j) >= window):
                 scores[..., i, j] = -np.inf
         top = np.max(scores, -1, keepdims=True, initial=-np.inf)
-        weights = np.exp(scores - np.where(top == -np.inf, 0, top))
+        if mask is not None or window is not None or offset < 0 or k.shape[-2] == 0:  # rows may be empty
+            top = np.where(top == -np.inf, 0, top)
+        weights = np.exp(scores - top)
         total = weights.sum(-1, keepdims=True)
         return round_to(weights @ v / np.where(total == 0, 1, total), out_type)
 

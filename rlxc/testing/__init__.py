@@ -8,7 +8,7 @@ tries every law on the primitive's samples, in every dtype that it takes, and ra
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ import numpy as np
 from rlxc.errors import Error
 from rlxc.ir.primitive import REGISTRY, Primitive, lookup, read_signature
 from rlxc.testing.cases import Case, cases_of
-from rlxc.testing.laws import LAWS, Broken, Law, Skip
+from rlxc.testing.laws import LAWS, NATIVE_LAWS, Broken, Law, NativeLaw, Skip
 
 __all__ = ["LawBroken", "Report", "check_primitive"]
 
@@ -55,32 +55,36 @@ def check_primitive(primitive: str | type[Primitive] | Primitive, *, native: boo
             raise LawBroken(f"{prim.name}: infer: a sample is refused: {error}") from error
         report = Report(prim.name)
         for law in LAWS:
-            if law.native and not native:
-                report.skipped.setdefault(law.name, set()).add("native = False")
-                continue
             for case in cases:
                 if case.original or not law.derivative:
-                    _try(law, case, report)
+                    _try(law, lambda rng, law=law, case=case: law.check(case, rng), case, report)  # type: ignore[misc]
+        for native_law in NATIVE_LAWS:
+            if not native:
+                report.skipped.setdefault(native_law.name, set()).add("native = False")
+                continue
+            chosen = [case for case in cases if case.original or not native_law.derivative]
+            _try(native_law, lambda rng, law=native_law, chosen=chosen: law.check(chosen, rng), None, report)  # type: ignore[misc]
         return report
 
 
-def _try(law: Law, case: Case, report: Report) -> None:
-    rng = np.random.default_rng(zlib.crc32(f"{law.name} {case}".encode()))
+def _try(law: Law | NativeLaw, check: Callable[[np.random.Generator], None], case: Case | None, report: Report) -> None:
+    rng = np.random.default_rng(zlib.crc32(f"{law.name} {report.name} {case}".encode()))
     try:
-        law.check(case, rng)
+        check(rng)
     except Skip as reason:
         report.skipped.setdefault(law.name, set()).add(str(reason))
         return
     except Broken as broken:
-        raise LawBroken(_message(case, broken.rule, law, broken.detail)) from broken
+        raise LawBroken(_message(report.name, case, broken.rule, law.name, broken.detail)) from broken
     except Exception as error:
         kind = "" if isinstance(error, Error) else f"{type(error).__name__}: "
-        raise LawBroken(_message(case, law.rule, law, f"{kind}{error}")) from error
+        raise LawBroken(_message(report.name, case, law.rule, law.name, f"{kind}{error}")) from error
     report.checked[law.name] = report.checked.get(law.name, 0) + 1
 
 
-def _message(case: Case, rule: str, law: Law, detail: str) -> str:
-    return f"{case.prim.name}: its {rule} rule breaks the law '{law.name}'\n  {detail}\n  sample: {case}"
+def _message(name: str, case: Case | None, rule: str, law: str, detail: str) -> str:
+    sample = f"\n  sample: {case}" if case else ""
+    return f"{name}: its {rule} rule breaks the law '{law}'\n  {detail}{sample}"
 
 
 @contextmanager

@@ -89,16 +89,19 @@ class Case:
             return
         yield "ties", self._fill(rng, np.array([1.0, 0.0, 1.0]))
         if self.floats:
-            yield "nan and inf", self._fill(rng, np.array([np.nan, 1.0, np.inf, -np.inf, 0.0, -0.0, -1.0]))
+            pool = np.array([np.nan, np.inf, -1.0, 0.0, -np.inf, -0.0, 1.0])
+            yield "nan and inf", self._fill(rng, pool, in_turn=True)
+            yield "nan and inf at random", self._fill(rng, pool)
 
-    def _fill(self, rng: np.random.Generator, pool: np.ndarray) -> Arrays:
+    def _fill(self, rng: np.random.Generator, pool: np.ndarray, *, in_turn: bool = False) -> Arrays:
         out = []
         for f, t in zip(self.fixed, self.types, strict=True):
             shape: Any = t.shape
             if f is not None:
                 out.append(f)
             elif t.dtype.is_float:
-                out.append(np.asarray(rng.choice(pool, size=shape)).astype(t.dtype.numpy))
+                values = np.resize(np.roll(pool, -len(out)), shape) if in_turn else np.asarray(rng.choice(pool, size=shape))
+                out.append(values.astype(t.dtype.numpy))
             else:
                 out.append(random_array(rng, t, self.domain))
         return tuple(out)

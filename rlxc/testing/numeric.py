@@ -17,7 +17,7 @@ def tolerance(dtype: Any) -> float:
     return TOLERANCE.get(str(dtype), 0.0)
 
 
-def differ(got: Any, want: Any, rtol: float, atol: float = 0.0) -> str | None:
+def differ(got: Any, want: Any, rtol: float, atol: float = 0.0, *, signed_zeros: bool = False) -> str | None:
     """How two arrays differ, in words, or None: same type, nan where nan, inf where inf, the rest close.
 
     Closeness is relative to each number, and to the largest finite one for small numbers among large ones.
@@ -37,6 +37,8 @@ def differ(got: Any, want: Any, rtol: float, atol: float = 0.0) -> str | None:
     scale = np.max(np.abs(b[finite]), initial=0.0)
     with np.errstate(all="ignore"):
         wrong = np.where(finite, np.abs(a - b) > rtol * (np.abs(b) + scale) + atol, ~((a == b) | (np.isnan(a) & np.isnan(b))))
+    if signed_zeros:
+        wrong |= (a == 0) & (b == 0) & (np.signbit(a) != np.signbit(b))
     return _first(wrong, got, want)
 
 

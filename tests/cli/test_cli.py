@@ -117,7 +117,7 @@ def test_run_reads_the_program_from_stdin(here, capsys, monkeypatch):
         (["f.rlx", "--input", "w=i32[3]:[1, 2, 3]", "--input", "x=@x.npy"], 1, "%w is f64[3], not i32[3]"),
         (["f.rlx", "--input", "w=1", "--input", "w=2"], 2, "given twice"),
         (["f.rlx", "--input", "x=random", "--input", "w=1"], 1, "dimension B"),
-        (["f.rlx", "--dim", "B"], 1, "NAME=SIZE"),
+        (["f.rlx", "--dim", "B"], 2, "NAME=SIZE"),
         (["f.rlx", "--dim", "C=2"], 2, "no dimension named C"),
         (["f.rlx", "--params", "x.npy"], 1, "no array for param %w"),
         (["f.rlx", "--grad", "z"], 1, "no argument %z"),
@@ -128,6 +128,7 @@ def test_run_reads_the_program_from_stdin(here, capsys, monkeypatch):
         (["f.rlx", "--inptu", "x=1"], 2, "did you mean --input?"),
         (["f.rlx", "more"], 2, "does not take the argument 'more'"),
         (["--rtol", "x", "f.rlx"], 2, "invalid float value"),
+        (["f.rlx", "--cpu", "z80"], 2, "invalid choice: 'z80'"),
         ([], 2, "required: FILE"),
     ],
 )
