@@ -1,6 +1,6 @@
 """Fused kernels against NumPy: interleaved, medians of ratios, answers compared.
 
-    python benchmarks/against_numpy.py            # prints a table, and what the assembly of each kernel calls
+python benchmarks/against_numpy.py            # prints a table, and what the assembly of each kernel calls
 """
 
 from __future__ import annotations

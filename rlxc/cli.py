@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
+    _open_streams()
     try:
         code = _run(argv)
         sys.stdout.flush()
@@ -76,6 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _internal(error, argv)
+
+
+def _open_streams() -> None:
+    """A process may be started without stdout or stderr; what is written there is lost."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _run(argv: list[str]) -> int:
@@ -209,10 +217,16 @@ def _output(add: Add) -> None:
     add("-o", "--output", metavar="FILE", help="write there instead of stdout")
 
 
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
+    return int(text)
+
+
 def _inputs(add: Add) -> None:
     add("--input", metavar="NAME=VALUE", action="append", default=[], help="@x.npy, @x.npz:key, f32[2]:[1, 2], 1.5, zeros, ones or random")
     add("--params", metavar="FILE", help="model parameters from a .npz or .safetensors file")
-    add("--seed", type=int, default=0, metavar="N", help="seed of random inputs (0)")
+    add("--seed", type=_natural, default=0, metavar="N", help="seed of random inputs (0)")
 
 
 def _run_flags(add: Add) -> None:

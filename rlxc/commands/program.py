@@ -32,7 +32,7 @@ def pick(module: Module, name: str | None) -> Func:
     try:
         return api.pick(module, name.removeprefix("@") if name else None)
     except UnknownName as error:
-        if name:
+        if name or not len(module):
             raise
         raise UsageError(error.message, "name it: FILE@function, or --fn NAME") from None
 

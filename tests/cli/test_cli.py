@@ -41,6 +41,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "f.rlx").write_text(FFN)
     (tmp_path / "two.rlx").write_text(TWO)
+    (tmp_path / "empty.rlx").write_text("")
     np.save("x.npy", X)
     np.savez("all.npz", x=X, w=W)
     from rlxc.runtime.params import write_arrays
@@ -121,6 +122,8 @@ def test_run_reads_the_program_from_stdin(here, capsys, monkeypatch):
         (["f.rlx", "--dim", "C=2"], 2, "no dimension named C"),
         (["f.rlx", "--params", "x.npy"], 1, "no array for param %w"),
         (["f.rlx", "--grad", "z"], 1, "no argument %z"),
+        (["f.rlx", "--seed", "-1"], 2, "'-1' is not a whole number"),
+        (["empty.rlx"], 1, "there is no function"),
         (["two.rlx"], 2, "which function is meant"),
         (["two.rlx@nothing"], 1, "no function @nothing"),
         (["none.rlx"], 1, "cannot read none.rlx"),
@@ -397,6 +400,12 @@ def test_a_reader_that_goes_away_is_no_error(here):
     writer.stdout.close()
     assert writer.wait(60) == 0
     assert writer.stderr.read() == b""
+
+
+def test_closed_streams_are_no_defect(here):
+    script = f"{sys.executable} -m rlxc opt f.rlx >&- && {sys.executable} -m rlxc check - <&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error[RLX0601]: cannot read stdin: it is closed\n")
 
 
 def test_colors_are_for_terminals_only(here, monkeypatch):
