@@ -9,7 +9,7 @@ import numpy as np
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import FLOATS, REALS
 from rlxc.primitives import numerics
-from rlxc.primitives.families import Direct, Elementwise, is_linear
+from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable, is_linear
 from rlxc.primitives.identities import constant_elements, is_all, produced_by
 
 _DIVISORS = np.array([1.0, -2.0, 0.0, -0.0, np.inf, np.nan])
@@ -193,7 +193,7 @@ class Rem(Direct):
 
 
 @register
-class FloorDiv(Elementwise):
+class FloorDiv(NonDifferentiable, Elementwise):
     """x / y rounded down, judged by the exact quotient (1 floor_div 0.1 is 9), as NumPy's //. Integers: 0 where y = 0.
 
     Floats: x / y itself where y = 0. The derivative is zero.
@@ -201,7 +201,6 @@ class FloorDiv(Elementwise):
 
     name = "floor_div"
     dtypes = REALS
-    differentiable = False
     cost = Cost(flops=20, recompute=False)
     samples = (
         Sample("f64[3], f64[3]", domain=(0.5, 4.0)),
@@ -212,9 +211,6 @@ class FloorDiv(Elementwise):
 
     def eval(self, x, y):
         return numerics.floor_div(x, y) if x.dtype.kind in "iu" else np.floor_divide(x, y)
-
-    def partials(self, b, out, x, y):
-        return None, None
 
     def scalar(self, e, x, y):
         if not x.type.dtype.is_float:
@@ -282,19 +278,15 @@ class Abs(Direct):
 
 
 @register
-class Sign(Elementwise):
+class Sign(NonDifferentiable, Elementwise):
     """-1, 0 or 1 as x is negative, zero (of either sign) or positive; nan stays. The derivative is zero."""
 
     name = "sign"
     dtypes = REALS
-    differentiable = False
     samples = ("f64[5]", "f64[]", Sample(np.array([0.0, -0.0, -np.inf, np.nan])), Sample(np.array([-128, 127, 0], np.int8)), "u16[3]")
 
     def eval(self, x):
         return np.sign(x)
-
-    def partials(self, b, out, x):
-        return (None,)
 
     def scalar(self, e, x):
         rest = e.constant(0, like=x) if not x.type.dtype.is_float else e.select(e.eq(x, 0.0), e.constant(0.0, like=x), x)
@@ -345,6 +337,9 @@ class StrongMul(Elementwise):
     def identities(self, b, t, c):
         array = constant_elements(b, c)
         if array is not None and np.all(np.isfinite(array) & (array > 0)):
+            return b.mul(t, c)
+        array = constant_elements(b, t)
+        if array is not None and np.all(array != 0):
             return b.mul(t, c)
         return None
 

@@ -8,7 +8,7 @@ from rlxc.errors import DTypeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import ANY, REALS, DType
 from rlxc.primitives import numerics
-from rlxc.primitives.families import Direct, Elementwise, require_dtype
+from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable, require_dtype
 
 
 class DTypeChange(Direct):
@@ -95,12 +95,11 @@ def loses_nothing(source: DType, target: DType) -> bool:
 
 
 @register
-class Bitcast(DTypeChange):
+class Bitcast(NonDifferentiable, DTypeChange):
     """The bits of x read as `dtype`, which must have as many. The derivative is zero."""
 
     name = "bitcast"
     dtypes = REALS
-    differentiable = False
     samples = (
         Sample("f64[3]", dtype=DType("i64")),
         Sample("i32[2, 2]", dtype=DType("f32")),
@@ -118,9 +117,6 @@ class Bitcast(DTypeChange):
     def eval(self, x, *, dtype: DType):
         return np.ascontiguousarray(x).view(dtype.numpy).reshape(np.shape(x))
 
-    def partials(self, b, out, x, *, dtype):
-        return (None,)
-
     def identities(self, b, x, *, dtype):
         if x.type.dtype == dtype:
             return x
@@ -129,21 +125,17 @@ class Bitcast(DTypeChange):
 
 
 @register
-class StopGradient(Elementwise):
+class StopGradient(NonDifferentiable, Elementwise):
     """x itself, taken as a constant by differentiation."""
 
     name = "stop_gradient"
     dtypes = ANY
-    differentiable = False
     computes = False
     cost = Cost(flops=0)
     samples = ("f64[3]", "f64[]", "i32[0]", "bool[2]")
 
     def eval(self, x):
         return x
-
-    def partials(self, b, out, x):
-        return (None,)
 
     def scalar(self, e, x):
         return x
