@@ -115,7 +115,7 @@ def test_native_gradients_are_the_interpreted_ones(chunk, seeds):
             continue
         program, func, wrt = found
         rng = np.random.default_rng(seed)
-        whole = next((v for v in func.results if v.type.dtype == "f64"))
+        whole = next(v for v in func.results if v.type.dtype == "f64")
         gradient = rlxc.grad_with_loss(func.with_(results=(whole,)), wrt)
         inputs = [*program.inputs, rng.uniform(-1, 1, whole.type.shape)]
         want = run(gradient, inputs)
