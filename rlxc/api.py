@@ -135,8 +135,10 @@ def pick(program: Func | Module | str | os.PathLike[str], name: str | None = Non
     funcs = [f for f in module if f.kind == "func"]
     if len(funcs) == 1:
         return funcs[0]
+    if not funcs:
+        raise UnknownName("there is no function", code="RLX0103", help="a program has at least one `func @name(...) { ... }`")
     known = ", ".join(f"@{f.name}" for f in funcs)
-    raise UnknownName("the module is empty" if not funcs else f"which function is meant? There is {known}", code="RLX0103", help="name it: func=...")
+    raise UnknownName(f"which function is meant? There is {known}", code="RLX0103", help="name it: func=...")
 
 
 def engine(options: dict[str, Any]) -> Engine:

@@ -11,7 +11,6 @@ from rlxc.errors import FileError
 from rlxc.ir.core import Module
 from rlxc.passes.bind import named_dims
 from rlxc.runtime.compile import Native, native
-from rlxc.runtime.cpu import LEVELS
 
 # kind -> suffix, and the bytes of the file
 KINDS = {
@@ -28,8 +27,6 @@ def build(args: argparse.Namespace) -> int:
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(f"--emit has no kind '{kind}'", f"kinds are {', '.join(KINDS)}")
-    if args.cpu not in LEVELS:
-        raise UsageError(f"there is no CPU level '{args.cpu}'", f"levels are {', '.join(LEVELS)}")
     func = read_func(args)
     free = named_dims(func)
     if free:

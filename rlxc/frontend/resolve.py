@@ -14,11 +14,12 @@ from lark import Token
 
 from rlxc.errors import UNKNOWN, AttrError, DTypeError, Error, Label, Loc, ParseError, Report, RuleError, ShapeError, UnknownName, VerifyError
 from rlxc.frontend.literals import clip, read_annotation, read_dense, read_float, read_int, read_ints, read_string
+from rlxc.frontend.recovery import Broken
 from rlxc.frontend.syntax import (
+    MAX_DEPTH,
     ArgumentSyntax,
     AttributesSyntax,
     AttributeSyntax,
-    Broken,
     DenseSyntax,
     FuncSyntax,
     ListSyntax,
@@ -34,9 +35,10 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import did_you_mean, value_text
 from rlxc.ir.primitive import REGISTRY, Primitive, coerce
 from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
+from rlxc.ir.verify import recursion
 
-POISON = Value(TensorType("f32"), "poison")
-_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\\n]|\\.)*")')
+POISON = Value(TensorType(DType("f32")), "poison")
+_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\]|\\.)*")')
 _OTHER_LEVEL = {"tensor": ("loop", "a kernel"), "loop": ("tensor", "a func")}
 
 
@@ -56,11 +58,6 @@ def resolve(syntax: ModuleSyntax, file: str, report: Report) -> Module:
         for op, path in find_recursion(funcs):
             report.add(recursion(op, path))
     return Module(tuple(funcs))
-
-
-def recursion(op: Op, path: list[str]) -> Error:
-    chain = " calls ".join(f"@{name}" for name in path[:6])
-    return VerifyError(f"recursion: {chain}", code="RLX0217", loc=op.loc, help="a function cannot call itself; write a loop with `scan` or `while`")
 
 
 @dataclass(slots=True)
@@ -136,19 +133,29 @@ class _Context:
 
 
 def value_name(token: str) -> str:
-    """The name in `%x` or `%"x y"`."""
+    """The name in `%x` or `%"x y"`. `%1` has no name and `%"1"` is called 1; to tell them apart, the latter begins with a NUL here."""
+    if token[1] != '"':
+        return token[1:]
+    name = read_string(token[1:])
+    return "\0" + name if _is_number(name) else name
+
+
+def symbol_name(token: str) -> str:
+    """The name in `@f` or `@"my f"`."""
     return token[1:] if token[1] != '"' else read_string(token[1:])
-
-
-symbol_name = value_name
 
 
 def wish(name: str) -> str | None:
     """The name a value asks for: one of digits only stands for none."""
-    return None if name.isdigit() else name
+    return None if _is_number(name) else name.removeprefix("\0")
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
 
 
 def defined_twice(name: str, loc: Loc, first: Value) -> Error:
+    name = name.removeprefix("\0")
     labels = (Label(first.loc, f"{value_text(name)} first defined here"),) if first.loc is not UNKNOWN else ()
     return UnknownName(f"{value_text(name)} is defined twice", code="RLX0106", loc=loc, labels=labels, help="every value has a name of its own")
 
@@ -310,10 +317,10 @@ class _FuncResolver:
         if failed or attrs is None or None in regions:
             return None
         assert prim is not None
-        wishes = [None if n.isdigit() else n for n, _ in names]
+        wishes = [wish(n) for n, _ in names]
         before = len(self.report.errors)
         try:
-            if prim.typed and not self.complete_type(prim, attrs, operands, annotations, loc):
+            if not self.check_call(attrs, operands) or (prim.typed and not self.complete_type(prim, attrs, annotations)):
                 return None
             op = self.apply(prim, operands, attrs, tuple(regions), wishes, loc)  # type: ignore[arg-type]
         except Error as error:
@@ -349,7 +356,7 @@ class _FuncResolver:
         if value is not None:
             return value
         if name[0] == '"':
-            name = read_string(name)
+            name = value_name(token)
             if name in self.scope:
                 return self.scope[name]
         self.undefined(name, token)
@@ -389,13 +396,13 @@ class _FuncResolver:
             if results is not None and results.type == "RESULTS":
                 for name, loc in self.result_names(results):
                     found.setdefault(name, loc)
-            if isinstance(statement, LoopSyntax):
+            if isinstance(statement, LoopSyntax) and statement.depth <= MAX_DEPTH:
                 for token in (statement.counter, *(a for a, _ in statement.carried)):
                     found.setdefault(value_name(token), self.context.loc(token))
                 self.find_definitions(statement.body, found)
             elif isinstance(statement, list):
                 for region in statement:
-                    if isinstance(region, RegionSyntax):
+                    if isinstance(region, RegionSyntax) and region.depth <= MAX_DEPTH:
                         for a in region.arguments:
                             found.setdefault(value_name(a.name), self.context.loc(a.name))
                         self.find_definitions(region.body, found)
@@ -412,17 +419,26 @@ class _FuncResolver:
         except Exception as error:
             raise RuleError(f"{prim.name}: its infer rule failed: {type(error).__name__}: {error}", loc=loc) from error
 
-    def complete_type(self, prim: Primitive, attrs: dict[str, Any], operands: list[Value], annotations: list[Any], loc: Loc) -> bool:
-        """Give a typed op its attribute `type`: what is written, or for a call what the callee gives. False where that is unknown."""
-        types = tuple(t for t, _ in annotations)
+    def check_call(self, attrs: dict[str, Any], operands: list[Value]) -> bool:
+        """If this is a call, compare operands with the callee's arguments; False if the callee's head could not be read."""
         callee = attrs.get("callee")
-        if isinstance(callee, Symbol):
-            signature = self.context.signatures.get(callee)
-            if signature is None or signature.args is None:
-                return False
-            types = call_types(callee, [a.type for a in signature.args], [t for t, _ in signature.results], [v.type for v in operands])
-            attrs["type"] = types
+        if not isinstance(callee, Symbol):
             return True
+        signature = self.context.signatures.get(callee)
+        if signature is None or signature.args is None:
+            return False
+        if signature.level != self.level:
+            raise UnknownName(f"@{callee} is of the {signature.level} level", code="RLX0109", help="a func calls funcs, and a kernel kernels")
+        types = call_types(callee, [a.type for a in signature.args], [t for t, _ in signature.results], [v.type for v in operands])
+        if self.level == "tensor":
+            attrs["type"] = types
+        return True
+
+    def complete_type(self, prim: Primitive, attrs: dict[str, Any], annotations: list[Any]) -> bool:
+        """Give a typed op its attribute `type`: what is written (a call already has what its callee gives)."""
+        if "type" in attrs:
+            return True
+        types = tuple(t for t, _ in annotations)
         if not types:
             raise VerifyError(f"{prim.name} needs its type written", code="RLX0213", help=f"as in `%x = {prim.name} ... : f32[2]`")
         several = getattr(prim.signature.attrs.get("type"), "__origin__", None) is tuple
@@ -489,6 +505,9 @@ class _FuncResolver:
 
     def region(self, syntax: RegionSyntax) -> Func | None:
         """A region's function; its names are gone afterwards."""
+        if syntax.depth > MAX_DEPTH:
+            self.report.add(too_deep("regions", self.context.loc(syntax.end)))
+            return None
         mark = len(self.trail)
         before = len(self.report.errors)
         seen: dict[str, Value] = {}
@@ -521,6 +540,9 @@ class _FuncResolver:
         loc = Loc(self.file, keyword.line, keyword.column, last.end_line, last.end_column)  # type: ignore[arg-type]
         prim = REGISTRY.get("for", self.level)
         before = len(self.report.errors)
+        if syntax.depth > MAX_DEPTH:
+            self.report.add(too_deep("loops", loc))
+            return None
         if prim is None:
             place = "a loop can only stand in a kernel" if self.level == "tensor" else "this rlxc has no loops"
             self.report.add(UnknownName("there is no op 'for' at this level", code="RLX0109", loc=loc, help=place))
@@ -595,11 +617,11 @@ class _FuncResolver:
                 )
             return
         if len(results) != len(signature.results):
-            n, says = len(results), len(signature.results)
+            n, expected = len(results), len(signature.results)
             types = ", ".join(v.signature for v in results)
-            help = f"write `-> {types if n == 1 else f'({types})'}` before the brace" if n and not says and POISON not in results else None
+            help = f"write `-> {types if n == 1 else f'({types})'}` before the brace" if n and not expected and POISON not in results else None
             where = self.context.loc(self.returned[0], self.returned[-1]) if self.returned else self.context.loc(end or self.function.name)
-            message = f"@{signature.name} returns {n} value{'s' * (n != 1)}, and its head says {says}"
+            message = f"@{signature.name} returns {n} value{'s' * (n != 1)}, and its head says {expected}"
             self.report.add(VerifyError(message, code="RLX0215", loc=where, labels=(Label(signature.loc, "the head is here"),), help=help))
             return
         for value, token, (type, linear) in zip(results, self.returned, signature.results, strict=True):
@@ -643,6 +665,8 @@ class _FuncResolver:
     def read(self, node: Any, type: Type | None) -> Any:
         match node:
             case ListSyntax():
+                if node.depth > MAX_DEPTH:
+                    raise too_deep("lists", self.value_loc(node))
                 return tuple(self.value(item) for item in node.items)
             case DenseSyntax():
                 return read_dense(node.body, read_annotation(node.type)[0])
@@ -687,6 +711,10 @@ class _FuncResolver:
             case ResourceSyntax():
                 return self.context.loc(node.keyword, node.key)
         return self.context.loc(node)
+
+
+def too_deep(what: str, loc: Loc) -> Error:
+    return ParseError(f"{what} nest deeper than {MAX_DEPTH}", code="RLX0006", loc=loc)
 
 
 _NAMES: dict[str, Any] = {"true": True, "false": False, "none": None}

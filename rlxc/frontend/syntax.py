@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +12,12 @@ from lark import Lark, Token, Transformer, UnexpectedInput
 
 import rlxc
 from rlxc.errors import Loc, ParseError, Report
+from rlxc.frontend.literals import clip
+from rlxc.frontend.recovery import Recovery
+from rlxc.ir.printer import VERSION
 
-MAX_DEPTH = 64  # of braces and of lists
+READABLE = (VERSION,)  # versions of the language
+MAX_DEPTH = 64  # of regions, and of lists
 MAX_LIST = 65_536  # elements of a list in an attribute
 
 
@@ -32,6 +37,7 @@ class RegionSyntax:
     arguments: list[ArgumentSyntax]
     body: list[Any]
     end: Token
+    depth: int
 
 
 @dataclass(slots=True)
@@ -47,6 +53,7 @@ class LoopSyntax:
     carried: list[tuple[Token, Token]]
     body: list[Any]
     end: Token
+    depth: int
 
 
 @dataclass(slots=True)
@@ -72,6 +79,7 @@ class ListSyntax:
     items: list[Any]
     start: Token
     end: Token
+    depth: int
 
 
 @dataclass(slots=True)
@@ -108,14 +116,6 @@ class FuncSyntax:
     results: list[Token]
     body: list[Any]
     end: Token | None
-
-
-@dataclass(slots=True)
-class Broken:
-    """A statement that could not be read; what it defines is not to be complained of again."""
-
-    names: list[str]
-    ends: bool = False  # it was a `return` or `yield`
 
 
 @dataclass(slots=True)
@@ -161,7 +161,8 @@ class _Build(Transformer):
         return ArgumentSyntax(children[-2], children[-1], len(children) == 3)
 
     def region(self, children: list) -> RegionSyntax:
-        return RegionSyntax(*children)
+        arguments, body, end = children
+        return RegionSyntax(arguments, body, end, _depth(body))
 
     def loop(self, children: list) -> LoopSyntax:
         results = children.pop(0) if children[0].type == "RESULTS" else None
@@ -175,7 +176,7 @@ class _Build(Transformer):
                     flags = part.items
                 case list():
                     carried = part
-        return LoopSyntax(keyword, results, counter, range_, step, flags, carried, children[-2], children[-1])
+        return LoopSyntax(keyword, results, counter, range_, step, flags, carried, children[-2], children[-1], _depth(children[-2]))
 
     def carry(self, children: list) -> list:
         return list(zip(children[0::2], children[1::2], strict=True))
@@ -195,15 +196,32 @@ class _Build(Transformer):
     def resource(self, children: list) -> ResourceSyntax:
         return ResourceSyntax(*children)
 
-    def list(self, children: list) -> ListSyntax:
-        return ListSyntax(children[1] if len(children) == 3 else [], children[0], children[-1])
+    def nested(self, children: list) -> ListSyntax:
+        items = children[1] if len(children) == 3 else []
+        depth = 1 + max((i.depth for i in items if type(i) is ListSyntax), default=0)
+        return ListSyntax(items, children[0], children[-1], depth)
 
     def first(self, children: list) -> list:
         return children
 
     def more(self, children: list) -> list:
         children[0].append(children[1])
+        if len(children[0]) > MAX_LIST:
+            raise TooLarge(children[1] if isinstance(children[1], Token) else children[1].start)
         return children[0]
+
+
+def _depth(body: list) -> int:
+    """How deep regions nest, counting the one with this body."""
+    deepest = 0
+    for statement in body:
+        if type(statement) is LoopSyntax:
+            deepest = max(deepest, statement.depth)
+        elif type(statement) is list:
+            for part in statement:
+                if type(part) is RegionSyntax:
+                    deepest = max(deepest, part.depth)
+    return deepest + 1
 
 
 @lru_cache(maxsize=1)
@@ -219,11 +237,36 @@ def grammar_path() -> Path:
 
 
 def read_syntax(text: str, file: str, report: Report) -> ModuleSyntax:
-    """The syntax of a file; what cannot be read goes to `report`."""
+    """The syntax of a file; what cannot be read goes to `report`, and is left out."""
+    check_version(text, file)
+    recovery = Recovery(text, file, report)
     try:
-        syntax = grammar().parse(text)
-    except UnexpectedInput as error:
-        loc = Loc(file, error.line, error.column, error.line, error.column + 1)
-        report.add(ParseError(f"unexpected {text[error.pos_in_stream or 0 :][:10]!r}", loc=loc))
+        syntax = grammar().parse(text, on_error=recovery)
+    except UnexpectedInput:
+        return ModuleSyntax(None, [f for f in recovery.functions if isinstance(f, FuncSyntax)], recovery.broken)
+    except TooLarge as error:
+        (token,) = error.args
+        report.add(
+            ParseError(f"a list of more than {MAX_LIST} elements", code="RLX0006", loc=recovery.loc(token.start_pos), help="write a constant: dense<...>")
+        )
         return ModuleSyntax(None, [])
+    syntax.broken = recovery.broken  # type: ignore[attr-defined]
     return syntax  # type: ignore[return-value]
+
+
+_VERSION_LINE = re.compile(r"(?:\s|//[^\n]*)*rlx[ \t]+([^\s{}()@%/]+)")
+
+
+def check_version(text: str, file: str) -> None:
+    """Raise ParseError if the file says that it is of a version that this rlxc does not know."""
+    m = _VERSION_LINE.match(text)
+    if m is None or m[1] in READABLE:
+        return
+    line = text.count("\n", 0, m.start(1)) + 1
+    column = m.start(1) - text.rfind("\n", 0, m.start(1))
+    message = f"this rlxc does not read version {clip(m[1])} of the language"
+    raise ParseError(message, code="RLX0002", loc=Loc(file, line, column, line, column + len(m[1])), help=f"it reads {', '.join(READABLE)}")
+
+
+class TooLarge(Exception):
+    """A list with too many elements; its argument is the last token."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rlxc.ir.names import symbol_text
 from rlxc.ir.types import Dim, DType, TensorType, dtype_of
 
 _NAN_BITS = struct.unpack("<Q", struct.pack("<d", math.nan))[0]
@@ -47,7 +48,8 @@ class Dense:
 
     def numpy(self) -> np.ndarray:
         """The whole array, read-only; a splat is a view of its one element."""
-        return np.broadcast_to(self.array, self.type.shape)
+        shape: Any = self.type.shape
+        return np.broadcast_to(self.array, shape)
 
     @property
     def key(self) -> tuple:
@@ -99,6 +101,8 @@ def attrs_key(attrs: Mapping[str, Any]) -> tuple:
 def attr_text(value: Any) -> str:
     """How an attribute is written in `.rlx`."""
     match value:
+        case None:
+            return "none"
         case bool():
             return "true" if value else "false"
         case int():
@@ -106,7 +110,7 @@ def attr_text(value: Any) -> str:
         case float():
             return float_text(value)
         case Symbol():
-            return f"@{value}"
+            return symbol_text(value)
         case DType() | Dim() | TensorType():
             return str(value)
         case str():
@@ -135,6 +139,7 @@ def _dense_text(value: Dense) -> str:
     if array.size == 0:
         return "[]"
     texts = [_element_text(x, value.type.dtype) for x in array.reshape(-1)]
+    n: int
     for n in reversed(array.shape):
         texts = ["[" + ", ".join(texts[i : i + n]) + "]" for i in range(0, len(texts), n)]
     return texts[0]
@@ -152,10 +157,14 @@ def _element_text(x: Any, dtype: DType) -> str:
                 usual = int(np.asarray(np.nan, dtype.numpy).view(f"u{dtype.size}"))
                 return "nan" if bits == usual else f"nan(0x{bits:x})"
             return repr(float(x)) if dtype == "f64" else _short_float(x)
-    return f"({float_text(float(x.real))}, {float_text(float(x.imag))})"
+    half = DType("f32") if dtype == "c64" else DType("f64")
+    real, imag = np.asarray(x).reshape(1).view(half.numpy)  # not x.real, which may quiet a nan
+    return f"({_element_text(real, half)}, {_element_text(imag, half)})"
 
 
 def _short_float(x: Any) -> str:
     """Shortest text of an f32 (or narrower) number; `float(text)` rounded to the dtype gives the same bits."""
     text = str(np.float32(x)) if x.dtype.itemsize < 4 else str(np.asarray(x)[()])
+    if np.float32(float(text)) != np.float32(x):  # rounded twice, to f64 and then to f32
+        text = repr(float(x))
     return text if any(c in text for c in ".einf") else text + ".0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
 from numbers import Number
 from typing import Any
 
@@ -119,9 +120,8 @@ def make_op(
     else:
         result_types = prim.infer_types(types, attrs)
     linear = any(v.linear for v in operands) or any(_captures_linear(r) for r in regions)
-    named = list(names)
-    named += [None] * (len(result_types) - len(named))
-    results = tuple(Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, named, strict=True))
+    named = chain(names, repeat(None))
+    results = tuple(Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, named, strict=False))
     return Op(prim, tuple(operands), attrs, results, tuple(regions), loc)
 
 

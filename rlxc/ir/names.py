@@ -15,6 +15,11 @@ def value_text(name: str) -> str:
     return f"%{name}" if _PLAIN.fullmatch(name) else f"%{json.dumps(name)}"
 
 
+def symbol_text(name: str) -> str:
+    """How a function called `name` is written: `@f`, or in quotes `@"my func"`."""
+    return f"@{name}" if _PLAIN.fullmatch(name) or (name.isascii() and name.isdigit()) else f"@{json.dumps(name)}"
+
+
 def nearest(name: str, candidates: Iterable[str], limit: int = 2000) -> str | None:
     """The candidate most like `name`, if one is like it at all; at most `limit` of similar length are looked at."""
     if len(name) > 64:

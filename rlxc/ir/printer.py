@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
-from rlxc.ir.attributes import Symbol, attr_text
+from rlxc.ir.attributes import Dense, Symbol, attr_text
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.names import symbol_text, value_text
 
 VERSION = "0.1"
 
@@ -18,11 +20,10 @@ def print_module(module: Module) -> str:
 def print_func(func: Func) -> str:
     """One function, without a version line."""
     names = _Names()
-    args = ", ".join(_argument(a, names) for a in func.args)
-    lines = [f"{func.kind} @{func.name}({args}){_results(func)} {{"]
+    lines = [func_head(func, names)]
     _body(func, names, "  ", lines)
     if func.results or func.kind == "func":
-        lines.append(f"  return {_values(func.results, names)}".rstrip())
+        lines.append(f"  return {value_list(func.results, names)}".rstrip())
     lines.append("}")
     return "\n".join(lines)
 
@@ -33,6 +34,14 @@ def print_op(op: Op) -> str:
     names = _Names()
     _op(op, names, "", lines)
     return "\n".join(lines)
+
+
+class Names(Protocol):
+    """What values are called: `give` where one is defined, `[value]` where it is used."""
+
+    def give(self, value: Value) -> str: ...
+
+    def __getitem__(self, value: Value) -> str: ...
 
 
 class _Names:
@@ -55,7 +64,7 @@ class _Names:
             self.unnamed += 1
         elif wish not in self.taken:
             self.taken.add(wish)
-            name = f"%{wish}"
+            name = value_text(wish)
         else:
             count = self.repeats.get(wish, 0)
             while True:
@@ -64,38 +73,27 @@ class _Names:
                     break
             self.repeats[wish] = count
             self.taken.add(f"{wish}_{count}")
-            name = f"%{wish}_{count}"
+            name = value_text(f"{wish}_{count}")
         self.given[value] = name
         return name
 
 
-def _argument(arg: Value, names: _Names) -> str:
-    return f"{'param ' if arg.param else ''}{names.give(arg)}: {arg.signature}"
+def func_head(func: Func, names: Names) -> str:
+    """`func @f(%x: f32[3]) -> f32[3] {`"""
+    return f"{func.kind} {symbol_text(func.name)}({_arguments(func, names)}){_results(func)} {{"
 
 
-def _results(func: Func) -> str:
-    if not func.results:
-        return ""
-    text = ", ".join(v.signature for v in func.results)
-    return f" -> {text}" if len(func.results) == 1 else f" -> ({text})"
+def region_head(region: Func, names: Names) -> str:
+    """` do (%x: f32[3]) {`"""
+    return f" do ({_arguments(region, names)}) {{"
 
 
-def _values(values: Iterable[Value], names: _Names) -> str:
-    return ", ".join([names[v] for v in values])
-
-
-def _body(func: Func, names: _Names, indent: str, lines: list[str]) -> None:
-    for op in func.ops:
-        _op(op, names, indent, lines)
-
-
-def _op(op: Op, names: _Names, indent: str, lines: list[str]) -> None:
-    if op.prim.syntax == "for":
-        return _for(op, names, indent, lines)
-    operands = _values(op.operands, names)
-    text = indent
+def op_head(op: Op, names: Names) -> str:
+    """`%y = add %x, %w {...}`, an op up to its regions and types."""
+    operands = value_list(op.operands, names)
+    text = ""
     if op.results:
-        text += ", ".join([names.give(v) for v in op.results]) + " = "
+        text = ", ".join([names.give(v) for v in op.results]) + " = "
     text += op.prim.name
     inline = op.attrs.get(op.prim.inline_attr) if op.prim.inline_attr else None
     if inline is not None:
@@ -104,29 +102,20 @@ def _op(op: Op, names: _Names, indent: str, lines: list[str]) -> None:
         text += f"({operands})"
     elif operands:
         text += " " + operands
-    if op.attrs:
-        text += _attributes(op)
+    return text + _attributes(op) if op.attrs else text
+
+
+def op_types(op: Op) -> str:
+    """` : f32[3]`"""
     types = ", ".join([v.signature for v in op.results])
-    lines.append(text)
-    for region in op.regions:
-        _region(region, names, indent, lines)
-    if types:
-        lines[-1] += " : " + types
+    return " : " + types if types else ""
 
 
-def _region(region: Func, names: _Names, indent: str, lines: list[str]) -> None:
-    args = ", ".join(_argument(a, names) for a in region.args)
-    lines[-1] += f" do ({args}) {{"
-    _body(region, names, indent + "  ", lines)
-    lines.append(f"{indent}  yield {_values(region.results, names)}".rstrip())
-    lines.append(indent + "}")
-
-
-def _for(op: Op, names: _Names, indent: str, lines: list[str]) -> None:
-    """`%s = for %i in 0..128 step 16 carry (%a = %init) {` ... `yield %b` ... `}`"""
+def loop_head(op: Op, names: Names) -> str:
+    """`%s = for %i in 0..128 step 16 {parallel} carry (%a = %init) {`"""
     (region,) = op.regions
     counter, *carried = region.args
-    text = indent
+    text = ""
     if op.results:
         text += ", ".join([names.give(v) for v in op.results]) + " = "
     inits = [names[v] for v in op.operands]
@@ -136,10 +125,47 @@ def _for(op: Op, names: _Names, indent: str, lines: list[str]) -> None:
     text += _attributes(op, hidden=("start", "stop", "step"))
     if carried:
         text += " carry (" + ", ".join(f"{names.give(a)} = {init}" for a, init in zip(carried, inits, strict=True)) + ")"
-    lines.append(text + " {")
+    return text + " {"
+
+
+def value_list(values: Iterable[Value], names: Names) -> str:
+    return ", ".join([names[v] for v in values])
+
+
+def _arguments(func: Func, names: Names) -> str:
+    return ", ".join([f"{'param ' if a.param else ''}{names.give(a)}: {a.signature}" for a in func.args])
+
+
+def _results(func: Func) -> str:
+    if not func.results:
+        return ""
+    text = ", ".join(v.signature for v in func.results)
+    return f" -> {text}" if len(func.results) == 1 else f" -> ({text})"
+
+
+def _body(func: Func, names: Names, indent: str, lines: list[str]) -> None:
+    for op in func.ops:
+        _op(op, names, indent, lines)
+
+
+def _op(op: Op, names: Names, indent: str, lines: list[str]) -> None:
+    if op.prim.syntax == "for":
+        return _loop(op, names, indent, lines)
+    lines.append(indent + op_head(op, names))
+    for region in op.regions:
+        lines[-1] += region_head(region, names)
+        _body(region, names, indent + "  ", lines)
+        lines.append(f"{indent}  yield {value_list(region.results, names)}".rstrip())
+        lines.append(indent + "}")
+    lines[-1] += op_types(op)
+
+
+def _loop(op: Op, names: Names, indent: str, lines: list[str]) -> None:
+    (region,) = op.regions
+    lines.append(indent + loop_head(op, names))
     _body(region, names, indent + "  ", lines)
     if region.results:
-        lines.append(f"{indent}  yield {_values(region.results, names)}")
+        lines.append(f"{indent}  yield {value_list(region.results, names)}")
     lines.append(indent + "}")
 
 
@@ -148,11 +174,11 @@ def _attributes(op: Op, hidden: tuple[str, ...] = ()) -> str:
     defaults = op.prim.signature.defaults
     parts = []
     for key, value in op.attrs.items():
-        if key == op.prim.inline_attr or key in hidden or (key == "type" and op.prim.typed) or value is None:
+        if key == op.prim.inline_attr or key in hidden or (key == "type" and op.prim.typed):
             continue
         if key in defaults and _same(defaults[key], value):
             continue
-        parts.append(f"{key} = {attr_text(value)}")
+        parts.append(f"{key} = {attr_text(value)}{f' : {value.type}' if isinstance(value, Dense) else ''}")
     return f" {{{', '.join(parts)}}}" if parts else ""
 
 

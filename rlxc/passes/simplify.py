@@ -24,8 +24,8 @@ def simplify(func: Func) -> Func:
     """Ask each op's fold rule for something simpler; compute ops whose operands are constants; drop what is dead by then.
 
     %0 = constant dense<2.0> : f32[3]
-    %1 = mul %0, %0 : f32[3]             %1 = constant dense<4.0> : f32[3]
-    %y = mul %x, %1 : f32[3]        =>   %y = mul %x, %1 : f32[3]
+    %1 = mul %0, %0 : f32[3]                   %1 = constant dense<4.0> : f32[3]
+    %y = mul %x, %1 : f32[3]              =>   %y = mul %x, %1 : f32[3]
 
     The results stay what they were, for nan, infinities and signed zeros too.
     """

@@ -23,6 +23,7 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
+from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
 
 MAX_SPATIAL = 3
@@ -174,37 +175,9 @@ class Conv(Multilinear):
         out = _split(b, out, 1, n)
         return b.transpose(out, perm=_swapped(out.type.rank))
 
-    def element(self, e, index, x, w, *, strides, padding, dilation, lhs_dilation, groups):
-        axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
-        n, o, *place = index
-        channels = w.type.shape[1]
-        first = 0
-        if groups > 1:
-            first = e.index_mul(e.index_div(o, max(1, w.type.shape[0] // groups)), channels)
-        zero = e.constant(0, dtype=x.type.dtype)
-
-        def add_term(counters, total):
-            c, *ks = counters
-            at = [n, e.index_add(first, c)]
-            between = []
-            for p, k, v in zip(place, ks, axes, strict=True):
-                i = e.index_sub(e.index_add(e.index_mul(p, v.stride), e.index_mul(k, v.dilation)), v.lo)
-                if v.lhs_dilation > 1:
-                    between.append(e.index_rem(i, v.lhs_dilation))
-                    i = e.index_div(i, v.lhs_dilation)
-                at.append(i)
-            pixel, weight = e.read_or(x, at, zero), w([o, c, *ks])
-            for rest in between:
-                if isinstance(rest, int):
-                    pixel = zero if rest else pixel
-                else:
-                    pixel = e.select(e.eq(rest, 0), pixel, zero)
-            if x.type.dtype.is_float:
-                return (e.fma(pixel, weight, total),)
-            return (e.add(total, e.mul(pixel, weight)),)
-
-        (total,) = e.loop(w.type.shape[1:], (zero,), add_term)
-        return total
+    def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups):
+        x, w = reads
+        lower_conv(e, x, w, writes[0], windows(x.type, w.type, strides, padding, dilation, lhs_dilation), groups)
 
 
 @register

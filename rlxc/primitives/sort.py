@@ -135,23 +135,23 @@ def merge_sort(e, x, axis, descending, values=None, indices=None):
 
     widths = [2**p for p in range((n - 1).bit_length())]
     scratch = [_Run(e, x.type, indices) for _ in widths[1:3]]
-    source = _Run(e, x.type, indices, keys=x)
-    for p, width in enumerate(widths):
-        last = width == widths[-1]
-        target = _Run(e, x.type, indices, keys=values, places=indices) if last else scratch[p % len(scratch)]
-        whole, rest = divmod(n, 2 * width)
+    runs = [_Run(e, x.type, indices, keys=x)]
+    runs += [scratch[p % 2] for p in range(len(widths) - 1)]
+    runs.append(_Run(e, x.type, indices, keys=values, places=indices))
 
-        def pair(row, base, left, right, source=source, target=target):
-            _merge(e, source, target, axis, row, base, left, right, descending)
+    def sort_row(row):
+        for width, source, target in zip(widths, runs, runs[1:], strict=False):
+            whole, rest = divmod(n, 2 * width)
 
-        def pairs(index, width=width, pair=pair):
-            pair(index[1:], e.index_mul(index[0], 2 * width), width, width)
+            def pair(p, width=width, source=source, target=target):
+                _merge(e, source, target, axis, row, e.index_mul(p[0], 2 * width), width, width, descending)
 
-        e.for_each((whole, *rows), pairs)
-        if rest:
-            left = min(width, rest)
-            e.for_each(rows, lambda row, base=whole * 2 * width, left=left, right=rest - left, pair=pair: pair(row, base, left, right))
-        source = target
+            e.for_each((whole,), pair)
+            if rest:
+                left = min(width, rest)
+                _merge(e, source, target, axis, row, whole * 2 * width, left, rest - left, descending)
+
+    e.for_each(rows, sort_row)
 
 
 class _Run:
@@ -161,42 +161,72 @@ class _Run:
         self.keys = keys if keys is not None or places is not None else e.alloc(type.dtype, type.shape)
         wants = indices is not None and keys is None and places is None
         self.places = e.alloc(indices.type.dtype, type.shape) if wants else places
+        self.dtype = indices.type.dtype if indices is not None else None
+
+    def place(self, e, index, axis):
+        """Where the key at `index` comes from."""
+        return self.places(index) if self.places is not None else e.convert(e.as_index(index[axis]), dtype=self.dtype)
 
 
 def _merge(e, source, target, axis, row, base, left, right, descending):
-    """Merge the run of `left` elements at `base` and the run of `right` that follows it."""
+    """Merge the run of `left` elements at `base` and the run of `right` that follows it.
+
+    As many steps as the shorter run is long go from both ends at once: neither run can be used up before, so nothing has to be checked,
+    and the two chains of steps do not wait for each other. What is left in the middle is merged with checks.
+    """
+    size = left + right
 
     def at(k):
         return [*row[:axis], e.index_add(base, k), *row[axis:]]
 
-    def step(k, i, j):
-        first, second = at(e.min(i, left - 1)), at(e.index_add(left, e.min(j, right - 1))) if right else None
-        if second is None:
-            chosen, key, from_left = first, source.keys(first), None
-        else:
-            a, c = source.keys(first), source.keys(second)
-            from_left = e.or_(e.ge(j, right), e.and_(e.lt(i, left), e.not_(_before(e, c, a, descending))))
-            key = e.select(from_left, a, c)
-            chosen = [e.select(from_left, p, q) if p is not q else p for p, q in zip(map(e.as_index, first), map(e.as_index, second), strict=True)]
+    def put(k, i, j, first):
+        """Take element i of the left or element j of the right run to place k; `first(key, key)` chooses."""
+        ours, theirs = at(i), at(e.index_add(left, j))
+        a, c = source.keys(ours), source.keys(theirs)
+        chosen = first(a, c)
         if target.keys is not None:
-            target.keys.store(at(k[0]), key)
+            target.keys.store(at(k), e.select(chosen, a, c))
         if target.places is not None:
-            here = source.places(chosen) if source.places is not None else e.convert(chosen[axis], dtype=target.places.type.dtype)
-            target.places.store(at(k[0]), here)
-        if from_left is None:
-            return e.add(i, 1), j
-        return e.select(from_left, e.add(i, 1), i), e.select(from_left, j, e.add(j, 1))
+            place = source.place(e, ours, axis), source.place(e, theirs, axis)
+            target.places.store(at(k), e.select(chosen, *place))
+        return chosen
 
-    e.loop((left + right,), (e.as_index(0), e.as_index(0)), step)
+    def from_both_ends(k, i, q):
+        (k,) = k
+        j, p = e.index_sub(k, i), e.index_sub(k, q)
+        front = put(k, i, j, lambda a, c: e.not_(_before(e, c, a, descending)))
+        back = put(e.index_sub(size - 1, k), e.index_sub(left - 1, p), e.index_sub(right - 1, q), lambda a, c: _before(e, c, a, descending))
+        return e.add(i, e.convert(front, dtype="index")), e.add(q, e.convert(e.not_(back), dtype="index"))
+
+    def checked(k, i):
+        k = e.index_add(k[0], short)
+        j = e.index_sub(k, i)
+
+        def ours(a, c):
+            return e.or_(e.ge(j, right), e.and_(e.lt(i, left), e.not_(_before(e, c, a, descending))))
+
+        return e.add(i, e.convert(put(k, e.min(i, left - 1), e.min(j, right - 1), ours), dtype="index"))
+
+    def copied(k):
+        if target.keys is not None:
+            target.keys.store(at(k[0]), source.keys(at(k[0])))
+        if target.places is not None:
+            target.places.store(at(k[0]), source.place(e, at(k[0]), axis))
+
+    short = min(left, right)
+    if not short:
+        e.for_each((left,), copied)
+        return
+    taken, _ = e.loop((short,), (e.as_index(0), e.as_index(0)), from_both_ends)
+    e.loop((size - 2 * short,), (taken,), checked)
 
 
 def _before(e, x, y, descending):
     """Whether x comes strictly before y; nan is the greatest."""
-    before = e.gt(x, y) if descending else e.lt(x, y)
     if not x.type.dtype.is_float:
-        return before
-    greatest, other = (x, y) if descending else (y, x)
-    return e.or_(before, e.and_(e.ne(greatest, greatest), e.eq(other, other)))
+        return e.gt(x, y) if descending else e.lt(x, y)
+    greater, other = (x, y) if descending else (y, x)
+    return e.and_(e.not_(e.le(greater, other)), e.eq(other, other))
 
 
 @register

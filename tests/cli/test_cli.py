@@ -41,6 +41,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "f.rlx").write_text(FFN)
     (tmp_path / "two.rlx").write_text(TWO)
+    (tmp_path / "empty.rlx").write_text("")
     np.save("x.npy", X)
     np.savez("all.npz", x=X, w=W)
     from rlxc.runtime.params import write_arrays
@@ -117,10 +118,12 @@ def test_run_reads_the_program_from_stdin(here, capsys, monkeypatch):
         (["f.rlx", "--input", "w=i32[3]:[1, 2, 3]", "--input", "x=@x.npy"], 1, "%w is f64[3], not i32[3]"),
         (["f.rlx", "--input", "w=1", "--input", "w=2"], 2, "given twice"),
         (["f.rlx", "--input", "x=random", "--input", "w=1"], 1, "dimension B"),
-        (["f.rlx", "--dim", "B"], 1, "NAME=SIZE"),
+        (["f.rlx", "--dim", "B"], 2, "NAME=SIZE"),
         (["f.rlx", "--dim", "C=2"], 2, "no dimension named C"),
         (["f.rlx", "--params", "x.npy"], 1, "no array for param %w"),
         (["f.rlx", "--grad", "z"], 1, "no argument %z"),
+        (["f.rlx", "--seed", "-1"], 2, "'-1' is not a whole number"),
+        (["empty.rlx"], 1, "there is no function"),
         (["two.rlx"], 2, "which function is meant"),
         (["two.rlx@nothing"], 1, "no function @nothing"),
         (["none.rlx"], 1, "cannot read none.rlx"),
@@ -128,6 +131,7 @@ def test_run_reads_the_program_from_stdin(here, capsys, monkeypatch):
         (["f.rlx", "--inptu", "x=1"], 2, "did you mean --input?"),
         (["f.rlx", "more"], 2, "does not take the argument 'more'"),
         (["--rtol", "x", "f.rlx"], 2, "invalid float value"),
+        (["f.rlx", "--cpu", "z80"], 2, "invalid choice: 'z80'"),
         ([], 2, "required: FILE"),
     ],
 )
@@ -396,6 +400,12 @@ def test_a_reader_that_goes_away_is_no_error(here):
     writer.stdout.close()
     assert writer.wait(60) == 0
     assert writer.stderr.read() == b""
+
+
+def test_closed_streams_are_no_defect(here):
+    script = f"{sys.executable} -m rlxc opt f.rlx >&- && {sys.executable} -m rlxc check - <&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error[RLX0601]: cannot read stdin: it is closed\n")
 
 
 def test_colors_are_for_terminals_only(here, monkeypatch):

@@ -41,6 +41,21 @@ def test_random_convolutions(seed):
     check_native(op_func("conv", TensorType("f64", x.shape), TensorType("f64", w.shape), **attrs), [x, w], rng)
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "attrs"),
+    [
+        ((2, 8, 5, 70), (8, 4, 3, 3), {"groups": 2, "strides": (1, 2), "padding": ((1, 1), (1, 2))}),
+        ((1, 3, 150), (6, 3, 5), {"padding": ((-1, 3),), "dilation": (3,)}),
+        ((1, 2, 40), (4, 2, 35), {"dilation": (1,)}),
+        ((1, 2, 90), (3, 2, 40), {"dilation": (2,), "strides": (3,)}),
+        ((2, 4, 4, 20), (4, 1, 2, 3), {"groups": 4, "lhs_dilation": (1, 3), "strides": (2, 2)}),
+    ],
+)
+def test_convolutions_longer_than_a_vector(x, w, attrs):
+    rng = np.random.default_rng(0)
+    check_native(op_func("conv", TensorType("f32", x), TensorType("f32", w), **attrs), [rng.normal(size=s).astype(np.float32) for s in (x, w)], rng, 1e-4)
+
+
 @pytest.mark.parametrize("dtype", ["i8", "u16", "i64", "f16", "bf16"])
 def test_matrix_products_of_other_dtypes(dtype):
     pytest.importorskip("ml_dtypes")
