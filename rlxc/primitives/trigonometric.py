@@ -125,7 +125,8 @@ class Atan2(Direct):
 
     def partials(self, b, out, y, x):
         # Scaled by the larger of |x| and |y|, so that squares stay in range; the result does not depend on the scale.
-        scale = b.div(1.0, b.stop_gradient(b.max(b.abs(x), b.abs(y))))
+        size = b.stop_gradient(b.max(b.abs(x), b.abs(y)))
+        scale = b.div(1.0, b.select(b.eq(size, 0.0), b.constant(1.0, like=size), size))
         u, v = b.strong_mul(x, scale), b.strong_mul(y, scale)
         r = b.div(scale, b.add(b.mul(u, u), b.mul(v, v)))
         return b.strong_mul(u, r), b.neg(b.strong_mul(v, r))
