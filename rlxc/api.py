@@ -128,10 +128,10 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
 def pick(program: Func | Module | str | os.PathLike[str], name: str | None = None) -> Func:
     """The function meant by `program`: the one named, or the only one; raises UnknownName where that is not clear."""
     if isinstance(program, Func):
-        return program
+        return _tensor_level(program)
     module = as_module(program)
     if name is not None:
-        return module[name]
+        return _tensor_level(module[name])
     funcs = [f for f in module if f.kind == "func"]
     if len(funcs) == 1:
         return funcs[0]
@@ -139,6 +139,12 @@ def pick(program: Func | Module | str | os.PathLike[str], name: str | None = Non
         raise UnknownName("there is no function", code="RLX0103", help="a program has at least one `func @name(...) { ... }`")
     known = ", ".join(f"@{f.name}" for f in funcs)
     raise UnknownName(f"which function is meant? There is {known}", code="RLX0103", help="name it: func=...")
+
+
+def _tensor_level(func: Func) -> Func:
+    if func.kind != "func":
+        raise Unsupported(f"@{func.name} is a {func.kind}, which is lowered already", code="RLX0702", loc=func.loc, help="take the `func` that it came from")
+    return func
 
 
 def engine(options: dict[str, Any]) -> Engine:
