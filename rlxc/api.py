@@ -50,7 +50,7 @@ class Linearized(NamedTuple):
 def compile(program: Func | Module | str | os.PathLike[str], func: str | None = None, **options: Any) -> Compiled:
     """Native code for a function: a callable that takes NumPy arrays by position or by name.
 
-    `program` is a Func, a Module, `.rlx` text, or the path (a `Path`) of a `.rlx` file; `func` names the function if there are several.
+    `program` is a Func, a Module, `.rlx` text, or the path of a `.rlx` file; `func` names the function if there are several.
     """
     return Compiled(pick(program, func), engine(options))
 
@@ -118,6 +118,8 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
             return program
         case Func():
             return program.as_module()
+        case str() if program.endswith(".rlx") and "\n" not in program:
+            return load(program)
         case str():
             return parse(program)
         case os.PathLike():
