@@ -23,7 +23,7 @@ from rlxc.ir.types import INDEX, MemType, VectorType
 from rlxc.passes.manager import module_pass
 from rlxc.passes.schedule.rewrite import Rewriter, rules
 
-FOLDS = ("add", "mul", "max", "min", "and", "or", "xor")
+TINY = 4  # steps of a loop that is too short to be worth a vector
 
 
 @module_pass("vectorize")
@@ -70,17 +70,8 @@ class _Vectorize(Rewriter):
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
     def loop(self, op: Op) -> None:
-        inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
         own = plan_loop(op)
-        if not inner:
-            self.widen(op, own) if worthwhile(op, own) else super().loop(op)
-            return
-        leaves = [plan_loop(o) for o in inner]
-        nested = any(o.prim.syntax == "for" for i in inner for o in i.regions[0].ops)
-        leaves_good = all(p.legal and not p.scattered and worthwhile(o, p) for o, p in zip(inner, leaves, strict=True))
-        if leaves_good or not worthwhile(op, own):
-            super().loop(op)
-        elif (own.consecutive and not own.scattered) or (not nested and own.scattered < sum(p.scattered for p in leaves)):
+        if worthwhile(op, own) and walks_better(op, own):
             self.widen(op, own)
         else:
             super().loop(op)
@@ -89,11 +80,11 @@ class _Vectorize(Rewriter):
 
     def widen(self, op: Op, plan: Plan) -> None:
         start, stop = op.attrs["start"], op.attrs["stop"]
-        trips = stop - start
+        count = trips(op)
         wanted = self.bytes // plan.element_bytes * self.unroll * (2 if plan.folds or plan.has_loops else 1)
-        lanes = min(max(wanted, 2), 1 << (trips.bit_length() - 1), 1024)
+        lanes = min(max(wanted, 2), 1 << (count.bit_length() - 1), 1024)
         (body,) = op.regions
-        whole = trips - trips % lanes
+        whole = count - count % lanes
         inits = [self.of(v) for v in op.operands]
         overlap = not plan.in_place
         e = self.e
@@ -102,7 +93,7 @@ class _Vectorize(Rewriter):
 
         def run(i: Value, *carried: Value) -> tuple[Value, ...]:
             base, fresh = i, None
-            if overlap and whole != trips:
+            if overlap and whole != count:
                 base = e.min(i, stop - lanes)
                 if any(f.kind in ("add", "mul", "xor") for f in plan.folds):
                     done = e.convert(e.sub(i, base), dtype="i32")
@@ -124,7 +115,7 @@ class _Vectorize(Rewriter):
             getattr(e, f.kind if f.kind not in ("and", "or") else f.kind + "_")(init, e.fold_lanes(total, kind=f.kind))
             for f, init, total in zip(plan.folds, inits, totals, strict=True)
         ]
-        if not overlap and whole != trips:
+        if not overlap and whole != count:
             rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole}, op.results, op.regions, op.loc)
             self.env.update(zip(op.operands, combined, strict=True))
             super().loop(rest)
@@ -245,8 +236,28 @@ def neutral_value(e: Any, fold: Fold, init: Value) -> Value:
 # choosing loops
 
 
+def walks_better(op: Op, own: Plan) -> bool:
+    """Whether `op` is the loop of its nest to widen, rather than those inside it."""
+    inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
+    if not inner:
+        return True
+    leaves = [plan_loop(o) for o in inner]
+    nested = any(plan.has_loops for plan in leaves)
+    if not nested and max(map(trips, inner)) <= TINY <= trips(op) // 16 and not any(plan.folds for plan in leaves):
+        return True
+    if all(plan.legal and not plan.scattered and worthwhile(o, plan) for o, plan in zip(inner, leaves, strict=True)):
+        return False
+    in_order = own.consecutive > 0 and not own.scattered
+    return in_order or (not nested and own.scattered < sum(plan.scattered for plan in leaves))
+
+
+def trips(op: Op) -> int:
+    """How often a loop of step 1 runs."""
+    return op.attrs["stop"] - op.attrs["start"]
+
+
 def worthwhile(op: Op, plan: Plan) -> bool:
-    return plan.legal and op.attrs["step"] == 1 and op.attrs["stop"] - op.attrs["start"] >= 2 and plan.element_bytes > 0
+    return plan.legal and op.attrs["step"] == 1 and trips(op) >= 2 and plan.element_bytes > 0
 
 
 def plan_loop(op: Op) -> Plan:

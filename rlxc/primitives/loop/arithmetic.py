@@ -127,8 +127,8 @@ class MulHigh(Binary):
 
     def eval(self, x, y):
         bits = x.dtype.itemsize * 8
-        product = np.asarray(x, object) * np.asarray(y, object)
-        return np.asarray(product >> bits).astype(x.dtype)[()]
+        high = [int(a) * int(b) >> bits for a, b in zip(np.atleast_1d(x), np.atleast_1d(y), strict=True)]
+        return np.array(high, x.dtype).reshape(np.shape(x))[()]
 
     def llvm(self, w, type, x, y):
         bits = type.dtype.bits
