@@ -32,7 +32,7 @@ def pick(module: Module, name: str | None) -> Func:
     try:
         return api.pick(module, name.removeprefix("@") if name else None)
     except UnknownName as error:
-        if name or not len(module):
+        if name or not any(f.kind == "func" for f in module):
             raise
         raise UsageError(error.message, "name it: FILE@function, or --fn NAME") from None
 

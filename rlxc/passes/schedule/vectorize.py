@@ -70,20 +70,8 @@ class _Vectorize(Rewriter):
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
     def loop(self, op: Op) -> None:
-        inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
         own = plan_loop(op)
-        if not inner:
-            self.widen(op, own) if worthwhile(op, own) else super().loop(op)
-            return
-        leaves = [plan_loop(o) for o in inner]
-        nested = any(o.prim.syntax == "for" for i in inner for o in i.regions[0].ops)
-        leaves_good = all(p.legal and not p.scattered and worthwhile(o, p) for o, p in zip(inner, leaves, strict=True))
-        tiny = not nested and max(map(trips, inner)) <= TINY <= trips(op) // 16 and not any(p.folds for p in leaves)
-        if not worthwhile(op, own) or (leaves_good and not tiny):
-            super().loop(op)
-        elif tiny:
-            self.widen(op, own)
-        elif (own.consecutive and not own.scattered) or (not nested and own.scattered < sum(p.scattered for p in leaves)):
+        if worthwhile(op, own) and walks_better(op, own):
             self.widen(op, own)
         else:
             super().loop(op)
@@ -246,6 +234,21 @@ def neutral_value(e: Any, fold: Fold, init: Value) -> Value:
 
 
 # choosing loops
+
+
+def walks_better(op: Op, own: Plan) -> bool:
+    """Whether `op` is the loop of its nest to widen, rather than those inside it."""
+    inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
+    if not inner:
+        return True
+    leaves = [plan_loop(o) for o in inner]
+    nested = any(plan.has_loops for plan in leaves)
+    if not nested and max(map(trips, inner)) <= TINY <= trips(op) // 16 and not any(plan.folds for plan in leaves):
+        return True
+    if all(plan.legal and not plan.scattered and worthwhile(o, plan) for o, plan in zip(inner, leaves, strict=True)):
+        return False
+    in_order = own.consecutive > 0 and not own.scattered
+    return in_order or (not nested and own.scattered < sum(plan.scattered for plan in leaves))
 
 
 def trips(op: Op) -> int:
