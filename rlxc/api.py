@@ -50,7 +50,7 @@ class Linearized(NamedTuple):
 def compile(program: Func | Module | str | os.PathLike[str], func: str | None = None, **options: Any) -> Compiled:
     """Native code for a function: a callable that takes NumPy arrays by position or by name.
 
-    `program` is a Func, a Module, `.rlx` text, or the path (a `Path`) of a `.rlx` file; `func` names the function if there are several.
+    `program` is a Func, a Module, `.rlx` text, or the path of a `.rlx` file; `func` names the function if there are several.
     """
     return Compiled(pick(program, func), engine(options))
 
@@ -118,6 +118,8 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
             return program
         case Func():
             return program.as_module()
+        case str() if program.endswith(".rlx") and "\n" not in program:
+            return load(program)
         case str():
             return parse(program)
         case os.PathLike():
@@ -128,10 +130,10 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
 def pick(program: Func | Module | str | os.PathLike[str], name: str | None = None) -> Func:
     """The function meant by `program`: the one named, or the only one; raises UnknownName where that is not clear."""
     if isinstance(program, Func):
-        return program
+        return _tensor_level(program)
     module = as_module(program)
     if name is not None:
-        return module[name]
+        return _tensor_level(module[name])
     funcs = [f for f in module if f.kind == "func"]
     if len(funcs) == 1:
         return funcs[0]
@@ -139,6 +141,12 @@ def pick(program: Func | Module | str | os.PathLike[str], name: str | None = Non
         raise UnknownName("there is no function", code="RLX0103", help="a program has at least one `func @name(...) { ... }`")
     known = ", ".join(f"@{f.name}" for f in funcs)
     raise UnknownName(f"which function is meant? There is {known}", code="RLX0103", help="name it: func=...")
+
+
+def _tensor_level(func: Func) -> Func:
+    if func.kind != "func":
+        raise Unsupported(f"@{func.name} is a {func.kind}, which is lowered already", code="RLX0702", loc=func.loc, help="take the `func` that it came from")
+    return func
 
 
 def engine(options: dict[str, Any]) -> Engine:

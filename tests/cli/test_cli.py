@@ -273,6 +273,17 @@ def test_build_writes_what_is_asked_for(here, capsys):
     assert (here / "made" / "f.o").read_bytes()[:4] == b"\x7fELF"
 
 
+def test_kernels_are_checked_but_neither_run_nor_differentiated(here, capsys):
+    assert main(["build", "f.rlx", "--dim", "B=2", "--emit", "loops"]) == 0
+    capsys.readouterr()
+    assert rlxc_main(capsys, "check", "f.loops.rlx@f")[0] == 0
+    for argv in (["run", "f.loops.rlx@f"], ["grad", "f.loops.rlx@f"], ["build", "f.loops.rlx@f"], ["transpose", "f.loops.rlx@f"]):
+        code, _, err = rlxc_main(capsys, *argv)
+        assert code == 1
+        assert "@f is a kernel" in err
+    assert rlxc_main(capsys, "run", "f.loops.rlx")[0] == 1
+
+
 @pytest.mark.parametrize(("flags", "code", "says"), [(["--emit", "wasm"], 2, "obj"), (["--cpu", "z80", "--dim", "B=1"], 2, "z80"), ([], 2, "--dim B=")])
 def test_build_says_what_is_wrong(here, capsys, flags, code, says):
     got, _, err = rlxc_main(capsys, "build", "f.rlx", *flags)

@@ -319,6 +319,10 @@ def test_atan2_has_derivatives_on_the_axes():
     same(gradient(op("atan2"), y, x, wrt=1) + 0.0, np.array([0.0, 0.0, -0.5, 0.5]))
 
 
+def test_atan2_has_derivatives_for_huge_and_tiny_operands():
+    np.testing.assert_allclose(gradient(op("atan2"), np.array([1e200, 1e-200]), np.array([1e200, 1e-200])), [0.5e-200, 0.5e200])
+
+
 def test_atan2_has_derivative_0_at_the_origin():
     same(gradient(op("atan2"), 0.0, 0.0) + 0.0, np.array(0.0))
 

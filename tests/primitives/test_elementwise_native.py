@@ -66,7 +66,7 @@ def cases():
                     targets = [d for d in ANY if prim.name == "convert" or (d.bits == dtype.bits and d != "bool")]
                     yield from (pytest.param(prim, dtype, {"dtype": d}, id=f"{prim.name}-{dtype}-{d}") for d in targets)
                 elif prim.name == "polygamma":
-                    yield from (pytest.param(prim, dtype, {"n": n}, id=f"polygamma{n}-{dtype}") for n in (0, 1, 2, 5))
+                    yield from (pytest.param(prim, dtype, {"n": n}, id=f"polygamma{n}-{dtype}") for n in (0, 1, 2, 5, 40))
                 else:
                     yield pytest.param(prim, dtype, {}, id=f"{prim.name}-{dtype}")
 
