@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 import rlxc
-import rlxc.passes  # noqa: F401
+import rlxc.passes
 from rlxc.ir.verify import verify
 from rlxc.passes.pipelines import make_pipeline
 
