@@ -38,7 +38,7 @@ from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
 from rlxc.ir.verify import recursion
 
 POISON = Value(TensorType(DType("f32")), "poison")
-_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\]|\\.)*")')
+_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"[^"\\]*(?:\\.[^"\\]*)*")')
 _OTHER_LEVEL = {"tensor": ("loop", "a kernel"), "loop": ("tensor", "a func")}
 
 
@@ -100,6 +100,8 @@ class _Context:
         values = []
         failed = False
         for a in arguments:
+            if self.report.is_full:
+                return None
             name, loc = value_name(a.name), self.loc(a.name)
             annotation = self.annotation(a.type)
             if name in seen and not failed:
@@ -276,13 +278,16 @@ class _FuncResolver:
         if "," not in token and '"' not in token:
             name = token[1:-1].rstrip()
             return [(name, Loc(self.file, token.line, token.column, token.line, token.column + len(name) + 1))]  # type: ignore[arg-type, operator]
-        return [(value_name(m.group()), self.part(token, m.start(), m.end())) for m in _RESULT.finditer(token)]
-
-    def part(self, token: Token, start: int, end: int) -> Loc:
-        """The place of characters `start` to `end` of a token."""
-        line = token.line + token.count("\n", 0, start)  # type: ignore[operator]
-        column = start - token.rfind("\n", 0, start) if "\n" in token[:start] else token.column + start  # type: ignore[operator]
-        return Loc(self.file, line, column, line, column + end - start)
+        names = []
+        line, start = token.line, -(token.column - 1)  # type: ignore[operator]
+        end = 0
+        for m in _RESULT.finditer(token):
+            newlines = token.count("\n", end, m.start())
+            if newlines:
+                line, start = line + newlines, token.rindex("\n", end, m.start()) + 1  # type: ignore[operator]
+            end = m.end()
+            names.append((value_name(m.group()), Loc(self.file, line, m.start() - start + 1, line, end - start + 1)))  # type: ignore[arg-type]
+        return names
 
     def define(self, name: str, value: Value, loc: Loc) -> None:
         """Put a value in scope; a name in use is an error."""
@@ -665,8 +670,6 @@ class _FuncResolver:
     def read(self, node: Any, type: Type | None) -> Any:
         match node:
             case ListSyntax():
-                if node.depth > MAX_DEPTH:
-                    raise too_deep("lists", self.value_loc(node))
                 return tuple(self.value(item) for item in node.items)
             case DenseSyntax():
                 return read_dense(node.body, read_annotation(node.type)[0])

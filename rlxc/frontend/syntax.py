@@ -13,7 +13,7 @@ from lark import Lark, Token, Transformer, UnexpectedInput
 import rlxc
 from rlxc.errors import Loc, ParseError, Report
 from rlxc.frontend.literals import clip
-from rlxc.frontend.recovery import Recovery
+from rlxc.frontend.recovery import Recovery, first_token
 from rlxc.ir.printer import VERSION
 
 READABLE = (VERSION,)  # versions of the language
@@ -207,6 +207,8 @@ class _Build(Transformer):
     def nested(self, children: list) -> ListSyntax:
         items = children[1] if len(children) == 3 else []
         depth = 1 + max((i.depth for i in items if type(i) is ListSyntax), default=0)
+        if depth > MAX_DEPTH:
+            raise TooLarge(children[0], f"lists nest deeper than {MAX_DEPTH}")
         return ListSyntax(items, children[0], children[-1], depth)
 
     def first(self, children: list) -> list:
@@ -215,7 +217,7 @@ class _Build(Transformer):
     def more(self, children: list) -> list:
         children[0].append(children[1])
         if len(children[0]) > MAX_LIST:
-            raise TooLarge(children[1] if isinstance(children[1], Token) else children[1].start)
+            raise TooLarge(children[0][0], f"a list of more than {MAX_LIST} elements")
         return children[0]
 
 
@@ -253,10 +255,7 @@ def read_syntax(text: str, file: str, report: Report) -> ModuleSyntax:
     except UnexpectedInput:
         return ModuleSyntax(None, [f for f in recovery.functions if isinstance(f, FuncSyntax)], recovery.broken)
     except TooLarge as error:
-        (token,) = error.args
-        report.add(
-            ParseError(f"a list of more than {MAX_LIST} elements", code="RLX0006", loc=recovery.loc(token.start_pos), help="write a constant: dense<...>")
-        )
+        report.add(ParseError(error.message, code="RLX0006", loc=recovery.loc(error.position), help="a constant can be as long: dense<...>"))
         return ModuleSyntax(None, [])
     syntax.broken = recovery.broken  # type: ignore[attr-defined]
     return syntax  # type: ignore[return-value]
@@ -277,4 +276,8 @@ def check_version(text: str, file: str) -> None:
 
 
 class TooLarge(Exception):
-    """A list with too many elements; its argument is the last token."""
+    """A list that is too long or too deep: reading ends there."""
+
+    def __init__(self, first: Any, message: str) -> None:
+        self.position = first_token(first).start_pos
+        self.message = message
