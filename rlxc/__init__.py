@@ -26,6 +26,7 @@ _HOMES = {
     ),
     "rlxc.runtime.compiled": ("Compiled",),
     "rlxc.runtime.session": ("Program",),
+    "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
     "rlxc.ir.primitive": ("Cost", "Linear", "Primitive", "Sample", "register"),
     "rlxc.ir.types": ("DType", "Dim", "TensorType"),
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
         Unsupported,
         VerifyError,
     )
+    from rlxc.ir.attributes import Dense
     from rlxc.ir.core import Func, Module, Op, Value
     from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
     from rlxc.ir.types import Dim, DType, TensorType

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,13 +13,11 @@ from rlxc.frontend.parser import load, parse
 from rlxc.ir.core import Func, Module
 from rlxc.passes import bind as _bind
 from rlxc.passes import gradient as _gradient
-from rlxc.passes.inline import inline_calls
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compiled import Compiled, Engine
-from rlxc.runtime.interpret import Interpreted
-from rlxc.runtime.params import resolve_resources
+from rlxc.runtime.interpret import interpreter
 from rlxc.runtime.session import Program
 
 __all__ = [
@@ -52,14 +50,14 @@ class Linearized(NamedTuple):
 def compile(program: Func | Module | str | os.PathLike[str], func: str | None = None, **options: Any) -> Compiled:
     """Native code for a function: a callable that takes NumPy arrays by position or by name.
 
-    `program` is a Func, a Module, `.rlx` text, or the path (a `Path`) of a `.rlx` file; `func` names the function if there are several.
+    `program` is a Func, a Module, `.rlx` text, or the path of a `.rlx` file; `func` names the function if there are several.
     """
     return Compiled(pick(program, func), engine(options))
 
 
 def interpret(program: Func | Module | str | os.PathLike[str], /, *arrays: Any, **named: Any) -> Any:
     """The same as calling the compiled function, op by op in NumPy: what the program means."""
-    return Compiled(pick(program), Interpreted)(*arrays, **named)
+    return Compiled(pick(program), interpreter)(*arrays, **named)
 
 
 def bind(func: Func, /, **dims: int) -> Func:
@@ -120,6 +118,8 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
             return program
         case Func():
             return program.as_module()
+        case str() if program.endswith(".rlx") and "\n" not in program:
+            return load(program)
         case str():
             return parse(program)
         case os.PathLike():
@@ -130,31 +130,30 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
 def pick(program: Func | Module | str | os.PathLike[str], name: str | None = None) -> Func:
     """The function meant by `program`: the one named, or the only one; raises UnknownName where that is not clear."""
     if isinstance(program, Func):
-        return program
+        return _tensor_level(program)
     module = as_module(program)
     if name is not None:
-        return module[name]
+        return _tensor_level(module[name])
     funcs = [f for f in module if f.kind == "func"]
     if len(funcs) == 1:
         return funcs[0]
+    if not funcs:
+        raise UnknownName("there is no function", code="RLX0103", help="a program has at least one `func @name(...) { ... }`")
     known = ", ".join(f"@{f.name}" for f in funcs)
-    raise UnknownName("the module is empty" if not funcs else f"which function is meant? There is {known}", code="RLX0103", help="name it: func=...")
+    raise UnknownName(f"which function is meant? There is {known}", code="RLX0103", help="name it: func=...")
+
+
+def _tensor_level(func: Func) -> Func:
+    if func.kind != "func":
+        raise Unsupported(f"@{func.name} is a {func.kind}, which is lowered already", code="RLX0702", loc=func.loc, help="take the `func` that it came from")
+    return func
 
 
 def engine(options: dict[str, Any]) -> Engine:
-    """What turns a function without named dimensions into a callable: the native compiler with `options`."""
-    make: Callable[..., Any] = _native()
-    if make is Interpreted:
-        return Interpreted
-    return lambda func: make(resolve_resources(inline_calls(func)), **options)
+    """What turns a function without named dimensions into native code."""
+    from rlxc.runtime.compile import native  # LLVM is loaded when something is compiled
 
-
-def _native() -> Callable[..., Any]:
-    try:
-        from rlxc.runtime.compile import compile_func
-    except ModuleNotFoundError:
-        return Interpreted
-    return compile_func
+    return lambda func: native(func, **options)
 
 
 def _wrt(wrt: Wrt) -> Sequence[str | int]:

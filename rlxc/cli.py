@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from rlxc import __version__
 from rlxc.errors import Error, InternalError, PassError
 
+CPUS = ("host", "avx512", "avx2", "plain")
 OK, REJECTED, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
+    _open_streams()
     try:
         code = _run(argv)
         sys.stdout.flush()
@@ -77,16 +79,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _internal(error, argv)
 
 
+def _open_streams() -> None:
+    """A process may be started without stdout or stderr; what is written there is lost."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+
+
 def _run(argv: list[str]) -> int:
+    argv = [a.removeprefix("-") if a.startswith("-@") else a for a in argv]  # `-@f` is a function of stdin, no flag
     parser, commands = build_parser()
     word = next((a for a in argv if not a.startswith("-")), None)
+    if not argv:
+        parser.print_help()
+        return OK
     if word is None and not {"-h", "--help", "--version"} & set(argv):
-        parser.print_help(sys.stderr if argv else sys.stdout)
-        if argv:
-            unknown = next((a for a in argv if a.partition("=")[0] not in ("--debug", "--error-format")), None)
-            if unknown:
-                raise UsageError(f"there is no flag {unknown}")
-        return USAGE if argv else OK
+        unknown = next((a for a in argv if a.partition("=")[0] not in ("--debug", "--error-format")), None)
+        raise UsageError(f"there is no flag {unknown}" if unknown else "which command?", "rlxc --help")
     if word is not None and word not in commands and not (argv[0] == "--error-format" and word in ("text", "json")):
         near = get_close_matches(word, commands, 1)
         raise UsageError(f"there is no command '{word}'", f"did you mean '{near[0]}'?" if near else f"commands are {', '.join(commands)}")
@@ -108,6 +117,9 @@ def _unknown_arguments(extra: list[str], parser: _Parser) -> NoReturn:
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int | None]:
+    from rlxc.commands.files import SOURCES
+
+    SOURCES.clear()
     module, function = COMMANDS[name][:2]
     command: Callable[[argparse.Namespace], int | None] = getattr(import_module(f"rlxc.commands.{module}"), function)
     return command
@@ -205,10 +217,16 @@ def _output(add: Add) -> None:
     add("-o", "--output", metavar="FILE", help="write there instead of stdout")
 
 
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
+    return int(text)
+
+
 def _inputs(add: Add) -> None:
     add("--input", metavar="NAME=VALUE", action="append", default=[], help="@x.npy, @x.npz:key, f32[2]:[1, 2], 1.5, zeros, ones or random")
     add("--params", metavar="FILE", help="model parameters from a .npz or .safetensors file")
-    add("--seed", type=int, default=0, metavar="N", help="seed of random inputs (0)")
+    add("--seed", type=_natural, default=0, metavar="N", help="seed of random inputs (0)")
 
 
 def _run_flags(add: Add) -> None:
@@ -222,7 +240,7 @@ def _run_flags(add: Add) -> None:
     add("--rtol", type=float, default=1e-5, metavar="X", help="relative tolerance of --expect (1e-5)")
     add("--atol", type=float, default=1e-6, metavar="X", help="absolute tolerance of --expect (1e-6)")
     add("--interpret", action="store_true", help="run op by op in NumPy instead of native code")
-    add("--cpu", default="host", metavar="CPU", help="host, avx512, avx2 or plain (host)")
+    add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
 
 
 def _opt_flags(add: Add) -> None:
@@ -273,7 +291,7 @@ def _build_flags(add: Add) -> None:
     _fn(add)
     add("-o", "--output", metavar="DIR", default=".", help="folder to write to (.)")
     add("--emit", default="obj", metavar="KINDS", help="rlx, loops, llvm, asm, obj (comma-separated)")
-    add("--cpu", default="host", metavar="CPU", help="host, avx512, avx2 or plain (host)")
+    add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
     _dims(add)
 
 

@@ -99,7 +99,7 @@ def draw(losses: list[float], images: np.ndarray, labels: np.ndarray, guesses: n
         cell.axis("off")
         good = guesses[i] == labels[i]
         cell.set_title(f"{guesses[i]}" if good else f"{guesses[i]} (is {labels[i]})", color="black" if good else "C3", fontsize=10)
-    figure.suptitle("Held-out images and what they were taken for")
+    figure.suptitle(f"Held-out images and what they were taken for: the {(guesses != labels).sum()} mistakes of {len(labels)} first")
     figure.savefig(OUT / "predictions.png", dpi=120)
     print(f"pictures: {OUT / 'loss.png'}")
     print(f"          {OUT / 'predictions.png'}")

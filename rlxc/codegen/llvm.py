@@ -29,9 +29,9 @@ class Emitted:
     workspace: dict[str, int] = field(default_factory=dict)
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True) -> Emitted:
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True) -> Emitted:
     """LLVM IR of all kernels in `module`, with an entry for each of `entries`."""
-    shared = Shared(fma)
+    shared = Shared(fma, f16)
     bodies = []
     result = Emitted("")
     for func in module.funcs:
@@ -64,9 +64,10 @@ def _entry(func: Func, symbol: str) -> str:
 
 @dataclass
 class Shared:
-    """What the functions of a module have in common; `fma` says whether the processor has it."""
+    """What the functions of a module have in common; `fma` and `f16` say whether the processor has those instructions."""
 
     fma: bool = True
+    f16: bool = True
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
     data: dict[tuple, str] = field(default_factory=dict)

@@ -194,11 +194,15 @@ class Writer:
         lanes = type.lanes
         if source == "bf16":
             return self.convert(Ref(self.widen_bf16(x), VectorType(DType("f32"), lanes)), type, checked=checked)
+        if source == "f16" and not self.shared.f16:
+            return self.convert(Ref(self.widen_f16(x), VectorType(DType("f32"), lanes)), type, checked=checked)
         if target == "bf16":
             return self.narrow_bf16(self.to_f32_rounding_to_odd(x))
-        if target == "f16" and source == "f64":
+        if target == "f16" and (source == "f64" or not self.shared.f16):
             x = self.to_f32_rounding_to_odd(x)
             source = x.type.dtype
+            if not self.shared.f16:
+                return self.narrow_f16(x)
         a, b = llvm_type(x.type), llvm_type(type)
         if target.is_bool:
             test = "fcmp une" if source.is_float else "icmp ne"
@@ -250,6 +254,56 @@ class Writer:
         is_nan = self.inst(f"fcmp uno {f32} {x.text}, {x.text}")
         chosen = self.inst(f"select {mask} {is_nan}, {i32} {quiet}, {i32} {rounded}")
         return self.inst(f"trunc {i32} {chosen} to {vector_type('i16', lanes)}")
+
+    def widen_f16(self, x: Ref) -> str:
+        """f16 to f32 without the instruction: the exponent is put right by a multiplication, which also normalizes small numbers."""
+        lanes = x.type.lanes
+        i32, f32, mask = vector_type("i32", lanes), vector_type("float", lanes), vector_type("i1", lanes)
+
+        def c(n: int) -> str:
+            return self.splat("i32", str(n), lanes)
+
+        half = self.inst(f"bitcast {vector_type('half', lanes)} {x.text} to {vector_type('i16', lanes)}")
+        bits = self.inst(f"zext {vector_type('i16', lanes)} {half} to {i32}")
+        sign = self.inst(f"shl {i32} {self.inst(f'and {i32} {bits}, {c(0x8000)}')}, {c(16)}")
+        size = self.inst(f"and {i32} {bits}, {c(0x7FFF)}")
+        shifted = self.inst(f"shl {i32} {size}, {c(13)}")
+        scale = self.literal(2.0**112, VectorType(DType("f32"), lanes))
+        scaled = self.inst(f"fmul {f32} {self.inst(f'bitcast {i32} {shifted} to {f32}')}, {scale}")
+        finite = self.inst(f"bitcast {f32} {scaled} to {i32}")
+        special = self.inst(f"or {i32} {shifted}, {c(0x7F800000)}")
+        is_special = self.inst(f"icmp uge {i32} {size}, {c(0x7C00)}")
+        chosen = self.inst(f"select {mask} {is_special}, {i32} {special}, {i32} {finite}")
+        return self.inst(f"bitcast {i32} {self.inst(f'or {i32} {chosen}, {sign}')} to {f32}")
+
+    def narrow_f16(self, x: Ref) -> str:
+        """f32 to the nearest f16, of two the even one, without the instruction; small results are rounded by an addition."""
+        lanes = x.type.lanes
+        i32, f32, mask = vector_type("i32", lanes), vector_type("float", lanes), vector_type("i1", lanes)
+
+        def c(n: int) -> str:
+            return self.splat("i32", str(n), lanes)
+
+        bits = self.inst(f"bitcast {f32} {x.text} to {i32}")
+        sign = self.inst(f"lshr {i32} {self.inst(f'and {i32} {bits}, {c(-0x80000000)}')}, {c(16)}")
+        size = self.inst(f"and {i32} {bits}, {c(0x7FFFFFFF)}")
+        is_nan = self.inst(f"icmp ugt {i32} {size}, {c(0x7F800000)}")
+        payload = self.inst(f"and {i32} {self.inst(f'lshr {i32} {size}, {c(13)}')}, {c(0x3FF)}")
+        nan = self.inst(f"or {i32} {payload}, {c(0x7E00)}")
+        special = self.inst(f"select {mask} {is_nan}, {i32} {nan}, {i32} {c(0x7C00)}")
+        half = self.literal(0.5, VectorType(DType("f32"), lanes))
+        moved = self.inst(f"fadd {f32} {self.inst(f'bitcast {i32} {size} to {f32}')}, {half}")
+        small = self.inst(f"sub {i32} {self.inst(f'bitcast {f32} {moved} to {i32}')}, {c(0x3F000000)}")
+        odd = self.inst(f"and {i32} {self.inst(f'lshr {i32} {size}, {c(13)}')}, {c(1)}")
+        biased = self.inst(f"add {i32} {self.inst(f'add {i32} {size}, {odd}')}, {c(-(112 << 23) + 0xFFF)}")
+        normal = self.inst(f"lshr {i32} {biased}, {c(13)}")
+        is_small = self.inst(f"icmp ult {i32} {size}, {c(0x38800000)}")
+        finite = self.inst(f"select {mask} {is_small}, {i32} {small}, {i32} {normal}")
+        is_special = self.inst(f"icmp uge {i32} {size}, {c(0x47800000)}")
+        chosen = self.inst(f"select {mask} {is_special}, {i32} {special}, {i32} {finite}")
+        i16 = vector_type("i16", lanes)
+        signed = self.inst(f"or {i32} {chosen}, {sign}")
+        return self.inst(f"bitcast {i16} {self.inst(f'trunc {i32} {signed} to {i16}')} to {vector_type('half', lanes)}")
 
     def to_f32_rounding_to_odd(self, x: Ref) -> Ref:
         """x as f32; an f64 is rounded to odd, so that a second rounding to 16 bits is as if from the f64."""
@@ -360,13 +414,6 @@ class Writer:
             text = "".join(f"\\{byte:02x}" for byte in raw)
             self.shared.globals.append(f'{name} = internal unnamed_addr constant [{len(raw)} x i8] c"{text}", align 64')
         return name
-
-    def table(self, type: VectorType, value: Dense, index: Ref) -> str:
-        memory = Ref(self.global_data(value), MemType(value.type.dtype, value.type.shape))  # type: ignore[arg-type]
-        if type.lanes == 1:
-            wide = self.convert(index, VectorType(DType("i64")))
-            return self.load(type, self.address(memory, [Ref(wide, None)]))
-        return self.gather(type, memory, index, None)
 
 
 def literal(number: Any, dtype: DType) -> str:

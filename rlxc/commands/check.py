@@ -13,7 +13,7 @@ from rlxc import api
 from rlxc.cli import OK, REJECTED, UsageError
 from rlxc.commands.arrays import fill_array, read_inputs
 from rlxc.commands.files import split_function
-from rlxc.commands.program import pick, read_module, with_dims
+from rlxc.commands.program import read_module, with_dims
 from rlxc.ir.core import Func, Module
 from rlxc.ir.verify import verify
 from rlxc.passes.bind import named_dims
@@ -31,7 +31,7 @@ def check(args: argparse.Namespace) -> int:
     verify(module)
     verify_linearity(module)
     wanted = name or args.fn
-    funcs = [pick(module, wanted)] if wanted else list(module)
+    funcs = [module[wanted]] if wanted else list(module)
     if args.dim and len(funcs) == 1:
         funcs = [with_dims(funcs[0], args.dim)]
     _say(f"{file}: {_count(module)} well formed")

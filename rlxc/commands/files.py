@@ -32,6 +32,8 @@ def read_program(file: str) -> tuple[str, str]:
     if file == "-":
         name = "<stdin>"
         stream = sys.stdin
+        if stream is None:
+            raise FileError("cannot read stdin: it is closed")
         text = decode(stream.buffer.read(), name) if hasattr(stream, "buffer") else stream.read()
     else:
         name = file

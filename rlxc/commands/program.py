@@ -7,7 +7,7 @@ import argparse
 from rlxc import api
 from rlxc.cli import UsageError
 from rlxc.commands.files import read_program, split_function
-from rlxc.errors import UnknownName
+from rlxc.errors import PassError, UnknownName
 from rlxc.frontend.parser import parse
 from rlxc.ir.core import Func, Module
 from rlxc.passes.bind import named_dims, parse_size
@@ -32,13 +32,16 @@ def pick(module: Module, name: str | None) -> Func:
     try:
         return api.pick(module, name.removeprefix("@") if name else None)
     except UnknownName as error:
-        if name:
+        if name or not any(f.kind == "func" for f in module):
             raise
         raise UsageError(error.message, "name it: FILE@function, or --fn NAME") from None
 
 
 def with_dims(func: Func, sizes: list[str]) -> Func:
-    dims = dict(parse_size(text) for text in sizes)
+    try:
+        dims = dict(parse_size(text) for text in sizes)
+    except PassError as error:
+        raise UsageError(f"--dim: {error.message}", "write NAME=SIZE, as in --dim B=4") from None
     unknown = [d for d in dims if d not in named_dims(func)]
     if unknown:
         known = ", ".join(named_dims(func)) or "none"

@@ -6,12 +6,17 @@ import argparse
 import inspect
 import types
 import typing
+from difflib import get_close_matches
 from typing import Any
 
-import rlxc.api  # noqa: F401
+import rlxc.runtime.compile  # noqa: F401  (with it, every pass and op)
+from rlxc import diagnostics
 from rlxc.cli import OK
+from rlxc.codes import CODES
+from rlxc.errors import UnknownName
 from rlxc.ir.attributes import attr_text
 from rlxc.ir.primitive import REGISTRY, Primitive
+from rlxc.ir.types import BOOL, FLOATS, INTEGERS
 from rlxc.passes.manager import PASSES, Pass, find_pass
 from rlxc.passes.pipelines import PIPELINES
 
@@ -40,9 +45,16 @@ def passes(args: argparse.Namespace) -> int:
 
 
 def explain(args: argparse.Namespace) -> int:
-    from rlxc import diagnostics
-
-    print(diagnostics.explain(args.code) if args.code else diagnostics.codes())
+    if not args.code:
+        for code, entry in CODES.items():
+            print(f"{code}  {entry.title}")
+        return OK
+    code = args.code.upper() if args.code.upper().startswith("RLX") else f"RLX{args.code:>04}"
+    text = diagnostics.explain(code)
+    if text is None:
+        near = get_close_matches(code, CODES, 1)
+        raise UnknownName(f"there is no code {args.code}", help=f"did you mean {near[0]}?" if near else "`rlxc explain` lists them")
+    print(text.rstrip())
     return OK
 
 
@@ -93,11 +105,22 @@ def kind_text(annotation: Any) -> str:
 
 
 def describe_op(prim: Primitive) -> str:
-    lines = [usage(prim), "", inspect.getdoc(type(prim)) or "", "", f"dtypes   {', '.join(prim.dtypes)}", f"rules    {', '.join(rules(prim))}"]
+    lines = [usage(prim), "", inspect.getdoc(type(prim)) or "", "", f"takes    {dtypes_text(prim)}", f"rules    {', '.join(rules(prim))}"]
     if prim.linear_in:
         lines.append(f"linear   {linear_text(prim)}")
     lines += [f"module   {type(prim).__module__}"]
     return "\n".join(lines)
+
+
+def dtypes_text(prim: Primitive) -> str:
+    """Element types of the first operand, by their kinds where all of a kind are taken."""
+    left = list(prim.dtypes)
+    words = []
+    for word, kind in (("floats", FLOATS), ("integers", INTEGERS), ("bool", (BOOL,))):
+        if set(kind) <= set(left):
+            words.append(word)
+            left = [d for d in left if d not in kind]
+    return ", ".join([*words, *left])
 
 
 def rules(prim: Primitive) -> list[str]:
@@ -105,15 +128,14 @@ def rules(prim: Primitive) -> list[str]:
 
 
 def linear_text(prim: Primitive) -> str:
-    """`jointly in %x, %y`, or `in each of %x, %y`."""
+    """`in %x and %y together`, or `in %x, and in %y`."""
     names = prim.signature.operands
 
     def name(i: int) -> str:
         return f"%{names[min(i, len(names) - 1)]}" if names else f"operand {i}"
 
     groups = [(g,) if isinstance(g, int) else tuple(g) for g in prim.linear_in]
-    texts = [name(g[0]) if len(g) == 1 else "jointly " + ", ".join(map(name, g)) for g in groups]
-    return "in " + "; in ".join(texts)
+    return ", and ".join(f"in {' and '.join(map(name, g))}{' together' * (len(g) > 1)}" for g in groups)
 
 
 def ops_page() -> str:
@@ -129,7 +151,7 @@ def ops_page() -> str:
         lines += [f"## {home.rpartition('.')[2]}", "", _module_summary(home), ""]
         for prim in prims:
             lines += [f"### {prim.name}", "", f"    {usage(prim)}", "", inspect.getdoc(type(prim)) or "", ""]
-            facts = [f"dtypes: {', '.join(prim.dtypes)}"]
+            facts = [f"Takes {dtypes_text(prim)}"]
             if prim.linear_in:
                 facts.append(f"linear {linear_text(prim)}")
             if prim.composite:

@@ -14,7 +14,7 @@ from rlxc.commands.program import names, read_func
 from rlxc.errors import FileError
 from rlxc.runtime.arguments import array_text
 from rlxc.runtime.compiled import Compiled
-from rlxc.runtime.interpret import Interpreted
+from rlxc.runtime.interpret import interpreter
 from rlxc.runtime.params import read_arrays, write_arrays
 
 
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     if args.grad is not None:
         func = api.value_and_grad(func, names(args.grad))
     inputs = read_inputs(func, args)
-    compiled = Compiled(func, Interpreted if args.interpret else api.engine({"cpu": args.cpu}))
+    compiled = Compiled(func, interpreter if args.interpret else api.engine({"cpu": args.cpu}))
     results = compiled(**inputs)
     arrays = dict(zip(result_names(func), results if isinstance(results, tuple) else (results,), strict=True))
     if args.output:

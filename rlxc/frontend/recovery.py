@@ -10,6 +10,7 @@ looks like one:
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from lark import Token, UnexpectedInput, UnexpectedToken
@@ -54,6 +55,14 @@ _NAMES = {
     "VERSION": "the version line",
 }
 _LITERALS = {"FLOAT", "INTS", "DENSE", "RESOURCE", "LSQB", "SHAPED", "FLAGS"}
+
+
+@dataclass(slots=True)
+class Broken:
+    """A statement that could not be read; what it defines is not to be complained of again."""
+
+    names: list[str]
+    ends: bool = False  # it was a `return` or `yield`
 
 
 class Recovery:
@@ -138,8 +147,6 @@ class Recovery:
 
     def drop_statement(self, state: Any, depth: int, start: int, position: int) -> None:
         """Cut the stack back, and put a Broken in place of the statement."""
-        from rlxc.frontend.syntax import Broken
-
         self.cut(state, depth)
         actions = state.parse_conf.states[state.state_stack[-1]]
         if "body" in actions:  # nothing has been read of it yet

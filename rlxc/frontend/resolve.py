@@ -14,12 +14,12 @@ from lark import Token
 
 from rlxc.errors import UNKNOWN, AttrError, DTypeError, Error, Label, Loc, ParseError, Report, RuleError, ShapeError, UnknownName, VerifyError
 from rlxc.frontend.literals import clip, read_annotation, read_dense, read_float, read_int, read_ints, read_string
+from rlxc.frontend.recovery import Broken
 from rlxc.frontend.syntax import (
     MAX_DEPTH,
     ArgumentSyntax,
     AttributesSyntax,
     AttributeSyntax,
-    Broken,
     DenseSyntax,
     FuncSyntax,
     ListSyntax,

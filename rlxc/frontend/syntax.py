@@ -119,14 +119,6 @@ class FuncSyntax:
 
 
 @dataclass(slots=True)
-class Broken:
-    """A statement that could not be read; what it defines is not to be complained of again."""
-
-    names: list[str]
-    ends: bool = False  # it was a `return` or `yield`
-
-
-@dataclass(slots=True)
 class ModuleSyntax:
     """A file; `broken` are the names of functions that could not be read."""
 

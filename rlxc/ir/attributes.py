@@ -48,7 +48,8 @@ class Dense:
 
     def numpy(self) -> np.ndarray:
         """The whole array, read-only; a splat is a view of its one element."""
-        return np.broadcast_to(self.array, self.type.shape)
+        shape: Any = self.type.shape
+        return np.broadcast_to(self.array, shape)
 
     @property
     def key(self) -> tuple:
@@ -138,6 +139,7 @@ def _dense_text(value: Dense) -> str:
     if array.size == 0:
         return "[]"
     texts = [_element_text(x, value.type.dtype) for x in array.reshape(-1)]
+    n: int
     for n in reversed(array.shape):
         texts = ["[" + ", ".join(texts[i : i + n]) + "]" for i in range(0, len(texts), n)]
     return texts[0]

@@ -86,7 +86,7 @@ class Builder:
             assert isinstance(type, TensorType | VectorType)
             type = type.with_dtype(dtype)
         tensor = TensorType(type.dtype) if isinstance(type, VectorType) else type
-        dense = number if isinstance(number, Dense) else Dense(number, tensor)
+        dense = number if isinstance(number, Dense) else Dense(number, tensor)  # type: ignore[arg-type]
         return self.apply(REGISTRY.lookup("constant", self.level), value=dense, type=type or dense.type)
 
     def zeros(self, type: TensorType) -> Value:

@@ -162,11 +162,20 @@ class Emitter(Builder):
     def constant_element(self, value: Dense, index: Sequence[Index]) -> Value:
         """Element of a constant array."""
         if value.is_splat or all(isinstance(i, int) for i in index):
-            number = value.array[()] if value.is_splat else value.array[tuple(index)]  # type: ignore[index]
+            number = value.array[()] if value.is_splat else value.array[tuple(index)]  # type: ignore[arg-type, index]
             return self.constant(Dense(number, TensorType(value.type.dtype)), dtype=value.type.dtype)
         memory = self.apply(lookup("global", "loop"), value=value, type=MemType(value.type.dtype, value.type.shape))  # type: ignore[arg-type]
         self.read_only.add(memory)
         return self.load(memory, *map(self.as_index, index))
+
+    def table(self, value: Dense, index: Value) -> Value:
+        """The element of a constant list at an index (for each lane) that must be inside it."""
+        memory = self.apply(lookup("global", "loop"), value=value, type=MemType(value.type.dtype, value.type.shape))  # type: ignore[arg-type]
+        self.read_only.add(memory)
+        assert isinstance(index.type, VectorType)
+        if index.type.lanes == 1:
+            return self.load(memory, self.convert(index, dtype="index"))
+        return self.gather(memory, index)
 
     def convert(self, x: Index, *, dtype: str, checked: bool = True) -> Value:
         """x as another dtype; x may be an index that is a Python int."""

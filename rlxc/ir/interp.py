@@ -8,17 +8,24 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import Error, RuleError
+from rlxc.ir.attributes import Symbol
 from rlxc.ir.core import Func, Op, Value
 
 
 def interpret(func: Func, arrays: Sequence[Any]) -> tuple[Any, ...]:
     """Results of `func` on `arrays` (one for each argument), computed op by op in NumPy.
 
-    Nothing is checked here about the arrays; calls must be inlined before.
+    Nothing is checked here about the arrays. Functions that it calls are looked up in its module. A kernel writes to its arrays.
     """
     env: dict[Value, Any] = dict(zip(func.args, arrays, strict=True))
     with np.errstate(all="ignore"):
-        run_ops(func.ops, env)
+        for op in func.ops:
+            callee = op.attrs.get("callee")
+            if isinstance(callee, Symbol) and func.module is not None:
+                results = interpret(func.module[callee], [env[v] for v in op.operands])
+                env.update(zip(op.results, results, strict=True))
+            else:
+                run_ops((op,), env)
     return tuple(env[v] for v in func.results)
 
 

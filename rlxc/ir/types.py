@@ -32,7 +32,7 @@ _DTYPES = {
     "c128": ("c", 128),
     "index": ("i", 64),  # loop counters and addresses; loop level only
 }
-_NUMPY = {
+_NUMPY: dict[str, Any] = {
     "bool": np.bool_,
     "f16": np.float16,
     "f32": np.float32,

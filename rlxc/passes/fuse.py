@@ -31,6 +31,7 @@ from rlxc.passes.dce import live_ops
 from rlxc.passes.manager import func_pass
 from rlxc.passes.merge_axes import merge_axes
 
+MAX_DEPTH = 8  # index maps drawn into each other; a longer chain is stored in between
 MAX_FLOPS = 480.0  # of one element of a group: beyond, kernels compile slowly and gain nothing
 
 
@@ -55,14 +56,16 @@ def fuse(func: Func, *, max_flops: float = MAX_FLOPS) -> Func:
     return _Fusion(func, max_flops).run()
 
 
-def is_index_map(op: Op) -> bool:
-    """Whether an element of the result is found, without loops, from elements of the operands: such an op is drawn into its readers."""
-    return op.prim.index_map and len(op.results) == 1 and not (op.prim.inline_attr and not _is_splat(op))
-
-
-def _is_splat(op: Op) -> bool:
-    value = op.attrs.get("value")
-    return getattr(value, "is_splat", False)
+def index_maps(ops: Sequence[Op]) -> set[Value]:
+    """Results whose elements are found, without loops, from elements of the operands: these ops are drawn into their readers."""
+    depth: dict[Value, int] = {}
+    for op in ops:
+        is_data = op.prim.inline_attr is not None and not getattr(op.attrs.get("value"), "is_splat", False)
+        if op.prim.index_map and len(op.results) == 1 and not is_data:
+            at = 1 + max((depth.get(v, 0) for v in op.operands), default=0)
+            if at <= MAX_DEPTH:
+                depth[op.result] = at
+    return set(depth)
 
 
 def row_reduction(op: Op) -> int | None:
@@ -81,6 +84,7 @@ class _Fusion:
         self.max_flops = max_flops
         self.groups: list[Group] = []
         self.group_of: dict[Value, Group] = {}  # where a value is computed; absent for arguments and what is drawn in
+        self.maps = index_maps(func.ops)
         self.producer: dict[Value, Op] = {v: op for op in func.ops for v in op.results}
         self.latest: dict[tuple, Group] = {}  # by shape
         self.out = Builder()
@@ -90,7 +94,7 @@ class _Fusion:
 
     def run(self) -> Func:
         for op in self.func.ops:
-            if op.prim.view or is_index_map(op) or not op.operands:
+            if op.prim.view or op.results[0] in self.maps or not op.operands:
                 continue  # made where it is read
             self.place(op)
         results = self.func.results
@@ -162,14 +166,17 @@ class _Fusion:
     def resolve(self, v: Value) -> tuple[Any, Any]:
         """The value that reading `v` reads, and how: "here" (same index), a number of rows (a row's value, along its elements), or "elsewhere"."""
         op = self.producer.get(v)
-        if op is None or not (op.prim.view or is_index_map(op)):
+        if op is None or not self.is_made_where_read(op):
             return v, "here"
         rows = op.prim.along_rows(v.type, **op.attrs)
         if rows is not None and len(op.operands) == 1:
             inner = self.producer.get(op.operands[0])
-            if inner is None or not (inner.prim.view or is_index_map(inner)):
+            if inner is None or not self.is_made_where_read(inner):
                 return op.operands[0], rows
         return tuple(self.sources(v)), "elsewhere"
+
+    def is_made_where_read(self, op: Op) -> bool:
+        return op.prim.view or op.results[0] in self.maps
 
     def sources(self, v: Value) -> list[Value]:
         """The values in memory that reading `v` reads, through views and index maps."""
@@ -182,7 +189,7 @@ class _Fusion:
                 continue
             seen.add(w)
             op = self.producer.get(w)
-            if op is not None and (op.prim.view or is_index_map(op)):
+            if op is not None and self.is_made_where_read(op):
                 stack += op.operands
             else:
                 found[w] = None
@@ -231,7 +238,7 @@ class _Fusion:
 
     def drawn_in(self, v: Value) -> bool:
         op = self.producer.get(v)
-        return op is not None and is_index_map(op)
+        return op is not None and v in self.maps
 
     def fused(self, ops: Sequence[Op], outputs: Sequence[Value], rows: int | None, shape: tuple[Any, ...] | None) -> None:
         """One fused op that computes `ops`, with the index maps they read, and yields `outputs`."""
@@ -249,7 +256,7 @@ class _Fusion:
                     stack.pop()
                     continue
                 op = self.producer.get(w)
-                if op is not None and is_index_map(op):
+                if op is not None and w in self.maps:
                     missing = [x for x in op.operands if x not in inner]
                     if missing:
                         stack += missing
@@ -288,12 +295,12 @@ class _Fusion:
                 stack.pop()
                 continue
             missing = [x for x in op.operands if x not in self.env]
-            if missing and (op.prim.view or is_index_map(op)):
+            if missing and self.is_made_where_read(op):
                 stack += missing
                 continue
-            if op.prim.view or not op.operands and not is_index_map(op):
+            if op.prim.view or (not op.operands and w not in self.maps):
                 self.out.rebuild(op, self.env)
-            elif is_index_map(op):
+            elif w in self.maps:
                 self.fused([op], [w], -1, None)
             stack.pop()
         return self.env[v]

@@ -9,11 +9,12 @@ An op with linear operands is fine if some set of `linear_in` holds them all, an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from rlxc.errors import Diagnostic, Label, LinearityError
 from rlxc.ir.attributes import Dense
-from rlxc.ir.core import Func, Module, Op
+from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.passes.manager import module_pass
 
 
@@ -37,20 +38,25 @@ def verify_linearity(module: Module) -> Module:
 def check_linear(func: Func) -> None:
     """Raise LinearityError, with one diagnostic for each op at fault, unless `func` is linear in its `lin` arguments."""
     states = {a: State.LINEAR if a.linear else State.CONSTANT for a in func.args}
-    wrong: list[Diagnostic] = []
-    for op in func.ops:
-        state, reason = _transfer(op, [states.get(v, State.CONSTANT) for v in op.operands])
-        if reason:
-            labels = tuple(Label(v.loc, f"%{v.name or '?'} is linear") for v in op.operands if states.get(v) is State.LINEAR and v.loc.line)
-            wrong.append(
-                Diagnostic("RLX0301", f"{op.prim.name} is not linear here: {reason}", op.loc, labels, f"@{func.name} must be linear in its `lin` arguments")
-            )
-        states.update(dict.fromkeys(op.results, state))
+    wrong = follow(func.ops, states, f"@{func.name} must be linear in its `lin` arguments")
     for v in func.results:
         if states.get(v) is State.CONSTANT:
             wrong.append(Diagnostic("RLX0301", f"@{func.name} returns %{v.name or '?'}, which does not depend linearly on its `lin` arguments", v.loc))
     if wrong:
         raise LinearityError(diagnostics=wrong)
+
+
+def follow(ops: Sequence[Op], states: dict[Value, State], help: str) -> list[Diagnostic]:
+    """What is wrong with `ops`, one diagnostic for each at fault; the states of their results are added to `states`."""
+    wrong: list[Diagnostic] = []
+    for op in ops:
+        state, reason = _transfer(op, [states.get(v, State.CONSTANT) for v in op.operands])
+        if reason:
+            linear = dict.fromkeys(v for v in op.operands if states.get(v) is State.LINEAR and v.loc.line)
+            labels = tuple(Label(v.loc, f"%{v.name} is linear" if v.name else "this is linear") for v in linear)
+            wrong.append(Diagnostic("RLX0301", f"{op.prim.name} is not linear here: {reason}", op.loc, labels, help))
+        states.update(dict.fromkeys(op.results, state))
+    return wrong
 
 
 def _transfer(op: Op, operands: list[State]) -> tuple[State, str | None]:

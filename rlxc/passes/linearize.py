@@ -17,13 +17,13 @@ sorts its ops: an op with a linear operand goes to the linear part, the rest to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from rlxc.errors import DifferentiationError, Error, MissingRule, RuleError
+from rlxc.errors import DifferentiationError, Error, LinearityError, MissingRule, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.passes.dce import live_ops
-from rlxc.passes.linearity import check_linear
+from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
 
 
@@ -127,14 +127,19 @@ def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
     tangents: dict[Value, Value] = {a: Value(a.type, f"d{a.name}", linear=True, loc=a.loc) for a in chosen}
     tangents_in = tuple(tangents[a] for a in chosen)
     note = f"linearize(@{func.name})"
+    states = dict.fromkeys(tangents_in, State.LINEAR)
     for op in func.ops:
         b.ops.append(op)
+        if not op.operands:
+            follow([op], states, "")  # it may be a zero
         if not op.prim.differentiable or not any(v in tangents for v in op.operands):
             continue
         if any(v.linear for v in op.operands):
             raise DifferentiationError(f"@{func.name} is a linear function already: transpose it, or differentiate the function it came from", loc=op.loc)
         b.loc = op.loc.through(note)
+        emitted = len(b.ops), len(b.linear_ops)
         outs = tangents_of(b, op, [tangents.get(v) for v in op.operands])
+        _check_rule_is_linear(op, b.ops[emitted[0] :], b.linear_ops[emitted[1] :], states)
         for v, dv in zip(op.results, outs, strict=True):
             if dv is not None and v.type.dtype.differentiable:
                 if dv.name is None and v.name is not None:
@@ -142,10 +147,15 @@ def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
                 tangents[v] = dv
     outs = tuple(tangents.get(v) for v in func.results)
     linear_ops = tuple(live_ops(b.linear_ops, [v for v in outs if v is not None]))
-    result = Linearized(func, tuple(b.ops), linear_ops, tangents_in, outs)
-    constants = tuple(op for op in b.ops if not op.operands and not op.regions)  # zeros among them
-    check_linear(Func(f"{func.name}.linear", tangents_in, constants + linear_ops, tuple(v for v in outs if v is not None), loc=func.loc))
-    return result
+    return Linearized(func, tuple(b.ops), linear_ops, tangents_in, outs)
+
+
+def _check_rule_is_linear(op: Op, primal: Sequence[Op], linear: Sequence[Op], states: dict[Value, State]) -> None:
+    """Raise LinearityError if what the jvp rule of `op` emitted is not linear in the tangents."""
+    follow(primal, states, "")
+    wrong = follow(linear, states, "a jvp rule must be linear in the tangents")
+    if wrong:
+        raise LinearityError(diagnostics=[replace(d, message=f"{op.prim.name}: its jvp rule is not linear: {d.message}") for d in wrong])
 
 
 def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None]) -> tuple[Value | None, ...]:
@@ -153,7 +163,8 @@ def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None]) -> tuple[V
     try:
         outs = op.prim.jvp(b, op.operands, tuple(tangents), op.results, **op.attrs)
     except MissingRule as error:
-        path = f"a tangent reaches it by {', '.join(f'%{v.name}' for v, t in zip(op.operands, tangents, strict=True) if t is not None and v.name) or 'its operands'}"
+        active = [f"%{v.name}" for v, t in zip(op.operands, tangents, strict=True) if t is not None and v.name]
+        path = f"a tangent reaches it by {', '.join(active) or 'its operands'}"
         raise MissingRule(f"{error.message}; {path}", loc=op.loc, help=error.diagnostics[0].help) from None
     except Error as error:
         raise error.at(op.loc) from None

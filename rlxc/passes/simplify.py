@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from rlxc.errors import Error, RuleError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import Builder, make_op
@@ -22,8 +24,8 @@ def simplify(func: Func) -> Func:
     """Ask each op's fold rule for something simpler; compute ops whose operands are constants; drop what is dead by then.
 
     %0 = constant dense<2.0> : f32[3]
-    %1 = mul %0, %0 : f32[3]             %1 = constant dense<4.0> : f32[3]
-    %y = mul %x, %1 : f32[3]        =>   %y = mul %x, %1 : f32[3]
+    %1 = mul %0, %0 : f32[3]                   %1 = constant dense<4.0> : f32[3]
+    %y = mul %x, %1 : f32[3]              =>   %y = mul %x, %1 : f32[3]
 
     The results stay what they were, for nan, infinities and signed zeros too.
     """
@@ -50,18 +52,14 @@ class Simplifier(Builder):
         """The op that computes `x`; None for an argument."""
         return self.producers.get(x)
 
-    def dense_of(self, x: Value) -> Dense | None:
+    def constant_of(self, x: Value) -> Dense | None:
+        """The constant that `x` is known to be; `.numpy()` is its array."""
         op = self.producers.get(x)
         return dense_of(op) if op is not None else None
 
-    def constant_of(self, x: Value) -> Any:
-        """The array that `x` is known to be, read-only, or None."""
-        dense = self.dense_of(x)
-        return dense.numpy() if dense is not None else None
-
     def splat_of(self, x: Value) -> Any:
         """The number that every element of `x` is known to be, or None."""
-        dense = self.dense_of(x)
+        dense = self.constant_of(x)
         if dense is None or not dense.array.size:
             return None
         if dense.array.size == 1:
@@ -125,7 +123,7 @@ class Simplifier(Builder):
     def _computed(self, op: Op) -> Sequence[Value] | None:
         operands = []
         for x in op.operands:
-            dense = self.dense_of(x)
+            dense = self.constant_of(x)
             if dense is None:
                 return None
             operands.append(dense)
@@ -136,7 +134,8 @@ class Simplifier(Builder):
 
     def _folded(self, op: Op) -> Sequence[Value] | None:
         try:
-            simpler = op.prim.fold(self, *op.operands, **op.attrs)
+            with np.errstate(all="ignore"):
+                simpler = op.prim.fold(self, *op.operands, **op.attrs)
         except Error as error:
             raise error.at(op.loc) from None
         if simpler is None:

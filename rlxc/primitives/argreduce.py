@@ -11,7 +11,7 @@ from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import ANY, INTEGERS, Dim, DType
 from rlxc.primitives.axes import check_axis, drop_axes
 from rlxc.primitives.families import NonDifferentiable, require_dtype
-from rlxc.primitives.reduce import in_f32
+from rlxc.primitives.reduce import highest, in_f32, lowest
 
 I32, I64 = DType("i32"), DType("i64")
 
@@ -29,7 +29,7 @@ class ArgExtremum(NonDifferentiable):
 
     dtypes = ANY
     cost = Cost(flops=1, recompute=False)
-    beats: ClassVar[str]  # how a better element compares, at the loop level
+    combine: ClassVar[str]  # the operation of the loop level
     samples = (
         Sample("f64[2, 3]", axis=1),
         Sample("f64[3, 2, 2]", axis=0, dtype=I32),
@@ -59,28 +59,30 @@ class ArgExtremum(NonDifferentiable):
     def eval(self, x, *, axis, dtype=I64):
         if 0 in x.shape:
             return np.zeros([n for a, n in enumerate(x.shape) if a != axis], dtype.numpy)
-        find = np.argmax if self.beats == "gt" else np.argmin
+        find = np.argmax if self.combine == "max" else np.argmin
         return np.asarray(find(in_f32(x), axis)).astype(dtype.numpy)
 
     def batch(self, b, x, *, batched, axis, dtype):
         return b.apply(self, x, axis=axis + 1, dtype=dtype)
 
     def element(self, e, index, x, *, axis, dtype):
-        def read(k):
-            return x([*index[:axis], k, *index[axis:]])
+        """First the extreme, then the least index at which it is: two plain reductions, which become vector code."""
+        n = x.type.shape[axis]
+        neutral = lowest(x.type.dtype) if self.combine == "max" else highest(x.type.dtype)
+        best = e.reduce(x, index, (axis,), init=neutral, combine=getattr(e, self.combine))
 
-        def step(k, best, at):
-            v = read(k[0])
-            better = getattr(e, self.beats)(v, best)
+        def step(k, first):
+            v = x([*index[:axis], *k, *index[axis:]])
+            hit = e.eq(v, best)
             if x.type.dtype.is_float:
-                better = e.and_(e.or_(better, e.ne(v, v)), e.eq(best, best))
-            return e.select(better, v, best), e.select(better, e.as_index(k[0]), at)
+                hit = e.or_(hit, e.ne(v, v))  # if there is a nan, it is the extreme
+            return e.min(first, e.select(hit, e.as_index(k[0]), e.as_index(n)))
 
-        _, at = e.loop((x.type.shape[axis],), (read(0), e.as_index(0)), step)
+        (at,) = e.loop((n,), (e.as_index(n),), step)
         return e.convert(at, dtype=dtype)
 
     def reuses(self, operand):
-        return False
+        return True
 
 
 @register
@@ -88,7 +90,7 @@ class Argmax(ArgExtremum):
     """Index of the largest element along `axis`: the first of them, or of the nans."""
 
     name = "argmax"
-    beats = "gt"
+    combine = "max"
 
 
 @register
@@ -96,4 +98,4 @@ class Argmin(ArgExtremum):
     """Index of the smallest element along `axis`: the first of them, or of the nans."""
 
     name = "argmin"
-    beats = "lt"
+    combine = "min"

@@ -8,8 +8,8 @@ import numpy as np
 
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import FLOATS, REALS
-from rlxc.primitives.exact import float_floor_div, int_div, int_floor_div, int_rem
-from rlxc.primitives.families import Direct, Elementwise, is_linear
+from rlxc.primitives import numerics
+from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable, is_linear
 from rlxc.primitives.identities import constant_elements, is_all, produced_by
 
 _DIVISORS = np.array([1.0, -2.0, 0.0, -0.0, np.inf, np.nan])
@@ -145,11 +145,11 @@ class Div(Direct):
     )
 
     def eval(self, x, y):
-        return np.divide(x, y) if _is_float(x) else int_div(x, y)
+        return numerics.div(x, y)
 
     def partials(self, b, out, x, y):
         r = b.div(b.constant(1.0, like=y), y)
-        return r, b.neg(b.mul(out, r))
+        return r, b.neg(b.strong_mul(out, r))
 
     def transpose(self, b, cts, operands):
         return b.div(cts[0], operands[1]), None
@@ -186,14 +186,14 @@ class Rem(Direct):
     )
 
     def eval(self, x, y):
-        return np.fmod(x, y) if _is_float(x) else int_rem(x, y)
+        return numerics.rem(x, y)
 
     def partials(self, b, out, x, y):
         return 1, b.neg(b.round(b.div(b.sub(x, out), y)))
 
 
 @register
-class FloorDiv(Elementwise):
+class FloorDiv(NonDifferentiable, Elementwise):
     """x / y rounded down, judged by the exact quotient (1 floor_div 0.1 is 9), as NumPy's //. Integers: 0 where y = 0.
 
     Floats: x / y itself where y = 0. The derivative is zero.
@@ -201,7 +201,6 @@ class FloorDiv(Elementwise):
 
     name = "floor_div"
     dtypes = REALS
-    differentiable = False
     cost = Cost(flops=20, recompute=False)
     samples = (
         Sample("f64[3], f64[3]", domain=(0.5, 4.0)),
@@ -211,10 +210,7 @@ class FloorDiv(Elementwise):
     )
 
     def eval(self, x, y):
-        return float_floor_div(x, y) if _is_float(x) else int_floor_div(x, y)
-
-    def partials(self, b, out, x, y):
-        return None, None
+        return numerics.floor_div(x, y) if x.dtype.kind in "iu" else np.floor_divide(x, y)
 
     def scalar(self, e, x, y):
         if not x.type.dtype.is_float:
@@ -282,19 +278,15 @@ class Abs(Direct):
 
 
 @register
-class Sign(Elementwise):
+class Sign(NonDifferentiable, Elementwise):
     """-1, 0 or 1 as x is negative, zero (of either sign) or positive; nan stays. The derivative is zero."""
 
     name = "sign"
     dtypes = REALS
-    differentiable = False
     samples = ("f64[5]", "f64[]", Sample(np.array([0.0, -0.0, -np.inf, np.nan])), Sample(np.array([-128, 127, 0], np.int8)), "u16[3]")
 
     def eval(self, x):
         return np.sign(x)
-
-    def partials(self, b, out, x):
-        return (None,)
 
     def scalar(self, e, x):
         rest = e.constant(0, like=x) if not x.type.dtype.is_float else e.select(e.eq(x, 0.0), e.constant(0.0, like=x), x)
@@ -346,6 +338,9 @@ class StrongMul(Elementwise):
         array = constant_elements(b, c)
         if array is not None and np.all(np.isfinite(array) & (array > 0)):
             return b.mul(t, c)
+        array = constant_elements(b, t)
+        if array is not None and np.all(array != 0):
+            return b.mul(t, c)
         return None
 
 
@@ -366,7 +361,3 @@ def has_exact_reciprocal(number: float, dtype) -> bool:
 def _neutral_zero(x) -> float:
     """What added to any number gives that number: -0.0, since -0.0 + 0.0 is 0.0."""
     return -0.0 if x.type.dtype.is_float else 0
-
-
-def _is_float(x) -> bool:
-    return x.dtype.kind not in "iu"

@@ -6,16 +6,17 @@ import numpy as np
 
 from rlxc.ir.primitive import Sample, register
 from rlxc.ir.types import ANY, BOOL
-from rlxc.primitives.families import Direct
+from rlxc.primitives.families import Direct, NonDifferentiable
 
 _SPECIAL = Sample(np.array([0.0, -0.0, np.inf, np.nan, np.nan, 1.0]), np.array([-0.0, 0.0, np.inf, np.nan, 0.0, np.nan]))
 
 
-class Compare(Direct):
+class Compare(NonDifferentiable, Direct):
     """Compares two arrays of one dtype; the result is bool and has no derivative. On bool, false < true."""
 
     dtypes = ANY
-    differentiable = False
+    holds_on_equal = False  # what comparing a number with itself gives
+    strict = False  # false for nan as for equal numbers
     samples = (
         "f64[3], f64[3]",
         "f64[2, 1, 3], f64[4, 1]",
@@ -29,15 +30,10 @@ class Compare(Direct):
     def result_dtype(self, dtype, **attrs):
         return BOOL
 
-    def partials(self, b, out, x, y):
-        return None, None
-
-    holds_on_equal = False  # what comparing a number with itself gives
-
     def identities(self, b, x, y):
-        if x is y and not x.type.dtype.is_float:
-            return b.constant(self.holds_on_equal, like=x, dtype="bool")
-        return None
+        if x is not y or (x.type.dtype.is_float and not self.strict):
+            return None
+        return b.constant(self.holds_on_equal, like=x, dtype="bool")
 
 
 @register
@@ -68,6 +64,7 @@ class Lt(Compare):
     """Whether x < y."""
 
     name = "lt"
+    strict = True
 
     def eval(self, x, y):
         return np.less(x, y)
@@ -89,6 +86,7 @@ class Gt(Compare):
     """Whether x > y."""
 
     name = "gt"
+    strict = True
 
     def eval(self, x, y):
         return np.greater(x, y)

@@ -9,7 +9,8 @@ import numpy as np
 from rlxc.errors import ShapeError, Unsupported
 from rlxc.ir.attributes import Dense, Resource
 from rlxc.ir.primitive import Primitive, Sample, merge_shape, register
-from rlxc.ir.types import TensorType
+from rlxc.ir.types import REALS, DType, TensorType
+from rlxc.primitives.families import require_dtype
 
 
 @register
@@ -21,7 +22,7 @@ class Constant(Primitive):
     typed = True
     index_map = True
     differentiable = False
-    samples = (Sample(value=Dense(2.5, TensorType("f64", (3,))), type=TensorType("f64", (3,))),)
+    samples = (Sample(value=Dense(2.5, TensorType(DType("f64"), (3,))), type=TensorType(DType("f64"), (3,))),)
 
     def infer(self, *, value: Dense | Resource, type: TensorType):
         if isinstance(value, Dense) and value.type != type:
@@ -36,7 +37,7 @@ class Constant(Primitive):
     def jvp(self, b, primals, tangents, outs, **attrs):
         return (None,)
 
-    def batch(self, b, *, batched, **attrs: Any):
+    def batch(self, b, *xs, batched, **attrs: Any):
         return b.apply(self, **attrs)
 
     def axis_breaks(self, rank, types, *, value, type):
@@ -57,9 +58,10 @@ class Iota(Primitive):
     typed = True
     index_map = True
     differentiable = False
-    samples = (Sample(axis=1, type=TensorType("i32", (2, 3))), Sample(axis=0, type=TensorType("f64", (3, 2))))
+    samples = (Sample(axis=1, type=TensorType(DType("i32"), (2, 3))), Sample(axis=0, type=TensorType(DType("f64"), (3, 2))))
 
     def infer(self, *, axis: int, type: TensorType):
+        require_dtype(self.name, type, REALS)
         if not 0 <= axis < type.rank:
             raise ShapeError(f"iota: {type} has no axis {axis}")
         return type

@@ -8,8 +8,8 @@
 
     z[n, o, p] = sum over c, k of x[n, g + c, (p strides + k dilation - lo) / lhs_dilation] w[o, c, k]      (g: first channel of o's group)
 
-Where x is read outside of its bounds, or between its elements if it is dilated, it is 0. The kernel is not turned around (it is a
-correlation, as in every neural network library). Negative padding cuts x.
+Where x is read outside of its bounds, or between its elements if it is dilated, it is 0, and multiplies w like any other element (0 times
+an infinite w is nan). The kernel is not turned around: it is a correlation, as in every neural network library. Negative padding cuts x.
 
 See Note [Cotangents of a convolution].
 """
@@ -23,6 +23,7 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
+from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
 
 MAX_SPATIAL = 3
@@ -174,37 +175,9 @@ class Conv(Multilinear):
         out = _split(b, out, 1, n)
         return b.transpose(out, perm=_swapped(out.type.rank))
 
-    def element(self, e, index, x, w, *, strides, padding, dilation, lhs_dilation, groups):
-        axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
-        n, o, *place = index
-        channels = w.type.shape[1]
-        first = 0
-        if groups > 1:
-            first = e.index_mul(e.index_div(o, max(1, w.type.shape[0] // groups)), channels)
-        zero = e.constant(0, dtype=x.type.dtype)
-
-        def add_term(counters, total):
-            c, *ks = counters
-            at = [n, e.index_add(first, c)]
-            between = []
-            for p, k, v in zip(place, ks, axes, strict=True):
-                i = e.index_sub(e.index_add(e.index_mul(p, v.stride), e.index_mul(k, v.dilation)), v.lo)
-                if v.lhs_dilation > 1:
-                    between.append(e.index_rem(i, v.lhs_dilation))
-                    i = e.index_div(i, v.lhs_dilation)
-                at.append(i)
-            pixel, weight = e.read_or(x, at, zero), w([o, c, *ks])
-            for rest in between:
-                if isinstance(rest, int):
-                    pixel = zero if rest else pixel
-                else:
-                    pixel = e.select(e.eq(rest, 0), pixel, zero)
-            if x.type.dtype.is_float:
-                return (e.fma(pixel, weight, total),)
-            return (e.add(total, e.mul(pixel, weight)),)
-
-        (total,) = e.loop(w.type.shape[1:], (zero,), add_term)
-        return total
+    def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups):
+        x, w = reads
+        lower_conv(e, x, w, writes[0], windows(x.type, w.type, strides, padding, dilation, lhs_dilation), groups)
 
 
 @register
@@ -254,21 +227,21 @@ class ConvTranspose(Composite):
         return TensorType(dtype, (x.shape[0], w.shape[1] * groups, *sizes))
 
     def eval(self, x, w, *, strides, padding, dilation, output_padding, groups):
-        """Each element of x adds its multiple of the kernel to the result."""
+        """The result at p is the sum over k of w[k] times what stands at p + lo - k dilation in x, spread out by its strides, with zeros between."""
         rank, wide = x.ndim - 2, x.dtype if x.dtype.itemsize >= 4 or x.dtype.kind in "iu" else np.float32
-        strides, dilation, output_padding = strides or (1,) * rank, dilation or (1,) * rank, output_padding or (0,) * rank
-        padding = padding or ((0, 0),) * rank
-        walks = list(zip(x.shape[2:], w.shape[2:], strides, dilation, output_padding, padding, strict=True))
-        canvas = [(n - 1) * s + (k - 1) * d + 1 + extra + max(0, -lo) + max(0, -hi) for n, k, s, d, extra, (lo, hi) in walks]
-        inner = w.shape[1]
-        total = np.zeros((x.shape[0], groups, inner, *canvas), wide)
-        images = x.astype(wide).reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
-        kernels = w.astype(wide).reshape(groups, x.shape[1] // groups, *w.shape[1:])
-        for k in np.ndindex(*w.shape[2:]):
-            to = tuple(slice(max(0, -lo) + i * d, max(0, -lo) + i * d + (n - 1) * s + 1, s) for i, (n, _, s, d, _, (lo, _)) in zip(k, walks, strict=True))
-            total[(..., *to)] += np.einsum("ngc...,gco->ngo...", images, kernels[(..., *k)])
-        kept = tuple(slice(max(0, lo), size - max(0, hi)) for size, (_, _, _, _, _, (lo, hi)) in zip(canvas, walks, strict=True))
-        return total.reshape(x.shape[0], groups * inner, *canvas)[(..., *kept)].astype(x.dtype)
+        axes = windows(x, w, (), padding, dilation, strides)
+        sizes = [_extent(v.size, v.lhs_dilation) + v.reach - 1 - v.lo - v.hi + more for v, more in zip(axes, output_padding or (0,) * rank, strict=True)]
+        margins = [abs(v.lo) + abs(v.hi) + v.reach + more for v, more in zip(axes, output_padding or (0,) * rank, strict=True)]
+        far = np.zeros((*x.shape[:2], *(_extent(v.size, v.lhs_dilation) + 2 * m for v, m in zip(axes, margins, strict=True))), wide)
+        far[(..., *(slice(m, m + _extent(v.size, v.lhs_dilation), v.lhs_dilation) for v, m in zip(axes, margins, strict=True)))] = x
+        far = far.reshape(x.shape[0], groups, x.shape[1] // groups, *far.shape[2:])
+        w = w.astype(wide).reshape(groups, x.shape[1] // groups, *w.shape[1:])
+        total = np.zeros((x.shape[0], groups, w.shape[2], *(max(0, n) for n in sizes)), wide)
+        for k in np.ndindex(*w.shape[3:]) if total.size else ():
+            starts = [m + v.lo - i * v.dilation for i, v, m in zip(k, axes, margins, strict=True)]
+            at = (..., *(slice(start, start + n) for start, n in zip(starts, sizes, strict=True)))
+            total += np.einsum("ngc...,gco->ngo...", far[at], w[(..., *k)])
+        return total.reshape(x.shape[0], groups * w.shape[2], *total.shape[3:]).astype(x.dtype)
 
     def decompose(self, b, x, w, *, strides, padding, dilation, output_padding, groups):
         axes = _transposed_windows(x.type, w.type, strides, padding, dilation, output_padding)

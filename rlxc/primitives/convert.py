@@ -7,8 +7,8 @@ import numpy as np
 from rlxc.errors import DTypeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import ANY, REALS, DType
-from rlxc.primitives.exact import round_to, saturate
-from rlxc.primitives.families import Direct, Elementwise, require_dtype
+from rlxc.primitives import numerics
+from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable, require_dtype
 
 
 class DTypeChange(Direct):
@@ -25,7 +25,7 @@ class DTypeChange(Direct):
 class Convert(DTypeChange):
     """x as elements of `dtype`.
 
-    Floats are rounded to nearest even, f16 and bf16 by way of f32; integers wrap around; float to integer goes toward zero,
+    Floats are rounded to nearest even (integers to bf16 by way of f32); integers wrap around; float to integer goes toward zero,
     saturates and takes nan to 0; to bool is x != 0. Between floats it is linear; otherwise the derivative is zero.
     """
 
@@ -52,17 +52,11 @@ class Convert(DTypeChange):
         return x.with_dtype(dtype)
 
     def eval(self, x, *, dtype: DType):
-        x = np.asarray(x)
-        if dtype.is_float:
-            return round_to(x, dtype.numpy)
-        if dtype.is_integer and x.dtype.kind not in "biu":
-            return saturate(x, dtype.numpy)
-        if dtype.is_bool:
-            return x != x.dtype.type(0)
-        return x.astype(dtype.numpy)
+        return numerics.convert(x, dtype)
 
-    def legalize(self, b, x, *, dtype):
-        return b.convert(b.convert(x, dtype="f32"), dtype=dtype) if is_indirect(x.type.dtype, dtype) else None
+    def linear_groups(self, types, *, dtype):
+        between_floats = dtype.is_float and types[0].dtype.is_float
+        return super().linear_groups(types, dtype=dtype) if between_floats else ()
 
     def jvp(self, b, primals, tangents, outs, *, dtype):
         return (b.convert(tangents[0], dtype=dtype) if dtype.is_float else None,)
@@ -81,16 +75,10 @@ class Convert(DTypeChange):
 
 
 def may_skip(first: DType, middle: DType, last: DType) -> bool:
-    """Whether converting by way of `middle` changes nothing, and the direct way is legal."""
-    if not loses_nothing(first, middle) or is_indirect(first, last):
-        return False
+    """Whether converting by way of `middle` is the same as converting at once."""
     wraps = first.is_integer and last.is_integer and not loses_nothing(first, last)
-    return not (wraps and middle.is_float)  # from a float it would saturate
-
-
-def is_indirect(source: DType, target: DType) -> bool:
-    """Whether the conversion goes by way of f32: from or to a narrow float, and the other one is neither f32 nor the same."""
-    return source != target and (source.is_narrow or target.is_narrow) and "f32" not in (source, target)
+    rounds_twice = first.is_integer and last == "bf16" and not loses_nothing(first, DType("f32"))
+    return loses_nothing(first, middle) and not (wraps and middle.is_float) and not rounds_twice  # a float would saturate
 
 
 def loses_nothing(source: DType, target: DType) -> bool:
@@ -107,12 +95,11 @@ def loses_nothing(source: DType, target: DType) -> bool:
 
 
 @register
-class Bitcast(DTypeChange):
+class Bitcast(NonDifferentiable, DTypeChange):
     """The bits of x read as `dtype`, which must have as many. The derivative is zero."""
 
     name = "bitcast"
     dtypes = REALS
-    differentiable = False
     samples = (
         Sample("f64[3]", dtype=DType("i64")),
         Sample("i32[2, 2]", dtype=DType("f32")),
@@ -130,9 +117,6 @@ class Bitcast(DTypeChange):
     def eval(self, x, *, dtype: DType):
         return np.ascontiguousarray(x).view(dtype.numpy).reshape(np.shape(x))
 
-    def partials(self, b, out, x, *, dtype):
-        return (None,)
-
     def identities(self, b, x, *, dtype):
         if x.type.dtype == dtype:
             return x
@@ -141,21 +125,17 @@ class Bitcast(DTypeChange):
 
 
 @register
-class StopGradient(Elementwise):
+class StopGradient(NonDifferentiable, Elementwise):
     """x itself, taken as a constant by differentiation."""
 
     name = "stop_gradient"
     dtypes = ANY
-    differentiable = False
     computes = False
     cost = Cost(flops=0)
     samples = ("f64[3]", "f64[]", "i32[0]", "bool[2]")
 
     def eval(self, x):
         return x
-
-    def partials(self, b, out, x):
-        return (None,)
 
     def scalar(self, e, x):
         return x

@@ -114,6 +114,7 @@ class DynamicUpdateSlice(Movement):
     """x with `update` in place of the part that begins at the scalar starts, which are clamped to where it fits."""
 
     name = "dynamic_update_slice"
+    index_map = True
     linear_in = ((0, 1),)
     samples = (
         Sample("f64[5]", "f64[3]", np.array(2)),

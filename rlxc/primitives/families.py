@@ -130,10 +130,10 @@ class Elementwise(Primitive):
         if not isinstance(partials, tuple | list) or len(partials) != len(primals):
             raise RuleError(f"{self.name}: its partials rule must give {len(primals)} partials", code="RLX0303")
         total = None
-        for dx, partial in zip(tangents, partials, strict=True):
-            if dx is None or partial is None:
+        for dx, factor in zip(tangents, partials, strict=True):
+            if dx is None or factor is None:
                 continue
-            term = self.scale(b, dx, partial)
+            term = self.scale(b, dx, factor)
             total = term if total is None else b.add(total, term)
         return (total,)
 

@@ -17,8 +17,10 @@ def is_all(b: Any, x: Value, number: Any) -> bool:
 def constant_elements(b: Any, x: Value) -> np.ndarray | None:
     """The elements of `x` (one, if it is a splat) where it is a constant that has any."""
     splat = b.splat_of(x)
-    array = np.asarray(splat) if splat is not None else b.constant_of(x)
-    return array if array is not None and array.size else None
+    if splat is not None:
+        return np.asarray(splat)
+    dense = b.constant_of(x)
+    return dense.numpy() if dense is not None and dense.array.size else None
 
 
 def same_splat(b: Any, x: Value, y: Value) -> bool:

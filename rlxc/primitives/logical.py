@@ -6,18 +6,15 @@ import numpy as np
 
 from rlxc.ir.primitive import Sample, register
 from rlxc.ir.types import BOOL, INTEGERS
-from rlxc.primitives.families import Direct
+from rlxc.primitives import numerics
+from rlxc.primitives.families import Direct, NonDifferentiable
 from rlxc.primitives.identities import is_all, produced_by
 
 
-class Bitwise(Direct):
+class Bitwise(NonDifferentiable, Direct):
     """On bools, or on the bits of integers."""
 
     dtypes = (BOOL, *INTEGERS)
-    differentiable = False
-
-    def partials(self, b, out, *xs):
-        return (None,) * len(xs)
 
 
 class BinaryBitwise(Bitwise):
@@ -94,19 +91,15 @@ class Not(Bitwise):
         return None
 
 
-class Shift(Direct):
+class Shift(NonDifferentiable, Direct):
     """Of integers, by amounts of the same dtype; an amount that is negative or >= the number of bits shifts everything out."""
 
     dtypes = INTEGERS
-    differentiable = False
     samples = (
         Sample(np.array([1, -1, 64, -128, 5, 5], np.int8), np.array([3, 1, 1, 7, 8, -1], np.int8)),
         Sample(np.array([[1], [200]], np.uint8), np.array([0, 1, 7, 8, 255], np.uint8)),
         Sample(np.array(1, np.int64), np.array(63, np.int64)),
     )
-
-    def partials(self, b, out, x, n):
-        return None, None
 
     def identities(self, b, x, n):
         return x if is_all(b, n, 0) else None
@@ -119,8 +112,7 @@ class ShiftLeft(Shift):
     name = "shift_left"
 
     def eval(self, x, n):
-        inside = _in_range(n)
-        return np.where(inside, np.left_shift(x, np.where(inside, n, n.dtype.type(0))), x.dtype.type(0))
+        return numerics.shift_left(x, n)
 
 
 @register
@@ -130,13 +122,7 @@ class ShiftRight(Shift):
     name = "shift_right"
 
     def eval(self, x, n):
-        most = n.dtype.type(n.dtype.itemsize * 8 - 1)
-        shifted = np.right_shift(x, np.where(_in_range(n), n, most))
-        return shifted if x.dtype.kind == "i" else np.where(_in_range(n), shifted, x.dtype.type(0))
-
-
-def _in_range(n):
-    return (n >= 0) & (n < n.dtype.itemsize * 8)
+        return numerics.shift_right(x, n)
 
 
 def is_ones(b, x) -> bool:

@@ -74,11 +74,16 @@ def shift_right(x: Any, y: Any) -> Any:
 
 
 def convert(x: Any, dtype: DType) -> Any:
-    """x as another dtype: floats to integers truncate and saturate, nan gives 0; to bool asks whether x is not 0."""
+    """x as another dtype: floats round to nearest even; floats to integers truncate and saturate, nan gives 0; to bool asks whether x is not 0.
+
+    Integers become bf16 by way of f32.
+    """
     x = np.asarray(x)
     if dtype.is_bool:
         return (x != 0)[()]
     target = dtype.numpy
+    if dtype == "bf16" and x.dtype.itemsize > 2:
+        return (_to_f32_rounding_to_odd(x) if x.dtype == np.float64 else x.astype(np.float32)).astype(target)[()]
     if not dtype.is_integer or x.dtype.kind in "biu":
         return x.astype(target)[()]
     wide = np.trunc(x.astype(np.float64))
@@ -87,6 +92,15 @@ def convert(x: Any, dtype: DType) -> Any:
     above, below = result >= float(info.max), result <= float(info.min)
     safe = np.where(above | below, 0.0, result).astype(target)
     return np.where(above, info.max, np.where(below, info.min, safe)).astype(target)[()]
+
+
+def _to_f32_rounding_to_odd(x: np.ndarray) -> np.ndarray:
+    """f64 as f32, to the odd one of the two neighbours: rounding that to bf16 is as good as rounding x itself."""
+    near = x.astype(np.float32)
+    back = near.astype(np.float64)
+    toward_zero = near.view(np.int32) - (np.abs(back) > np.abs(x))
+    odd = (toward_zero | ((back != x) & ~np.isnan(x))).astype(np.int32)
+    return odd.view(np.float32)
 
 
 def _fma_f64(x: float, y: float, z: float) -> float:

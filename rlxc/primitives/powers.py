@@ -56,7 +56,7 @@ class Cbrt(Direct):
         return exactly(np.cbrt, x)
 
     def partials(self, b, out, x):
-        return (b.div(1.0 / 3.0, b.mul(out, out)),)
+        return (b.div(1.0 / 3.0, b.strong_mul(out, out)),)
 
 
 @register

@@ -6,21 +6,17 @@ import numpy as np
 
 from rlxc.ir.primitive import Sample, register
 from rlxc.ir.types import BOOL
-from rlxc.primitives.families import Direct, Elementwise
+from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable
 from rlxc.primitives.identities import produced_by
 
 _SPECIAL = Sample(np.array([0.5, -0.5, 1.5, 2.5, -2.5, 0.0, -0.0, 0.49999999999999994, 2.0**52 + 1, np.inf, -np.inf, np.nan]))
 _SAMPLES = (Sample("f64[7]", domain=(-4.0, 4.0)), "f64[]", "f64[2, 0]", _SPECIAL)
 
 
-class Rounding(Direct):
+class Rounding(NonDifferentiable, Direct):
     """To a whole number of the same dtype; infinities, nan and the sign of zero stay."""
 
-    differentiable = False
     samples = _SAMPLES
-
-    def partials(self, b, out, x):
-        return (None,)
 
     def identities(self, b, x):
         whole = ("floor", "ceil", "round", "trunc")
@@ -67,17 +63,13 @@ class Trunc(Rounding):
         return np.trunc(x)
 
 
-class Classify(Elementwise):
+class Classify(NonDifferentiable, Elementwise):
     """A bool that says what kind of number x is."""
 
-    differentiable = False
     samples = _SAMPLES
 
     def result_dtype(self, dtype, **attrs):
         return BOOL
-
-    def partials(self, b, out, x):
-        return (None,)
 
 
 @register

@@ -20,6 +20,7 @@ from rlxc.ir.primitive import Cost, Primitive, Sample, register
 from rlxc.ir.types import ANY, REALS, TensorType
 from rlxc.primitives.families import LinearMap, batch_size, is_linear, require_dtype, same_dtype, with_batch_axis
 from rlxc.primitives.gather import batch_places, check_indices, check_not_empty, clamped, indexed_first, place, places
+from rlxc.primitives.pad import shifted
 from rlxc.primitives.reduce import in_f32
 
 ScatterBounds = Literal["drop", "clamp"]
@@ -174,11 +175,79 @@ def last_writers(b, type, indices, axes, batch, bounds):
     if not number.size:
         return b.constant(True, type=TensorType("bool", shape))
     numbers = b.reshape(b.iota(axis=0, type=number), shape=shape)
-    slots = TensorType("i64", (*type.shape[:batch], *(type.shape[a] for a in axes)))
+    slots = slots_of(type, axes, batch)
     at = {"axes": tuple(range(batch, batch + len(axes))), "batch": batch}
     written = b.scatter_set(b.constant(-1, type=slots), numbers, *indices, **at, bounds=bounds)
     found = b.gather(written, *indices, **at, bounds="fill" if bounds == "drop" else "clamp")
     return b.eq(found, numbers)
+
+
+def slots_of(type, axes, batch):
+    """An array of integers with an element for each place that indices can name."""
+    return TensorType("i64", (*type.shape[:batch], *(type.shape[a] for a in axes)))
+
+
+@register
+class ScatterMul(Scatter):
+    """x with elements multiplied by the updates at the places that index arrays name; several for one place all count."""
+
+    name = "scatter_mul"
+    samples: ClassVar[Sequence[Any]] = (
+        *Scatter.samples,
+        Sample("f64[3]", np.array([0.0, 2.0, 0.0, 3.0, 0.0]), np.array([0, 0, 1, 1, 1]), axes=(0,)),
+    )
+
+    def combine_arrays(self, y, at, updates):
+        np.multiply.at(y, at, updates)
+
+    def combine(self, e, old, new):
+        return e.mul(old, new)
+
+    def jvp(self, b, primals, tangents, outs, *, axes, batch, bounds):
+        """By an element, the product of its updates; by an update, the element times the product of the other updates for its place."""
+        x, updates, *indices = primals
+        dx, du, *_ = tangents
+        attrs = {"axes": axes, "batch": batch, "bounds": bounds}
+        total = None
+        if dx is not None:
+            factor = b.scatter_mul(b.constant(1, type=x.type), updates, *indices, **attrs)
+            total = b.mul(dx, factor)
+        if du is not None and 0 not in updates.type.shape:
+            before = b.gather(x, *indices, axes=axes, batch=batch, bounds="fill" if bounds == "drop" else "clamp")
+            partial = b.mul(before, other_updates(b, x.type, updates, indices, axes, batch, bounds))
+            term = b.scatter_add(b.zeros(x.type), b.mul(du, partial), *indices, **attrs)
+            total = term if total is None else b.add(total, term)
+        return (total,)
+
+
+def other_updates(b, type, updates, indices, axes, batch, bounds):
+    """For each update, the product of the other updates for the same place, by products along the updates sorted by their places."""
+    outer = indices[0].type.shape
+    count, rest = math.prod(outer), math.prod(updates.type.shape[len(outer) :])
+    flat = TensorType(updates.type.dtype, (count, rest))
+    where = b.reshape(place_numbers(b, type, indices, axes, batch, bounds), shape=(count,))
+    order = b.argsort(where, axis=0)
+    where = b.gather(where, order, axes=(0,))
+    factors = b.gather(b.reshape(updates, shape=flat.shape), order, axes=(0,))
+    one = b.constant(1, type=flat)
+    product = one
+    for by in (1, -1):
+        same = b.eq(where, shifted(b, where, 0, by=by, fill=-1))
+        same = b.broadcast(same, shape=flat.shape, axes=(1,))
+        a, start = b.select(same, factors, b.zeros(flat)), b.select(same, b.zeros(flat), factors)
+        running = b.linear_recurrence(a, start, axis=0, reverse=by == -1)
+        product = b.mul(product, b.select(same, shifted(b, running, 0, by=by, fill=1), one))
+    back = b.scatter_set(b.zeros(flat), product, order, axes=(0,))
+    return b.reshape(back, shape=updates.type.shape)
+
+
+def place_numbers(b, type, indices, axes, batch, bounds):
+    """The number of the place of each update, from 1, in the shape of the indices; 0 for updates that are left out."""
+    slots = slots_of(type, axes, batch)
+    line = TensorType("i64", (slots.size,))
+    numbers = b.reshape(b.add(b.iota(axis=0, type=line), 1), shape=slots.shape)
+    at = tuple(range(batch, batch + len(axes)))
+    return b.gather(numbers, *indices, axes=at, batch=batch, bounds="fill" if bounds == "drop" else "clamp")
 
 
 class ScatterExtremum(Scatter):

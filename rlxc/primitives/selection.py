@@ -68,7 +68,7 @@ class Select(Direct):
 
 @register
 class Max(Direct):
-    """The larger of x and y; nan where either is nan, and 0.0 above -0.0. Ties share the derivative equally."""
+    """The larger of x and y; nan where either is nan. Of 0.0 and -0.0 it may be either. Ties share the derivative equally."""
 
     name = "max"
     dtypes = REALS
@@ -77,7 +77,7 @@ class Max(Direct):
     samples = ("f64[5], f64[5]", "f64[2, 1, 3], f64[4, 1]", "f64[], f64[0]", "i32[5], i32[5]", "u64[3], u64[3]", _TIES)
 
     def eval(self, x, y):
-        return _prefer_zero(x, y, np.maximum(x, y), np.add(x, y))
+        return larger(x, y)
 
     def jvp(self, b, primals, tangents, outs):
         x, y = primals
@@ -89,7 +89,7 @@ class Max(Direct):
 
 @register
 class Min(Direct):
-    """The smaller of x and y; nan where either is nan, and -0.0 below 0.0. Ties share the derivative equally."""
+    """The smaller of x and y; nan where either is nan. Of 0.0 and -0.0 it may be either. Ties share the derivative equally."""
 
     name = "min"
     dtypes = REALS
@@ -98,7 +98,7 @@ class Min(Direct):
     samples = ("f64[5], f64[5]", "f64[2, 1, 3], f64[4, 1]", "f64[], f64[0]", "i32[5], i32[5]", "u64[3], u64[3]", _TIES)
 
     def eval(self, x, y):
-        return _prefer_zero(x, y, np.minimum(x, y), np.negative(np.subtract(np.negative(x), y)))
+        return smaller(x, y)
 
     def jvp(self, b, primals, tangents, outs):
         x, y = primals
@@ -115,9 +115,14 @@ def _known_extreme(b, x, y, neutral):
     return y if x.type.dtype.is_float and is_all(b, x, neutral) else None
 
 
-def _prefer_zero(x, y, general, of_zeros):
-    """`general`, but where both operands are zero, whose signs NumPy does not tell apart, `of_zeros`."""
-    return np.where((x == 0) & (y == 0), of_zeros, general) if x.dtype.kind not in "iu" else general
+def larger(x, y):
+    """x where it is larger or nan, else y."""
+    return np.where((x > y) | (x != x), x, y)
+
+
+def smaller(x, y):
+    """x where it is smaller or nan, else y."""
+    return np.where((x < y) | (x != x), x, y)
 
 
 def _chosen(b, tangents, lost_x, lost_y, tie):
@@ -156,7 +161,7 @@ class Clamp(Elementwise):
     )
 
     def eval(self, lo, x, hi):
-        return np.minimum(np.maximum(x, lo), hi)
+        return smaller(larger(x, lo), hi)
 
     def jvp(self, b, primals, tangents, outs):
         lo, x, hi = primals

@@ -68,7 +68,7 @@ class ErfInv(Direct):
         return exactly(special_exact.erf_inv, x)
 
     def partials(self, b, out, x):
-        return (b.mul(b.exp(b.mul(out, out)), math.sqrt(math.pi) / 2),)
+        return (b.mul(b.exp(b.strong_mul(out, out)), math.sqrt(math.pi) / 2),)
 
 
 @register
@@ -132,6 +132,14 @@ class Polygamma(Elementwise):
     def eval(self, x, *, n: int):
         return exactly(lambda v: special_exact.polygamma(v, n), x)
 
+    def legalize(self, b, x, *, n):
+        """In f64, since n! and the powers of x soon leave the range of f32."""
+        dtype = x.type.dtype
+        if dtype == "f64":
+            return None
+        y = b.convert(b.polygamma(b.convert(x, dtype="f64"), n=n), dtype="f32")
+        return b.convert(y, dtype=dtype) if dtype.is_narrow else y
+
     def partials(self, b, out, x, *, n):
         return (b.polygamma(x, n=n + 1),)
 
@@ -146,7 +154,10 @@ class Polygamma(Elementwise):
         sign = (-1.0) ** (n + 1)
         right = e.mul(_hurwitz_zeta(e, n + 1, e.select(reflected, e.sub(1.0, x), x)), sign * math.factorial(n))
         fraction = e.sub(x, e.round(x))
-        cot = e.div(1.0, e.tan(e.mul(fraction, math.pi)))
+        size = e.abs(fraction)
+        by_half = e.gt(size, 0.25)  # near 1/2, where cot is small, it is the tangent of the rest
+        tan = e.tan(e.mul(e.select(by_half, e.sub(0.5, size), size), math.pi))
+        cot = e.copysign(e.select(by_half, tan, e.div(1.0, tan)), fraction)
         derivative = e.constant(0.0, like=x)
         for c in reversed(cotangent_derivative(n)):
             derivative = e.add(e.mul(derivative, cot), float(c))

@@ -203,7 +203,10 @@ def _sin_pi(x: Any) -> Any:
 
 
 def _cot_pi(x: Any) -> Any:
-    return 1 / np.tan(pi_like(x) * (x - np.rint(x)))
+    """cot pi x, reduced exactly; near 1/2, where it is small, by the tangent of the rest."""
+    r = x - np.rint(x)
+    near_half = np.copysign(np.tan(pi_like(x) * (0.5 - np.abs(r))), r)
+    return np.where(np.abs(r) > 0.25, near_half, 1 / np.tan(pi_like(x) * r))
 
 
 def is_pole(x: Any) -> Any:

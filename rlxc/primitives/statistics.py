@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rlxc.errors import AttrError
@@ -39,7 +41,7 @@ class Mean(Statistic):
     samples = (*_SAMPLES, "f64[]", Sample("f64[2, 3]", axes=()), Sample("f64[2, 0]", axes=(1,)))
 
     def eval(self, x, *, axes):
-        return round_to(np.asarray(np.mean(in_f64(x), axis=axes)), x.dtype)
+        return round_to(np.asarray(_mean(in_f64(x), axes)), x.dtype)
 
     def decompose(self, b, x, *, axes):
         return mean_over(b, x, _axes_of(self.name, x.type, axes))
@@ -62,7 +64,7 @@ class Var(Spread):
     samples = (*_SAMPLES, Sample("f64[4, 2]", axes=(0,), ddof=1), Sample(np.array([1e8, 1e8 + 1, 1e8 + 2])))
 
     def eval(self, x, *, axes, ddof):
-        return round_to(np.asarray(np.var(in_f64(x), axis=axes, ddof=ddof)), x.dtype)
+        return round_to(np.asarray(_var(in_f64(x), axes, ddof)), x.dtype)
 
     def decompose(self, b, x, *, axes, ddof):
         axes = _axes_of(self.name, x.type, axes)
@@ -78,7 +80,7 @@ class Std(Spread):
     samples = (*(s for s in _SAMPLES if s not in _SAMPLES[3:4]), Sample("f64[4, 2]", axes=(0,), ddof=1))
 
     def eval(self, x, *, axes, ddof):
-        return round_to(np.asarray(np.std(in_f64(x), axis=axes, ddof=ddof)), x.dtype)
+        return round_to(np.asarray(np.sqrt(_var(in_f64(x), axes, ddof))), x.dtype)
 
     def decompose(self, b, x, *, axes, ddof):
         return b.sqrt(b.var(x, axes=axes, ddof=ddof))
@@ -86,3 +88,16 @@ class Std(Spread):
 
 def _axes_of(name, x, axes):
     return from_front(name, x, range(x.rank) if axes is None else axes)
+
+
+def _mean(z, axes, keepdims=False):
+    """np.mean without its warning about empty slices."""
+    return np.sum(z, axis=axes, keepdims=keepdims) / np.float64(_size(z, axes))
+
+
+def _var(z, axes, ddof):
+    return np.sum((z - _mean(z, axes, True)) ** 2, axis=axes) / np.float64(max(0, _size(z, axes) - ddof))
+
+
+def _size(z, axes):
+    return math.prod(z.shape[a] for a in (range(z.ndim) if axes is None else axes))

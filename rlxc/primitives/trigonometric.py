@@ -108,7 +108,7 @@ class Atan(Trigonometric):
 class Atan2(Direct):
     """The angle in [-pi, pi] of the point (x, y), as C's atan2(y, x): signs of zeros and infinities count.
 
-    Derivatives: x / (x² + y²) in y, -y / (x² + y²) in x; nan at the origin, where there is none.
+    Derivatives: x / (x² + y²) in y, -y / (x² + y²) in x; 0 at the origin, where there is none.
     """
 
     name = "atan2"
@@ -124,8 +124,12 @@ class Atan2(Direct):
         return exactly(np.arctan2, y, x)
 
     def partials(self, b, out, y, x):
-        r = b.div(1.0, b.add(b.mul(x, x), b.mul(y, y)))
-        return b.mul(x, r), b.neg(b.mul(y, r))
+        # Scaled by the larger of |x| and |y|, so that squares stay in range; the result does not depend on the scale.
+        size = b.stop_gradient(b.max(b.abs(x), b.abs(y)))
+        scale = b.div(1.0, b.select(b.eq(size, 0.0), b.constant(1.0, like=size), size))
+        u, v = b.strong_mul(x, scale), b.strong_mul(y, scale)
+        r = b.div(scale, b.add(b.mul(u, u), b.mul(v, v)))
+        return b.strong_mul(u, r), b.neg(b.strong_mul(v, r))
 
 
 def _one_less_square(b, x):

@@ -44,7 +44,7 @@ class Native:
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma)
+        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16)
 
     def llvm(self) -> str:
         """LLVM IR."""

@@ -12,7 +12,8 @@ from rlxc.ir.core import Func
 from rlxc.passes.bind import bind, match_dims, named_dims
 from rlxc.runtime.arguments import Arguments, check_outputs
 
-Engine = Callable[[Func], Callable[..., Any]]
+#: Makes, of a function without named dimensions, something with `.executable()`: native code or the interpreter.
+Engine = Callable[[Func], Any]
 
 
 class Compiled:
@@ -20,6 +21,9 @@ class Compiled:
 
     Results go to new arrays, or to the ones given as `out=`. A function with named dimensions is compiled once for each set of
     sizes that it is called with. Raises ArgumentError for arrays that do not fit.
+
+    `stages()` has the texts on the way to machine code: `f.stages().llvm()`, `f.stages().assembly()`; `f.stages(B=4)` for a function
+    with named dimensions.
     """
 
     def __init__(self, func: Func, engine: Engine) -> None:
@@ -27,7 +31,7 @@ class Compiled:
         self._engine = engine
         self._arguments = Arguments(func)
         self._dims = named_dims(func)
-        self._made: dict[tuple[int, ...], tuple[Func, Callable[..., Any]]] = {}
+        self._made: dict[tuple[int, ...], Any] = {}
         self._only = None if self._dims else self._make(())
 
     def __call__(self, /, *arrays: Any, out: Any = None, **named: Any) -> Any:
@@ -36,28 +40,26 @@ class Compiled:
 
     def run(self, arrays: list[np.ndarray], out: Any = None) -> tuple[np.ndarray, ...]:
         """Results, always as a tuple, for arrays that have been checked."""
-        func, execute = self._only or self._make(self._sizes(arrays))
+        execute = self._only or self._make(self._sizes(arrays))
         if out is None:
-            results = execute(*arrays)
-            return results if isinstance(results, tuple) else (results,)
-        outs = check_outputs(out, [v.type for v in func.results], func.name)  # type: ignore[misc]
-        results = execute(*arrays)
-        for target, result in zip(outs, results if isinstance(results, tuple) else (results,), strict=True):
-            target[...] = result
+            results: tuple[np.ndarray, ...] = execute(*arrays)
+            return results
+        outs = check_outputs(out, [v.type for v in execute.func.results], self.func.name)
+        if all(o.flags.carray for o in outs) and not any(np.may_share_memory(o, a) for o in outs for a in arrays):
+            execute.run_into(arrays, outs)
+        else:
+            for target, result in zip(outs, execute(*arrays), strict=True):
+                target[...] = result
         return tuple(outs)
 
-    def bound(self, /, **dims: int) -> Func:
-        """The function with its dimensions bound, as it is compiled."""
-        return bind(self.func, dims) if dims else self.func
-
-    @property
-    def executable(self) -> Any:
-        """The native code behind a function without named dimensions, or the one made last."""
-        if self._only:
-            return self._only[1]
-        if not self._made:
-            raise ShapeError(f"@{self.func.name} has named dimensions ({', '.join(self._dims)}); it is compiled when it is called", code="RLX0206")
-        return next(reversed(self._made.values()))[1]
+    def stages(self, /, **dims: int) -> Any:
+        """The function on its way to machine code, with dimensions bound to `dims`, or to those of the last call."""
+        if not dims and self._dims:
+            if not self._made:
+                names = ", ".join(self._dims)
+                raise ShapeError(f"@{self.func.name} has named dimensions: {names}", code="RLX0206", help=f"stages({self._dims[0]}=...), or call it first")
+            dims = dict(zip(self._dims, next(reversed(self._made)), strict=True))
+        return self._engine(bind(self.func, dims))
 
     def _sizes(self, arrays: list[np.ndarray]) -> tuple[int, ...]:
         try:
@@ -71,11 +73,10 @@ class Compiled:
             )
         return tuple(sizes[d] for d in self._dims)
 
-    def _make(self, sizes: tuple[int, ...]) -> tuple[Func, Callable[..., Any]]:
+    def _make(self, sizes: tuple[int, ...]) -> Any:
         made = self._made.get(sizes)
         if made is None:
-            func = bind(self.func, dict(zip(self._dims, sizes, strict=True)))
-            made = self._made[sizes] = (func, self._engine(func))
+            made = self._made[sizes] = self._engine(bind(self.func, dict(zip(self._dims, sizes, strict=True)))).executable()
         return made
 
     def __repr__(self) -> str:

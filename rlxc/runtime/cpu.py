@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from rlxc.errors import PassError
 
@@ -18,9 +18,10 @@ class Cpu:
     features: str
     vector_bytes: int
     has_fma: bool = True
+    has_f16: bool = True  # converts f16
 
 
-@lru_cache(maxsize=None)
+@cache
 def target_cpu(level: str = "host") -> Cpu:
     """The host, or the host with fewer features: "avx512", "avx2", "plain". Raises PassError for another name, or one that the host lacks."""
     import llvmlite.binding as llvm
@@ -40,7 +41,8 @@ def target_cpu(level: str = "host") -> Cpu:
     if level == "avx2":
         kept = {f for f in has if not f.startswith(("avx512", "amx", "avx10", "evex"))}
         return Cpu("haswell", _features(kept), 32)
-    return Cpu("x86-64" if "sse2" in has else "", "", 16, has_fma="sse2" not in has)
+    is_x86 = "sse2" in has
+    return Cpu("x86-64" if is_x86 else "", "", 16, has_fma=not is_x86, has_f16=not is_x86)
 
 
 def _features(names: set[str]) -> str:

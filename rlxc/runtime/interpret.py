@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,29 @@ from rlxc.passes.inline import inline_calls
 from rlxc.runtime.params import resolve_resources
 
 
-class Interpreted:
-    """A function run op by op in NumPy; called with arrays that fit exactly, returns a tuple."""
+def interpreter(func: Func) -> Interpreted:
+    """The engine that runs a function op by op in NumPy."""
+    for v in func.args:
+        v.type.require_static()
+    return Interpreted(resolve_resources(inline_calls(func)))
 
-    def __init__(self, func: Func) -> None:
-        for v in func.args:
-            v.type.require_static()  # type: ignore[union-attr]
-        self.func = resolve_resources(inline_calls(func))
+
+@dataclass(frozen=True)
+class Interpreted:
+    """A function without calls; called with arrays that fit exactly, it returns a tuple."""
+
+    func: Func
+
+    def executable(self) -> Interpreted:
+        return self
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         outs = interpret(self.func, arrays)
         return tuple(_fresh(x, v.type) for x, v in zip(outs, self.func.results, strict=True))
+
+    def run_into(self, arrays: Any, results: Any) -> None:
+        for target, result in zip(results, self(*arrays), strict=True):
+            target[...] = result
 
 
 def _fresh(x: Any, type_: Any) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -19,7 +19,7 @@ def _initialize() -> None:
     llvm.initialize_native_asmparser()
 
 
-@lru_cache(maxsize=None)
+@cache
 def target_machine(cpu: Cpu, opt: int = 2) -> Any:
     """LLVM's target machine for the host's triple."""
     _initialize()

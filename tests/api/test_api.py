@@ -58,7 +58,7 @@ def test_importing_rlxc_loads_neither_numpy_nor_llvm_nor_the_parser():
 def test_compile_takes_a_func_a_module_text_or_a_path(tmp_path):
     text = "func @f(%x: f64[3]) -> f64[3] {\n  %y = sin %x\n  return %y\n}\n"
     (tmp_path / "f.rlx").write_text(text)
-    for program in (text, rlxc.parse(text), rlxc.parse(text)["f"], tmp_path / "f.rlx"):
+    for program in (text, rlxc.parse(text), rlxc.parse(text)["f"], tmp_path / "f.rlx", str(tmp_path / "f.rlx")):
         np.testing.assert_allclose(rlxc.compile(program)(W), np.sin(W), rtol=1e-14)
 
 

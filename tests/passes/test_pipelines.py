@@ -3,7 +3,6 @@
 import pytest
 
 import rlxc.passes  # noqa: F401  (makes the passes known)
-
 from rlxc.errors import PassError
 from rlxc.passes.manager import PASSES
 from rlxc.passes.pipelines import PIPELINES, parse_pipeline

@@ -11,7 +11,7 @@ from rlxc.ir.interp import interpret
 from rlxc.passes.gradient import grad_with_loss, value_and_grad
 from rlxc.passes.gradient import jvp as jvp_of
 
-SMOOTH = ["gelu", "silu", "softplus", "softmax", "log_softmax", "logsumexp", "layer_norm", "rms_norm", "group_norm", "batch_norm", "mean", "var"]
+SMOOTH = ["gelu", "silu", "softplus", "softmax", "log_softmax", "logsumexp", "layer_norm", "rms_norm", "group_norm", "batch_norm", "mean", "var", "rope"]
 OTHERS = ["relu", "std", "cross_entropy", "attention", "embedding"]
 
 
@@ -45,6 +45,7 @@ CASES = {
     "layer_norm over two": ("layer_norm", ["f64[3, 2, 4]", "f64[3, 4]"], {"axes": (0, 2)}),
     "rms_norm": ("rms_norm", ["f64[2, 5]", "f64[5]"], {}),
     "group_norm": ("group_norm", ["f64[2, 4, 3]", "f64[4]", "f64[4]"], {"groups": 2}),
+    "rope": ("rope", ["f64[3, 6]"], {"dims": 4}),
     "mean": ("mean", ["f64[2, 3]"], {"axes": (-1,)}),
     "var": ("var", ["f64[4, 3]"], {"axes": (0,), "ddof": 1}),
     "std": ("std", ["f64[4, 3]"], {"axes": (0,)}),
@@ -269,12 +270,29 @@ def test_named_dimensions_pass_through_where_nothing_is_counted():
         ("attention", ["f64[2, 3]", "f64[4, 3]", "f64[4, 3]", "i32[2, 4]"], {}, "a mask is bool or f64"),
         ("gelu", ["f64[2]"], {"approximate": "tan"}, "did you mean 'tanh'"),
         ("var", ["f64[2]"], {"ddof": -1}, "ddof is 0 or more"),
+        ("rope", ["f64[2, 3]"], {}, "an even number of elements"),
+        ("rope", ["f64[2, 4]", "i32[3]"], {}, "do not broadcast"),
     ],
 )
 def test_wrong_operands_are_refused_with_a_reason(name, types, attrs, says):
     with pytest.raises(Error) as error:
         op_func(name, *types, **attrs)
     assert says in str(error.value)
+
+
+def test_rope_turns_by_the_difference_of_positions():
+    """The product of two turned vectors depends on how far apart they stand, and lengths stay."""
+    rng = np.random.default_rng(0)
+    for attrs in ({}, {"interleaved": True}):
+        q, k = (np.broadcast_to(rng.normal(size=8), (5, 8)) for _ in range(2))
+        scores = run(legal(op_func("rope", "f64[5, 8]", **attrs)), q) @ apply("rope", k, **attrs).T
+        for i in range(4):
+            close(np.diagonal(scores, i), np.full(5 - i, scores[0, i]))
+        close(np.linalg.norm(apply("rope", q, **attrs), axis=-1), np.linalg.norm(q, axis=-1))
+    close(apply("rope", np.array([[1.0, 2, 3, 4]]), np.array([0])), [[1, 2, 3, 4]])
+    turned = apply("rope", np.array([[1.0, 2, 3, 4]]), np.array([1]))
+    c, s, c2, s2 = math.cos(1), math.sin(1), math.cos(0.01), math.sin(0.01)
+    close(turned, [[c - 3 * s, 2 * c2 - 4 * s2, 3 * c + s, 4 * c2 + 2 * s2]])
 
 
 def test_the_seed_of_the_parity_test():

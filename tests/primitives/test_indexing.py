@@ -7,7 +7,7 @@ from checks import apply, check_derivatives, check_infer_raises_only_errors, che
 from rlxc.errors import Error
 from rlxc.ir.types import ANY, INTEGERS, DType, TensorType, dtype_of
 
-SMOOTH = ["gather", "take", "take_along_axis", "scatter_add", "scatter_set", "dynamic_slice", "dynamic_update_slice"]
+SMOOTH = ["gather", "take", "take_along_axis", "scatter_add", "scatter_set", "scatter_mul", "dynamic_slice", "dynamic_update_slice"]
 OTHERS = ["scatter_max", "scatter_min", "one_hot"]
 
 
@@ -61,7 +61,7 @@ def test_an_index_has_any_integer_dtype(dtype):
     assert apply("one_hot", far[:1], size=6).sum() == 0
 
 
-COMBINE = {"scatter_add": np.add, "scatter_max": np.maximum, "scatter_min": np.minimum, "scatter_set": lambda old, new: new}
+COMBINE = {"scatter_add": np.add, "scatter_mul": np.multiply, "scatter_max": np.maximum, "scatter_min": np.minimum, "scatter_set": lambda old, new: new}
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -121,6 +121,13 @@ def test_ties_of_scattered_extremes_share_the_gradient():
     _, dx, du = interpret(grad_with_loss(func), [np.array([5.0, 1.0]), np.array([5.0, 5.0, 0.0]), np.array([0, 0, 1]), np.array([6.0, 7.0])])
     close(dx, [2, 7])
     close(du, [2, 2, 0])
+
+
+def test_scattered_products_with_zeros_have_right_derivatives_to_third_order():
+    rng = np.random.default_rng(0)
+    func = op_func("scatter_mul", "f64[4]", "f64[7]", "i64[7]", axes=(0,))
+    x, u = np.array([0.0, 2.0, 3.0, 1.5]), np.array([0.0, 2.0, 3.0, 0.0, 0.0, 1.5, 0.5])
+    check_derivatives(func, [x, u, np.array([1, 0, 1, 2, 2, 9, 3])], rng, 3)
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16"])

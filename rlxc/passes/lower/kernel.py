@@ -31,12 +31,24 @@ def lower_kernel(op: Op, name: str) -> tuple[Func, list[Value]]:
             lower_region(e, op.regions[0], reads, writes)
     except Error as error:
         raise error.at(op.loc) from None
+    _name_apart((*args, *outs, *e.scratch))
     kernel = Func(name, (*args, *outs, *e.scratch), tuple(e.ops), (), "kernel", loc=op.loc)
     return kernel, list(e.scratch)
 
 
 def _argument(v: Value, name: str) -> Value:
     return Value(MemType(v.type.dtype, v.type.shape), v.name or name, loc=v.loc)  # type: ignore[union-attr, arg-type]
+
+
+def _name_apart(args: Sequence[Value]) -> None:
+    """Give each of the new arguments a name of its own."""
+    taken: set[str | None] = set()
+    for a in args:
+        wish, n = a.name, 0
+        while a.name in taken:
+            n += 1
+            a.name = f"{wish}{n}"
+        taken.add(a.name)
 
 
 def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:

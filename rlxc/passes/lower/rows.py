@@ -128,7 +128,9 @@ class _Rows:
             for v, memory in stores:
                 value = self.readers[v](index)
                 memory.store(index if len(memory.type.shape) == len(index) else inner, value)
-            return tuple(getattr(e, op.prim.combine)(acc, self.readers[op.operands[0]](index)) for op, acc in zip(reductions, carried, strict=True))
+            inputs = [self.readers[op.operands[0]](index) for op in reductions]
+            combine = [getattr(e, op.prim.combine) for op in reductions]  # type: ignore[attr-defined]
+            return tuple(f(acc, x) for f, acc, x in zip(combine, carried, inputs, strict=True))
 
         self.now = stage
         totals = e.loop(self.shape[self.rows :], inits, body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rlxc.ir.core import Module, Op
 from rlxc.passes.manager import module_pass
-from rlxc.passes.schedule.rewrite import Rewriter
+from rlxc.passes.schedule.rewrite import Rewriter, rules
 
 
 @module_pass("expand-math")
@@ -18,8 +18,8 @@ def expand_math(module: Module) -> Module:
 
 class _ExpandMath(Rewriter):
     def op(self, op: Op) -> None:
-        if not op.prim.expands:
+        if not rules(op).expands:
             super().op(op)
             return
-        result = op.prim.expand(self.e, *[self.of(v) for v in op.operands], **op.attrs)
+        result = rules(op).expand(self.e, *[self.of(v) for v in op.operands], **op.attrs)
         self.bind(op, [result])

@@ -6,7 +6,7 @@ from collections import Counter
 
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.passes.manager import module_pass
-from rlxc.passes.schedule.rewrite import Rewriter
+from rlxc.passes.schedule.rewrite import Rewriter, rules
 
 
 @module_pass("form-fma")
@@ -26,10 +26,10 @@ class _FormFma(Rewriter):
         for op in func.walk():
             for region in op.regions:
                 self.uses.update(region.results)
-        self.products = {op.result: op for op in func.walk() if op.prim.product and op.result.type.dtype.is_float and self.uses[op.result] == 1}
+        self.products = {op.result: op for op in func.walk() if rules(op).product and op.result.type.dtype.is_float and self.uses[op.result] == 1}
         self.folded: set[Value] = set()
         for op in func.walk():
-            if op.prim.sum is not None and op.result.type.dtype.is_float:
+            if rules(op).sum is not None and op.result.type.dtype.is_float:
                 product = next((v for v in op.operands if v in self.products), None)
                 if product is not None:
                     self.folded.add(product)
@@ -37,12 +37,13 @@ class _FormFma(Rewriter):
     def op(self, op: Op) -> None:
         if op.results and op.result in self.folded:
             return  # made where the sum is
-        if op.prim.sum is not None and op.result.type.dtype.is_float:
+        if rules(op).sum is not None and op.result.type.dtype.is_float:
             at = next((i for i, v in enumerate(op.operands) if v in self.folded), None)
             if at is not None:
                 x, y = (self.of(v) for v in self.products[op.operands[at]].operands)
                 z = self.of(op.operands[1 - at])
-                sign_of_product, sign_of_rest = op.prim.sum[at], op.prim.sum[1 - at]
+                signs = rules(op).sum or (1, 1)
+                sign_of_product, sign_of_rest = signs[at], signs[1 - at]
                 x = x if sign_of_product > 0 else self.e.neg(x)
                 z = z if sign_of_rest > 0 else self.e.neg(z)
                 self.bind(op, [self.e.fma(x, y, z)])

@@ -8,6 +8,13 @@ from rlxc.errors import Error
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter
 from rlxc.ir.types import MemType
+from rlxc.primitives.loop.base import LoopPrimitive
+
+
+def rules(op: Op) -> LoopPrimitive:
+    """The primitive of an op at the loop level."""
+    assert isinstance(op.prim, LoopPrimitive)
+    return op.prim
 
 
 class Rewriter:

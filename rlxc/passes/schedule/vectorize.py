@@ -21,9 +21,9 @@ from typing import Any
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import INDEX, MemType, VectorType
 from rlxc.passes.manager import module_pass
-from rlxc.passes.schedule.rewrite import Rewriter
+from rlxc.passes.schedule.rewrite import Rewriter, rules
 
-FOLDS = ("add", "mul", "max", "min", "and", "or", "xor")
+TINY = 4  # steps of a loop that is too short to be worth a vector
 
 
 @module_pass("vectorize")
@@ -70,17 +70,8 @@ class _Vectorize(Rewriter):
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
     def loop(self, op: Op) -> None:
-        inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
         own = plan_loop(op)
-        if not inner:
-            self.widen(op, own) if worthwhile(op, own) else super().loop(op)
-            return
-        leaves = [plan_loop(o) for o in inner]
-        nested = any(o.prim.syntax == "for" for i in inner for o in i.regions[0].ops)
-        leaves_good = all(p.legal and not p.scattered and worthwhile(o, p) for o, p in zip(inner, leaves, strict=True))
-        if own.legal and not own.scattered and own.consecutive and not leaves_good and worthwhile(op, own):
-            self.widen(op, own)
-        elif not leaves_good and not nested and own.legal and worthwhile(op, own) and own.scattered < sum(p.scattered for p in leaves):
+        if worthwhile(op, own) and walks_better(op, own):
             self.widen(op, own)
         else:
             super().loop(op)
@@ -89,11 +80,11 @@ class _Vectorize(Rewriter):
 
     def widen(self, op: Op, plan: Plan) -> None:
         start, stop = op.attrs["start"], op.attrs["stop"]
-        trips = stop - start
+        count = trips(op)
         wanted = self.bytes // plan.element_bytes * self.unroll * (2 if plan.folds or plan.has_loops else 1)
-        lanes = min(max(wanted, 2), 1 << (trips.bit_length() - 1), 1024)
+        lanes = min(max(wanted, 2), 1 << (count.bit_length() - 1), 1024)
         (body,) = op.regions
-        whole = trips - trips % lanes
+        whole = count - count % lanes
         inits = [self.of(v) for v in op.operands]
         overlap = not plan.in_place
         e = self.e
@@ -102,7 +93,7 @@ class _Vectorize(Rewriter):
 
         def run(i: Value, *carried: Value) -> tuple[Value, ...]:
             base, fresh = i, None
-            if overlap and whole != trips:
+            if overlap and whole != count:
                 base = e.min(i, stop - lanes)
                 if any(f.kind in ("add", "mul", "xor") for f in plan.folds):
                     done = e.convert(e.sub(i, base), dtype="i32")
@@ -124,7 +115,7 @@ class _Vectorize(Rewriter):
             getattr(e, f.kind if f.kind not in ("and", "or") else f.kind + "_")(init, e.fold_lanes(total, kind=f.kind))
             for f, init, total in zip(plan.folds, inits, totals, strict=True)
         ]
-        if not overlap and whole != trips:
+        if not overlap and whole != count:
             rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole}, op.results, op.regions, op.loc)
             self.env.update(zip(op.operands, combined, strict=True))
             super().loop(rest)
@@ -138,7 +129,7 @@ class _Vectorize(Rewriter):
                 self.loop_wide(op)
             elif all(v not in self.lane for v in op.operands):
                 self.op(op)
-            elif op.prim.access:
+            elif rules(op).access:
                 self.access_wide(op)
             elif (index := self.affine(op)) is not None:
                 self.lane[op.result] = index
@@ -161,7 +152,7 @@ class _Vectorize(Rewriter):
     def op_wide(self, op: Op) -> None:
         operands = [self.vector(v) for v in op.operands]
         fold = self.fold_of.get(op.results[0]) if op.results else None
-        result = op.prim.widen(self.e, self.lanes, *operands, **op.attrs)
+        result = rules(op).widen(self.e, self.lanes, *operands, **op.attrs)
         if fold is not None and self.fresh is not None and fold[0].kind in ("add", "mul", "xor"):
             result = self.e.select(self.fresh, result, self.lane[fold[1]])
         self.lane[op.result] = result
@@ -170,16 +161,13 @@ class _Vectorize(Rewriter):
         """The op's result as an affine index, if it is one."""
         if not op.results or op.result.type != INDEX:
             return None
-        operands = [self.lane.get(v) or Affine(self.of(v), 0) for v in op.operands]
-        if not all(isinstance(x, Affine) for x in operands):
+        operands = [x for v in op.operands if isinstance(x := self.lane.get(v) or Affine(self.of(v), 0), Affine)]
+        if len(operands) != len(op.operands):
             return None
-        step = op.prim.affine([x.step for x in operands], [constant_of(x.base, self.constants()) for x in operands])
+        step = rules(op).affine([x.step for x in operands], [self.e.integers.get(x.base) for x in operands])
         if step is None:
             return None
         return Affine(self.e.apply(op.prim, *[x.base for x in operands], **op.attrs), step)
-
-    def constants(self) -> dict[Value, int]:
-        return self.e.integers
 
     def vector(self, v: Value) -> Value:
         """The value in all lanes."""
@@ -197,12 +185,12 @@ class _Vectorize(Rewriter):
 
     def access_wide(self, op: Op) -> None:
         """A load or store: of consecutive elements, of one for all lanes, or scattered ones."""
-        memory, value, index = op.prim.parts(op.operands)
-        place = [self.lane.get(i) or Affine(self.of(i), 0) for i in index]
+        memory, value, index = rules(op).parts(op.operands)
+        place = [x for i in index if isinstance(x := self.lane.get(i) or Affine(self.of(i), 0), Affine)]
         e, where = self.e, self.of(memory)
         stored = None if value is None else self.vector(value)
         strides = strides_of(where.type)
-        if all(isinstance(i, Affine) for i in place):
+        if len(place) == len(index):
             step = sum(i.step * s for i, s in zip(place, strides, strict=True))
             bases = [i.base for i in place]
             if step == 0 and value is None:
@@ -223,10 +211,6 @@ class _Vectorize(Rewriter):
             self.lane[op.result] = e.gather(where, offsets)
         else:
             e.scatter(where, stored, offsets)
-
-
-def constant_of(v: Value, integers: dict[Value, int]) -> int | None:
-    return integers.get(v)
 
 
 def strides_of(memory: Any) -> list[int]:
@@ -252,8 +236,28 @@ def neutral_value(e: Any, fold: Fold, init: Value) -> Value:
 # choosing loops
 
 
+def walks_better(op: Op, own: Plan) -> bool:
+    """Whether `op` is the loop of its nest to widen, rather than those inside it."""
+    inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
+    if not inner:
+        return True
+    leaves = [plan_loop(o) for o in inner]
+    nested = any(plan.has_loops for plan in leaves)
+    if not nested and max(map(trips, inner)) <= TINY <= trips(op) // 16 and not any(plan.folds for plan in leaves):
+        return True
+    if all(plan.legal and not plan.scattered and worthwhile(o, plan) for o, plan in zip(inner, leaves, strict=True)):
+        return False
+    in_order = own.consecutive > 0 and not own.scattered
+    return in_order or (not nested and own.scattered < sum(plan.scattered for plan in leaves))
+
+
+def trips(op: Op) -> int:
+    """How often a loop of step 1 runs."""
+    return op.attrs["stop"] - op.attrs["start"]
+
+
 def worthwhile(op: Op, plan: Plan) -> bool:
-    return plan.legal and op.attrs["step"] == 1 and op.attrs["stop"] - op.attrs["start"] >= 2 and plan.element_bytes > 0
+    return plan.legal and op.attrs["step"] == 1 and trips(op) >= 2 and plan.element_bytes > 0
 
 
 def plan_loop(op: Op) -> Plan:
@@ -290,11 +294,11 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
             steps.update(dict.fromkeys(op.results, None))
             _survey(inner, plan, steps, known, loaded, stored)
             continue
-        if op.regions or not op.prim.widens:
+        if op.regions or not rules(op).widens:
             plan.legal = False
             return
-        if op.prim.access:
-            memory, value, index = op.prim.parts(op.operands)
+        if rules(op).access:
+            memory, value, index = rules(op).parts(op.operands)
             (loaded if value is None else stored).setdefault(memory, []).append(tuple(index))
             strides = strides_of(memory.type)
             moves = [steps.get(i, 0) for i in index]
@@ -317,7 +321,7 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
         if any(v in steps for v in op.operands):
             moves = [steps.get(v, 0) for v in op.operands]
             even = op.results and op.result.type == INDEX and None not in moves
-            step = op.prim.affine(moves, [known.get(v) for v in op.operands]) if even else None
+            step = rules(op).affine(moves, [known.get(v) for v in op.operands]) if even else None
             for v in op.results:
                 steps[v] = step
         for v in op.results:
@@ -334,10 +338,13 @@ def folds_of(body: Func) -> tuple[Fold, ...]:
             uses[v] = uses.get(v, 0) + 1
     folds = []
     for acc, out in zip(body.args[1:], body.results, strict=True):
-        op = maker.get(out)
-        if op is None or uses.get(acc, 0) != 1 or uses.get(out, 0) != 0 or acc not in op.operands:
+        made = maker.get(out)
+        if made is None:
             break
-        kind = op.prim.fold_kind(op.operands.index(acc))
+        op = made
+        if uses.get(acc, 0) != 1 or uses.get(out, 0) != 0 or acc not in op.operands:
+            break
+        kind = rules(op).fold_kind(op.operands.index(acc))
         if kind is None:
             break
         folds.append(Fold(kind, op))

@@ -74,7 +74,7 @@ class Add(Binary):
     commutative = True
     folds = True
     sum = (1, 1)
-    instructions = {"i": "add", "u": "add", "f": "fadd"}
+    instructions: ClassVar = {"i": "add", "u": "add", "f": "fadd"}
 
     def eval(self, x, y):
         return np.add(x, y)
@@ -89,7 +89,7 @@ class Sub(Binary):
 
     name = "sub"
     sum = (1, -1)
-    instructions = {"i": "sub", "u": "sub", "f": "fsub"}
+    instructions: ClassVar = {"i": "sub", "u": "sub", "f": "fsub"}
 
     def eval(self, x, y):
         return np.subtract(x, y)
@@ -106,7 +106,7 @@ class Mul(Binary):
     commutative = True
     folds = True
     product = True
-    instructions = {"i": "mul", "u": "mul", "f": "fmul"}
+    instructions: ClassVar = {"i": "mul", "u": "mul", "f": "fmul"}
 
     def eval(self, x, y):
         return np.multiply(x, y)
@@ -127,8 +127,8 @@ class MulHigh(Binary):
 
     def eval(self, x, y):
         bits = x.dtype.itemsize * 8
-        product = np.asarray(x, object) * np.asarray(y, object)
-        return np.asarray(product >> bits).astype(x.dtype)[()]
+        high = [int(a) * int(b) >> bits for a, b in zip(np.atleast_1d(x), np.atleast_1d(y), strict=True)]
+        return np.array(high, x.dtype).reshape(np.shape(x))[()]
 
     def llvm(self, w, type, x, y):
         bits = type.dtype.bits

@@ -38,6 +38,10 @@ class LoopPrimitive(Primitive):
         """The associative op by which this one adds to its operand at `position`, if it does."""
         return None
 
+    def parts(self, operands: Any) -> tuple[Any, Any, Any]:
+        """Of an access: the memory, what is stored (None for a load), and the index."""
+        raise self.missing("parts")
+
     def affine(self, steps: Any, constants: Any) -> int | None:
         """How much the result grows, where the operands (indices) grow by `steps`; None if unevenly."""
         return None

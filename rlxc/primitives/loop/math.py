@@ -42,8 +42,7 @@ class Unchecked:
         return self.e.min(x, y, checked=False)
 
     def table(self, numbers: Sequence[float], index: Any, dtype: str) -> Any:
-        kind = DType(dtype)
-        return self.e.table(index, value=Dense(np.array(numbers, kind.numpy)))
+        return self.e.table(Dense(np.array(numbers, DType(dtype).numpy)), index)
 
 
 class MathFunction(LoopPrimitive):
@@ -56,7 +55,8 @@ class MathFunction(LoopPrimitive):
         return result.astype(xs[0].dtype)[()]
 
     def expand(self, e: Any, *xs: Any) -> Any:
-        return vecmath.FUNCTIONS[self.name](Unchecked(e), *xs)
+        function: Any = vecmath.FUNCTIONS[self.name]
+        return function(Unchecked(e), *xs)
 
 
 class Unary(MathFunction):

@@ -254,22 +254,3 @@ class Scatter(LoopPrimitive):
 
     def llvm(self, w, type, memory, value, offsets, mask=None):
         w.scatter(value, memory, offsets, mask)
-
-
-@register
-class Table(LoopPrimitive):
-    """The element of a constant list at an index that must be inside it."""
-
-    name = "table"
-
-    def infer(self, index, *, value: Dense):
-        require_vector(self.name, index, "iu")
-        if value.type.rank != 1:
-            raise ShapeError(f"table: {value.type} is not a list")
-        return VectorType(value.type.dtype, index.lanes)
-
-    def eval(self, index, *, value):
-        return value.numpy()[index]
-
-    def llvm(self, w, type, index, *, value):
-        return w.table(type, value, index)

@@ -30,7 +30,7 @@ def exp2(e, x):
 
 
 def expm1(e, x):
-    """e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where only the last step cancels, and exactly. Bound: 1 ulp.
+    """e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where only the last step cancels, and exactly. Bound: 1.1 ulp.
 
     For |x| so small that the result is x, it is x (keeps -0 and denormals).
     """

@@ -37,7 +37,7 @@ def atan(e, x):
 
 
 def atan2(e, y, x):
-    """The angle of the point (x, y), in [-pi, pi], with the signs of zeros respected. Bound: 2 ulp."""
+    """The angle of the point (x, y), in [-pi, pi], with the signs of zeros respected. Bound: 2.5 ulp."""
     a, b = e.abs(y), e.abs(x)
     a, b = _both_infinite(e, a, b)
     a, b = _away_from_the_edges(e, a, b)

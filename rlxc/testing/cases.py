@@ -1,0 +1,211 @@
+"""Cases for the laws: a primitive's samples made concrete, in every dtype that it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import Error
+from rlxc.ir.attributes import Dense
+from rlxc.ir.builder import make_op
+from rlxc.ir.core import Func, Value
+from rlxc.ir.primitive import Primitive, Sample
+from rlxc.ir.types import BOOL, FLOATS, INTEGERS, DType, TensorType, dtype_of, parse_type
+from rlxc.testing.numeric import tolerance
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One primitive on operands of given types; `fixed` holds the operands that the sample gives as arrays."""
+
+    prim: Primitive
+    types: tuple[TensorType, ...]
+    attrs: dict[str, Any]
+    fixed: tuple[np.ndarray | None, ...]
+    domain: tuple[float, float]
+    original: bool = True  # the dtype is the sample's own
+
+    @cached_property
+    def func(self) -> Func:
+        """The function of one op: its operands are the arguments."""
+        args = tuple(Value(t, f"x{i}") for i, t in enumerate(self.types))
+        op = make_op(self.prim, args, self.attrs)
+        return Func("f", args, (op,), op.results)
+
+    @cached_property
+    def results(self) -> tuple[TensorType, ...]:
+        return tuple(v.type for v in self.func.results)  # type: ignore[misc]
+
+    @property
+    def dtype(self) -> DType | None:
+        """The float dtype of the operands, or else that of the first."""
+        for t in self.types:
+            if t.dtype.is_float:
+                return t.dtype
+        return self.types[0].dtype if self.types else None
+
+    @property
+    def narrowest(self) -> str:
+        """The float dtype of the fewest bits among operands and results: what limits precision."""
+        floats = [t.dtype for t in (*self.types, *self.results) if t.dtype.is_float]
+        return max(floats, key=tolerance, default=DType("f64"))
+
+    @property
+    def floats(self) -> tuple[int, ...]:
+        """Positions of the operands that a derivative can be taken by."""
+        return tuple(i for i, t in enumerate(self.types) if t.dtype.is_float)
+
+    @property
+    def size(self) -> int:
+        return sum(t.size for t in (*self.types, *self.results))
+
+    def draw(self, rng: np.random.Generator) -> Arrays:
+        """Random operands from the inside of the domain."""
+        return tuple(f if f is not None else random_array(rng, t, self.domain) for f, t in zip(self.fixed, self.types, strict=True))
+
+    def smooth(self, rng: np.random.Generator) -> Arrays:
+        """Random operands for derivatives: float arrays of the sample are moved a little, off their ties, nans and ends of the domain."""
+        out = []
+        for f, t in zip(self.fixed, self.types, strict=True):
+            drawn = random_array(rng, t, self.domain)
+            if f is not None and t.dtype.is_float:
+                moved = f.astype(np.float64) + rng.uniform(-0.05, 0.05, f.shape)
+                low, high = self.domain
+                margin = 0.01 * (high - low)
+                drawn = np.where((moved >= low + margin) & (moved <= high - margin), moved, drawn.astype(np.float64)).astype(f.dtype)
+            out.append(drawn if f is None or t.dtype.is_float else f)
+        return tuple(out)
+
+    def special(self, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
+        """Operands with ties, and with nan, infinities and signed zeros."""
+        if all(f is not None for f in self.fixed):
+            return
+        yield "ties", self._fill(rng, np.array([1.0, 0.0, 1.0]))
+        if self.floats:
+            pool = np.array([np.nan, np.inf, -1.0, 0.0, -np.inf, -0.0, 1.0])
+            yield "nan and inf", self._fill(rng, pool, in_turn=True)
+            yield "nan and inf at random", self._fill(rng, pool)
+
+    def _fill(self, rng: np.random.Generator, pool: np.ndarray, *, in_turn: bool = False) -> Arrays:
+        out = []
+        for f, t in zip(self.fixed, self.types, strict=True):
+            shape: Any = t.shape
+            if f is not None:
+                out.append(f)
+            elif t.dtype.is_float:
+                values = np.resize(np.roll(pool, -len(out)), shape) if in_turn else np.asarray(rng.choice(pool, size=shape))
+                out.append(values.astype(t.dtype.numpy))
+            else:
+                out.append(random_array(rng, t, self.domain))
+        return tuple(out)
+
+    def __str__(self) -> str:
+        attrs = ", ".join(f"{k} = {v}" for k, v in self.attrs.items())
+        return f"{self.prim.name} {', '.join(map(str, self.types))}" + (f" {{{attrs}}}" if attrs else "")
+
+
+def random_array(rng: np.random.Generator, type: TensorType, domain: tuple[float, float]) -> np.ndarray:
+    """An array of `type`; floats lie inside `domain`, a little off its ends, integers on it as far as the dtype reaches."""
+    low, high = domain
+    shape: Any = type.shape
+    if type.dtype.is_bool:
+        return rng.integers(0, 2, shape).astype(bool)
+    if type.dtype.is_float:
+        margin = 0.01 * (high - low)
+        return np.asarray(rng.uniform(low + margin, high - margin, shape)).astype(type.dtype.numpy)
+    info = np.iinfo(type.dtype.numpy)
+    low_int, high_int = max(int(np.ceil(low)), info.min), min(int(np.floor(high)), info.max)
+    return rng.integers(low_int, max(high_int, low_int) + 1, shape).astype(type.dtype.numpy)
+
+
+def cases_of(prim: Primitive) -> list[Case]:
+    """Every sample as it is written, then in the other dtypes that the primitive takes; raises Error for a sample that is wrong itself."""
+    cases = []
+    for sample in prim.samples:
+        case = _case(prim, sample)
+        cases.append(case)
+        cases += _in_other_dtypes(case)
+    return cases
+
+
+def _case(prim: Primitive, sample: Any) -> Case:
+    sample = sample if isinstance(sample, Sample) else Sample(sample)
+    types: list[TensorType] = []
+    fixed: list[np.ndarray | None] = []
+    for operand in sample.operands:
+        if isinstance(operand, str):
+            for text in split_types(operand):
+                types.append(parse_type(text))  # type: ignore[arg-type]
+                fixed.append(None)
+        elif isinstance(operand, TensorType):
+            types.append(operand)
+            fixed.append(None)
+        else:
+            array = np.asarray(operand)
+            types.append(TensorType(dtype_of(array.dtype), array.shape))
+            fixed.append(array)
+    case = Case(prim, tuple(types), dict(sample.attrs), tuple(fixed), tuple(sample.domain or prim.domain))  # type: ignore[arg-type]
+    return replace(case, attrs=dict(case.func.ops[0].attrs))
+
+
+def split_types(text: str) -> list[str]:
+    """`"f64[2, 3], f64[]"` as `["f64[2, 3]", "f64[]"]`."""
+    return [t.strip() for t in re.findall(r"[^\[\],]+(?:\[[^\]]*\])?", text)]
+
+
+def _in_other_dtypes(case: Case) -> Iterator[Case]:
+    """The case with its float dtype (or, without one, the first operand's) exchanged for the others that are allowed."""
+    if not case.types:
+        return
+    mine = case.dtype
+    for other in (*FLOATS, *INTEGERS, BOOL):
+        if other == mine or other not in case.prim.dtypes:
+            continue
+        types = tuple(t.with_dtype(other) if t.dtype == mine else t for t in case.types)
+        with np.errstate(all="ignore"):
+            fixed = tuple(f.astype(other.numpy) if f is not None and t.dtype == mine else f for f, t in zip(case.fixed, case.types, strict=True))
+        attrs = {k: _attr_in(v, mine, other) for k, v in case.attrs.items()}
+        variant = replace(case, types=types, fixed=fixed, attrs=attrs, original=False)
+        try:
+            _ = variant.func
+        except Error:
+            continue  # this sample does not make sense in that dtype
+        yield variant
+
+
+def _attr_in(value: Any, mine: DType | None, other: DType) -> Any:
+    if isinstance(value, TensorType) and value.dtype == mine:
+        return value.with_dtype(other)
+    if isinstance(value, Dense) and value.type.dtype == mine:
+        return Dense(value.array.astype(other.numpy), value.type.with_dtype(other))
+    return value
+
+
+def strided(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The same values in other memory layouts."""
+    if not array.ndim:
+        return
+    wide = np.zeros(tuple(2 * n for n in array.shape), array.dtype)
+    spread = wide[tuple(slice(None, None, 2) for _ in array.shape)]
+    spread[...] = array
+    yield "every second element", spread
+    backwards = tuple(slice(None, None, -1) for _ in array.shape)
+    yield "negative strides", np.ascontiguousarray(array[backwards])[backwards]
+    yield "column-major", np.asfortranarray(array)
+
+
+def subsets(positions: Sequence[int]) -> list[tuple[int, ...]]:
+    """Every nonempty subset if there are at most three positions; else each alone, all but each, and all."""
+    n = len(positions)
+    if n <= 3:
+        return [tuple(p for bit, p in enumerate(positions) if mask >> bit & 1) for mask in range(1, 2**n)]
+    alone = [(p,) for p in positions]
+    without = [tuple(p for p in positions if p != q) for q in positions]
+    return [*alone, *without, tuple(positions)]

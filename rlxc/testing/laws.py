@@ -1,0 +1,582 @@
+"""The laws: what must be true of the rules of every primitive. `LAWS` lists them in the order in which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import Error
+from rlxc.frontend.parser import parse
+from rlxc.ir.builder import Builder, make_op
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.interp import interpret
+from rlxc.ir.primitive import REGISTRY, Primitive
+from rlxc.ir.printer import print_module
+from rlxc.ir.types import DType
+from rlxc.passes.gradient import jvp
+from rlxc.passes.legalize import legalize
+from rlxc.passes.linearity import check_linear
+from rlxc.passes.linearize import linearize
+from rlxc.passes.pipelines import make_pipeline
+from rlxc.passes.simplify import simplify
+from rlxc.passes.transpose import transpose
+from rlxc.runtime.compile import compile_func
+from rlxc.testing.cases import Arrays, Case, random_array, strided, subsets
+from rlxc.testing.numeric import differ, directional_derivative, inner, tolerance
+
+Rng = np.random.Generator
+
+
+class Broken(Exception):
+    """A law does not hold: the rule at fault, and how."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(detail)
+        self.rule = rule
+        self.detail = detail
+
+
+class Skip(Exception):
+    """A law says nothing about this case, and why."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """What must hold, which rule is at fault if it does not, and a function that tries it on a case."""
+
+    name: str
+    rule: str
+    check: Callable[[Case, Rng], None]
+    derivative: bool = False  # tried in the sample's own dtype only
+
+
+@dataclass(frozen=True)
+class NativeLaw:
+    """A law about compiled code; it is tried on all cases at once, since one function compiles faster than many."""
+
+    name: str
+    rule: str
+    check: Callable[[Sequence[Case], Rng], None]
+    derivative: bool = False
+
+
+LAWS: list[Law] = []
+NATIVE_LAWS: list[NativeLaw] = []
+
+
+def law(name: str, rule: str, *, derivative: bool = False) -> Callable[[Callable[[Case, Rng], None]], Callable[[Case, Rng], None]]:
+    def declare(check: Callable[[Case, Rng], None]) -> Callable[[Case, Rng], None]:
+        LAWS.append(Law(name, rule, check, derivative))
+        return check
+
+    return declare
+
+
+def native_law(name: str, rule: str, *, derivative: bool = False) -> Callable[[Callable[[Sequence[Case], Rng], None]], Callable]:
+    def declare(check: Callable[[Sequence[Case], Rng], None]) -> Callable:
+        NATIVE_LAWS.append(NativeLaw(name, rule, check, derivative))
+        return check
+
+    return declare
+
+
+# -- values
+
+
+@law("infer tells what eval gives", "infer")
+def infer_tells_what_eval_gives(case: Case, rng: Rng) -> None:
+    results = _eval(case, case.draw(rng))
+    if len(results) != len(case.results):
+        raise Broken("infer", f"infer tells {len(case.results)} results, eval gives {len(results)}")
+    for x, t in zip(results, case.results, strict=True):
+        array = np.asarray(x)
+        if array.dtype != t.dtype.numpy or array.shape != t.shape:
+            raise Broken("infer", f"infer tells {t}, eval gives {array.dtype}{list(array.shape)}")
+
+
+@law("eval leaves its operands alone and always gives the same", "eval")
+def eval_is_a_function(case: Case, rng: Rng) -> None:
+    arrays = tuple(a.copy() for a in case.draw(rng))
+    before = [a.tobytes() for a in arrays]
+    first = [np.asarray(x).tobytes() for x in _eval(case, arrays)]
+    if [a.tobytes() for a in arrays] != before:
+        raise Broken("eval", "it changes an operand")
+    if [np.asarray(x).tobytes() for x in _eval(case, arrays)] != first:
+        raise Broken("eval", "it gives different results for the same operands")
+
+
+@law("eval does not depend on the memory layout of its operands", "eval")
+def eval_takes_any_layout(case: Case, rng: Rng) -> None:
+    arrays = case.draw(rng)
+    want = _eval(case, arrays)
+    for i, array in enumerate(arrays):
+        for layout, same in strided(array):
+            got = _eval(case, (*arrays[:i], same, *arrays[i + 1 :]))
+            _compare("eval", got, want, case, f"operand {i} with {layout}")
+
+
+@law("its text parses back to the same", "text")
+def text_parses_back(case: Case, rng: Rng) -> None:
+    module = Module((case.func,))
+    text = print_module(module)
+    again = parse(text)
+    if again != module:
+        raise Broken("text", f"it parses back as something else:\n{print_module(again)}")
+    if print_module(again) != text:
+        raise Broken("text", f"it prints differently once parsed:\n{text}{print_module(again)}")
+
+
+@law("the legal form computes the same", "legalize")
+def legal_form_computes_the_same(case: Case, rng: Rng) -> None:
+    rule = _legal_rule(case.prim)
+    legal = _legal(case)
+    _closed(rule, legal.ops)
+    for label, arrays in _draws(case, rng):
+        _compare(rule, interpret(legal, arrays), _eval(case, arrays), case, label, slack=20)
+    if _legal_again(legal) != legal:
+        raise Broken(rule, "what it gives is not in legal form itself")
+
+
+@law("fold computes the same", "fold")
+def fold_computes_the_same(case: Case, rng: Rng) -> None:
+    for func, arrays, label in _with_constants(case, rng):
+        simple = simplify.on_func(func)  # type: ignore[attr-defined]
+        _compare("fold", interpret(simple, arrays), interpret(func, arrays), case, label, signed_zeros=True)
+    legal = _legal(case)
+    for label, arrays in _draws(case, rng):
+        simple = simplify.on_func(legal)  # type: ignore[attr-defined]
+        _compare("fold", interpret(simple, arrays), interpret(legal, arrays), case, f"{label}, in legal form", signed_zeros=True)
+
+
+@law("batching is a loop", "batch")
+def batching_is_a_loop(case: Case, rng: Rng) -> None:
+    legal = _legal(case)
+    for active in subsets(range(len(case.types))) or [()]:
+        for n in (3, 1):
+            draws = [case.draw(rng) for _ in range(n)]
+            arrays = [np.stack([d[i] for d in draws]) if i in active else draws[0][i] for i in range(len(case.types))]
+            func, batched = batch_func(legal, active, n)
+            _closed("batch", func.ops)
+            loop = [_eval(case, tuple(d[i] if i in active else draws[0][i] for i in range(len(case.types)))) for d in draws]
+            got = interpret(func, arrays)
+            want = [np.stack([np.asarray(one[k]) for one in loop]) if flag else one_of(loop, k) for k, flag in enumerate(batched)]
+            _compare("batch", got, want, case, f"operands {list(active)} batched, {n} times", slack=20)
+
+
+# -- derivatives
+
+
+@law("the tangent is linear", "jvp", derivative=True)
+def tangents_are_linear(case: Case, rng: Rng) -> None:
+    for active in _active(case):
+        function, args = _linear_map(case, active, rng)
+        u, v = (tuple(random_array(rng, a.type, (-1, 1)) for a in args) for _ in range(2))
+        a, b = 0.75, -1.5
+        mixed = tuple((a * p + b * q).astype(p.dtype) for p, q in zip(u, v, strict=True))
+        lu, lv, lm, zero = (function(t) for t in (u, v, mixed, tuple(np.zeros_like(p) for p in u)))
+        for k, (p, q, m, z) in enumerate(zip(lu, lv, lm, zero, strict=True)):
+            if np.any(z != 0):
+                raise Broken("jvp", f"the tangent of result {k} is not zero where the tangents are, with operands {list(active)} active")
+            want = (a * p.astype(np.float64) + b * q.astype(np.float64)).astype(p.dtype)
+            size = float(np.max(np.abs(p), initial=0) + np.max(np.abs(q), initial=0))
+            wrong = differ(m, want, 0.0, atol=100 * tolerance(case.narrowest) * size)
+            if wrong:
+                raise Broken("jvp", f"L(a u + b v) is not a L(u) + b L(v), with operands {list(active)} active: {wrong}")
+
+
+@law("the tangent is the derivative", "jvp", derivative=True)
+def tangent_is_the_derivative(case: Case, rng: Rng) -> None:
+    for active in _active(case):
+        moved = jvp(_legal(case), active)
+        _closed("jvp", moved.ops)
+        _check_derivative("jvp", case.func, moved, active, case, rng)
+
+
+@law("second and third derivatives are right", "jvp", derivative=True)
+def higher_derivatives_are_right(case: Case, rng: Rng) -> None:
+    if not _active(case) or case.size > 40:
+        raise Skip("large" if _active(case) else "no operand to differentiate by")
+    first = jvp(_legal(case), case.floats)
+    second = jvp(first, _floats(first))
+    _check_derivative("jvp (second order)", first, second, _floats(first), case, rng)
+    if len(second.ops) < 400:
+        third = jvp(second, _floats(second))
+        _check_derivative("jvp (third order)", second, third, _floats(second), case, rng)
+
+
+@law("the transposed tangent map is its adjoint", "transpose", derivative=True)
+def transposed_tangent_map_is_the_adjoint(case: Case, rng: Rng) -> None:
+    for active in _active(case):
+        legal = _legal(case)
+        halves = linearize(legal, active)
+        primal, linear = halves.functions("f")
+        turned = transpose(linear)
+        _closed("transpose", turned.ops)
+        values = interpret(primal, case.smooth(rng))[len(case.results) :]
+        _check_adjoint("transpose", linear, turned, values, case, rng, f"operands {list(active)} active")
+
+
+@law("derivatives of the gradient are right", "transpose", derivative=True)
+def derivatives_of_the_gradient_are_right(case: Case, rng: Rng) -> None:
+    if not _active(case) or case.size > 40:
+        raise Skip("large" if _active(case) else "no operand to differentiate by")
+    pullback = _pullback(_legal(case), case.floats)
+    moved = jvp(pullback, _floats(pullback))
+    _check_derivative("transpose (differentiated)", pullback, moved, _floats(pullback), case, rng)
+
+
+@law("its own transpose is its adjoint", "transpose", derivative=True)
+def own_transpose_is_the_adjoint(case: Case, rng: Rng) -> None:
+    if _legal(case).ops[-1:] != case.func.ops or not case.func.ops[0].operands:
+        raise Skip("the op is not in legal form by itself")
+    groups = case.prim.linear_groups(case.types, **case.attrs)
+    if not groups:
+        raise Skip("it is not linear in any operand")
+    for group in groups:
+        if not group <= set(case.floats):
+            continue
+        if not all(t.dtype.is_float for t in case.results):
+            raise Broken("linear_in", f"it says linear in operands {sorted(group)}, but its results are no floats")
+        linear = _one_linear_op(case, group)
+        check_linear(linear)
+        turned = transpose(linear)
+        _closed("transpose", turned.ops)
+        values = [a for i, a in enumerate(case.smooth(rng)) if i not in group]
+        _check_adjoint("transpose", linear, turned, values, case, rng, f"as linear in operands {sorted(group)}")
+        _check_linear_in(case, linear, values, rng, group)
+        back = transpose(turned)
+        tangents = [random_array(rng, a.type, (-1, 1)) for a in linear.args if a.linear]
+        want = interpret(linear, [*_arguments(linear, values, tangents)])
+        _compare("transpose", interpret(back, _arguments(back, values, tangents)), want, case, "the transpose of the transpose", slack=100)
+
+
+# -- native code
+
+
+@native_law("native code computes what eval does", "element, lower or scalar")
+def native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
+    _check_native(cases, rng)
+
+
+@native_law("without fusion and vectors native code computes the same", "element, lower or scalar", derivative=True)
+def plain_native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
+    _check_native(cases, rng, fuse=False, vectorize=False)
+
+
+@native_law("the loops compute what eval does", "element, lower or scalar", derivative=True)
+def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
+    small = [case for case in cases if case.size <= 100]
+    if not small:
+        raise Skip("large")
+    func = _together(small)
+    loops = make_pipeline("legalize,simplify,cse,dce,fuse,lower").run(Module((func,)))
+
+    def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        outs = [np.zeros(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr, arg-type]
+        interpret(loops[func.name], [*(np.ascontiguousarray(a).reshape(a.shape) for a in arrays), *outs])
+        return outs
+
+    _check_runner(run, small, rng)
+
+
+@native_law("native gradients are the interpreted ones", "element, lower or scalar", derivative=True)
+def native_gradient_is_the_interpreted(cases: Sequence[Case], rng: Rng) -> None:
+    chosen = [case for case in cases if case.floats and all(t.dtype.is_float for t in case.results) and case.prim.differentiable]
+    if not chosen:
+        raise Skip("nothing to differentiate")
+    func = _pullback(legalize.on_func(_together(chosen)), _floats(_together(chosen)))  # type: ignore[attr-defined]
+    run = compile_func(func)
+    arrays = [a for case in chosen for a in case.smooth(rng)]
+    arrays += [random_array(rng, a.type, (-1, 1)) for a in func.args[len(arrays) :]]  # type: ignore[arg-type]
+    worst = max(tolerance(case.narrowest) for case in chosen)
+    for k, (got, want) in enumerate(zip(run(*arrays), interpret(func, arrays), strict=True)):
+        wrong = differ(got, want, 100 * worst)
+        if wrong:
+            raise Broken("element, lower or scalar", f"result {k} of the pullback: native code gives {wrong}\n{func}")
+
+
+# -- how the laws compute
+
+
+def _together(cases: Sequence[Case]) -> Func:
+    """One function that does what all the cases do, each on arguments of its own."""
+    args: list[Value] = []
+    ops: list[Op] = []
+    for i, case in enumerate(cases):
+        mine = tuple(Value(t, f"x{i}_{j}") for j, t in enumerate(case.types))
+        args += mine
+        ops.append(make_op(case.prim, mine, case.attrs))
+    return Func("f", tuple(args), tuple(ops), tuple(v for op in ops for v in op.results))
+
+
+def _check_native(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
+    run = compile_func(_together(cases), **options)
+    _check_runner(lambda arrays: run(*arrays), cases, rng)
+
+
+def _check_runner(run: Callable[[Sequence[np.ndarray]], Sequence[Any]], cases: Sequence[Case], rng: Rng) -> None:
+    """Whether `run`, which does what all the cases do, gives what eval gives, on several sorts of operands."""
+    draws = [dict(_draws(case, rng)) for case in cases]
+    for label in dict.fromkeys(label for d in draws for label in d):
+        operands = [d.get(label) or d["random operands"] for d in draws]
+        results = iter(run([a for arrays in operands for a in arrays]))
+        for case, arrays in zip(cases, operands, strict=True):
+            want = _eval(case, arrays)
+            got = [next(results) for _ in want]
+            try:
+                _compare("element, lower or scalar", got, want, case, label, slack=20)
+            except Broken as broken:
+                raise Broken(broken.rule, f"{broken.detail}\n  sample: {case}\n  operands: {', '.join(map(str, arrays))}") from None
+
+
+def _eval(case: Case, arrays: Arrays) -> tuple[Any, ...]:
+    with np.errstate(all="ignore"):
+        try:
+            results = case.prim.eval(*arrays, **case.attrs)
+        except Error:
+            raise
+        except Exception as error:
+            raise Broken("eval", f"it fails: {type(error).__name__}: {error}") from error
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _draws(case: Case, rng: Rng) -> Iterator[tuple[str, Arrays]]:
+    yield "random operands", case.draw(rng)
+    for label, arrays in case.special(rng):
+        yield f"operands with {label}", arrays
+
+
+def _legal(case: Case) -> Func:
+    return legalize.on_func(case.func)  # type: ignore[attr-defined]
+
+
+def _legal_again(func: Func) -> Func:
+    return legalize.on_func(func)  # type: ignore[attr-defined]
+
+
+def _legal_rule(prim: Primitive) -> str:
+    return "decompose" if prim.composite else "legalize"
+
+
+def one_of(loop: Sequence[Sequence[Any]], k: int) -> Any:
+    return np.asarray(loop[0][k])
+
+
+def _compare(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str, slack: float = 1.0, *, signed_zeros: bool = False) -> None:
+    for k, (g, w) in enumerate(zip(got, want, strict=True)):
+        w = np.asarray(w)
+        if not case.prim.elementwise and w.dtype.kind not in "iub":  # which of inf and nan it is may depend on the order of sums and products
+            g, w = (np.where(np.isfinite(a), a, np.nan).astype(a.dtype) for a in (np.asarray(g), w))
+        wrong = differ(g, w, slack * tolerance(case.narrowest), signed_zeros=signed_zeros and case.prim.elementwise)
+        if wrong:
+            which = f" in result {k}" if len(want) > 1 else ""
+            raise Broken(rule, f"{label}: it gives {wrong}{which}")
+
+
+def _closed(rule: str, ops: Sequence[Op]) -> None:
+    """Whether rules emitted only ops that are registered and have rules of their own."""
+    for op in ops:
+        prim = op.prim
+        if REGISTRY.get(prim.name, prim.level) is not prim:
+            raise Broken(rule, f"it emits {prim.name}, which is not registered")
+        needed = ["infer", "eval"] if not op.regions else []
+        if prim.differentiable and not prim.composite and any(v.type.dtype.is_float for v in op.operands):
+            needed.append("jvp")
+        for other in needed:
+            if not prim.has_rule(other):
+                raise Broken(rule, f"it emits {prim.name}, which has no {other} rule")
+
+
+def _with_constants(case: Case, rng: Rng) -> Iterator[tuple[Func, Arrays, str]]:
+    """The function of one op with some operands known: each alone and all of them, with random and with telling numbers."""
+    arrays = case.draw(rng)
+    count = len(case.types)
+    yield case.func, arrays, "nothing known"
+    known_sets = [(i,) for i in range(count)] + ([tuple(range(count))] if count > 1 else [])
+    for known in known_sets:
+        free = any(case.fixed[i] is None for i in known)
+        thorough = free and (case.original or case.dtype in ("i32", "u8", "bool"))
+        for number in (None, 0.0, 1.0, -0.0, -1.0, 2.0, 0.5) if thorough else (None,):
+            for special, values in (("", arrays), *((f", {label}", a) for label, a in case.special(rng) if number is not None)):
+                b = Builder()
+                env: dict[int, Value] = {}
+                whole = list(values)
+                for i in known:
+                    t = case.types[i]
+                    if number is not None and case.fixed[i] is None:
+                        if t.dtype.is_bool or (t.dtype.is_integer and (number != int(number) or (number < 0 and t.dtype.kind == "u"))):
+                            number = 1.0
+                        whole[i] = np.broadcast_to(np.asarray(number, t.dtype.numpy), t.shape)  # type: ignore[arg-type]
+                        env[i] = b.constant(bool(number) if t.dtype.is_bool else int(number) if t.dtype.is_integer else number, type=t)
+                    else:
+                        env[i] = b.constant(whole[i], type=t)
+                args = tuple(Value(t, f"x{i}") for i, t in enumerate(case.types) if i not in known)
+                rest = iter(args)
+                operands = [env[i] if i in env else next(rest) for i in range(count)]
+                out = b.apply(case.prim, *operands, **case.attrs)
+                results = out if isinstance(out, tuple) else (out,)
+                func = Func("f", args, tuple(b.ops), results)
+                yield func, tuple(a for i, a in enumerate(whole) if i not in known), f"operands {list(known)} known to be {number}{special}"
+
+
+def batch_func(func: Func, active: Sequence[int], n: int) -> tuple[Func, list[bool]]:
+    """`func` with a leading axis of size `n` on the arguments `active`, by batch rules; and which results have it."""
+    b = Builder()
+    env: dict[Value, Value] = {}
+    batched: set[Value] = set()
+    args = []
+    for i, a in enumerate(func.args):
+        new = a.like(type=a.type.with_shape((n, *a.type.shape))) if i in active else a.like()  # type: ignore[union-attr]
+        if i in active:
+            batched.add(new)
+        args.append(new)
+        env[a] = new
+    for op in func.ops:
+        operands = tuple(env.get(v, v) for v in op.operands)
+        flags = tuple(v in batched for v in operands)
+        if not any(flags):
+            b.rebuild(op, env)
+            continue
+        out = op.prim.batch(b, *operands, batched=flags, **op.attrs)
+        outs = out if isinstance(out, tuple | list) else (out,)
+        if len(outs) != len(op.results):
+            raise Broken("batch", f"it gives {len(outs)} results, not {len(op.results)}")
+        for old, new in zip(op.results, outs, strict=True):
+            want = old.type.with_shape((n, *old.type.shape))  # type: ignore[union-attr]
+            if new.type != want:
+                raise Broken("batch", f"it gives {new.type}, not {want}")
+            env[old] = new
+            batched.add(new)
+    results = tuple(env.get(v, v) for v in func.results)
+    return Func(func.name, tuple(args), tuple(b.ops), results), [v in batched for v in results]
+
+
+def _active(case: Case) -> list[tuple[int, ...]]:
+    """Which operands to take tangents of: every subset."""
+    if not case.floats or not any(t.dtype.is_float for t in case.results):
+        raise Skip("no float operand or no float result")
+    return subsets(case.floats)
+
+
+def _floats(func: Func) -> tuple[int, ...]:
+    return tuple(i for i, a in enumerate(func.args) if a.type.dtype.is_float)
+
+
+def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable[[Arrays], list[np.ndarray]], list[Value]]:
+    """The tangent map at random operands, as a function of arrays."""
+    halves = linearize(_legal(case), active)
+    primal, linear = halves.functions("f")
+    xs = case.smooth(rng)
+    values = interpret(primal, xs)[len(case.results) :]
+    args = [a for a in linear.args if a.linear]
+
+    def apply(tangents: Arrays) -> list[np.ndarray]:
+        return [np.asarray(x) for x in interpret(linear, [*values, *tangents])]
+
+    return apply, args
+
+
+def _check_derivative(rule: str, f: Func, moved: Func, wrt: Sequence[int], case: Case, rng: Rng) -> None:
+    """Whether `moved`, the jvp of `f`, gives what finite differences of `f` give, wherever those settle."""
+    if not case.prim.differentiable:
+        raise Skip("declared to have no derivative")
+    if DType(case.narrowest).is_narrow:
+        raise Skip("finite differences need a wider dtype")
+    step, rtol = (1e-3, 1e-6) if case.narrowest == "f64" else (2e-2, 2e-2)
+    for _attempt in range(4):
+        xs = _arguments_like(f, case, rng)
+        dxs = [random_array(rng, f.args[i].type, (-1, 1)) if i in wrt else None for i in range(len(f.args))]  # type: ignore[arg-type]
+        got = interpret(moved, [*xs, *(d for d in dxs if d is not None)])[len(f.results) :]
+        derivatives, errors = directional_derivative(lambda ys: interpret(f, ys), xs, dxs, step)
+        settled = 0
+        for k, (g, d, e) in enumerate(zip(got, derivatives, errors, strict=True)):
+            if d is None or e is None:
+                continue
+            g = np.asarray(g, np.float64)
+            with np.errstate(all="ignore"):
+                settles = e <= 100 * rtol * (1 + np.abs(d))
+                scale = np.max(np.abs(d[settles]), initial=0.0)
+                wrong = settles & ~(np.abs(g - d) <= rtol * (1 + np.abs(d) + scale) + 10 * e)
+            settled += np.count_nonzero(settles) * 2 >= settles.size
+            if wrong.any():
+                at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))[: g.ndim]
+                raise Broken(rule, f"tangent of result {k} by operands {list(wrt)}: {g[at]:.9g}, but finite differences give {d[at]:.9g} at {list(at)}")
+        if settled == sum(d is not None for d in derivatives):
+            return
+    raise Skip("finite differences do not settle on these samples; a narrower domain would help")
+
+
+def _arguments_like(f: Func, case: Case, rng: Rng) -> list[np.ndarray]:
+    """Random arguments: the case's operands first, then tangents or cotangents."""
+    xs = list(case.smooth(rng))
+    return [*xs, *(random_array(rng, a.type, (-1, 1)) for a in f.args[len(xs) :])]  # type: ignore[arg-type]
+
+
+def _pullback(func: Func, wrt: Sequence[int]) -> Func:
+    """Arguments, then a cotangent for each float result, to results and gradients: forward and transposed part in one."""
+    halves = linearize(func, wrt)
+    primal, linear = halves.functions("f")
+    turned = transpose(linear)
+    b = Builder()
+    env: dict[Value, Value] = {}
+    b.ops += primal.ops
+    residuals = primal.results[len(func.results) :]
+    inputs = iter(residuals)
+    cts: list[Value] = []
+    for a in turned.args:
+        if a.linear:
+            env[a] = a.like(linear=False, name=f"ct{len(cts)}")
+            cts.append(env[a])
+        else:
+            env[a] = next(inputs)
+    for op in turned.ops:
+        operands = tuple(env.get(v, v) for v in op.operands)
+        results = tuple(v.like(linear=False) for v in op.results)
+        env.update(zip(op.results, results, strict=True))
+        b.insert(Op(op.prim, operands, op.attrs, results, op.regions, op.loc))
+    results = (*func.results, *(env.get(v, v) for v in turned.results))
+    return Func(f"{func.name}.pullback", (*func.args, *cts), tuple(b.ops), results)
+
+
+def _arguments(func: Func, values: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+    """`values` for the plain arguments of a linear function, `tangents` for its linear ones."""
+    plain, linear = iter(values), iter(tangents)
+    return [next(linear) if a.linear else next(plain) for a in func.args]
+
+
+def _check_adjoint(rule: str, linear: Func, turned: Func, values: Sequence[Any], case: Case, rng: Rng, label: str) -> None:
+    """Whether <ct, L dx> = <L^T ct, dx> for random ct and dx."""
+    dx = [random_array(rng, a.type, (-1, 1)) for a in linear.args if a.linear]  # type: ignore[arg-type]
+    cts = [random_array(rng, a.type, (-1, 1)) for a in turned.args if a.linear]  # type: ignore[arg-type]
+    out = interpret(linear, _arguments(linear, values, dx))
+    back = interpret(turned, _arguments(turned, values, cts))
+    pairs = [(c, o) for c, o in zip(cts, out, strict=True) if np.asarray(o).dtype.kind not in "iub"]
+    left, size = inner([c for c, _ in pairs], [o for _, o in pairs])
+    right, other = inner(back, dx)
+    limit = tolerance(case.narrowest) * (1000 * (size + other) + 1e-3)  # terms that cancel leave their rounding
+    if not abs(left - right) <= limit:
+        raise Broken(rule, f"{label}: <ct, L dx> is {left:.12g}, but <transpose(L) ct, dx> is {right:.12g}")
+
+
+def _one_linear_op(case: Case, group: frozenset[int]) -> Func:
+    args = tuple(Value(t, f"x{i}", linear=i in group) for i, t in enumerate(case.types))
+    op = make_op(case.prim, args, case.attrs)
+    return Func("f.linear", args, (op,), op.results)
+
+
+def _check_linear_in(case: Case, linear: Func, values: Sequence[Any], rng: Rng, group: frozenset[int]) -> None:
+    """Whether the op is linear, by its numbers, where `linear_in` says so."""
+    types = [a.type for a in linear.args if a.linear]
+    u, v = ([random_array(rng, t, (-1, 1)) for t in types] for _ in range(2))  # type: ignore[arg-type]
+    mixed = [(0.75 * p - 1.5 * q).astype(p.dtype) for p, q in zip(u, v, strict=True)]
+    lu, lv, lm = (interpret(linear, _arguments(linear, values, t)) for t in (u, v, mixed))
+    for p, q, m in zip(lu, lv, lm, strict=True):
+        p, q = np.asarray(p, np.float64), np.asarray(q, np.float64)
+        size = float(np.max(np.abs(p), initial=0) + np.max(np.abs(q), initial=0))
+        want = (0.75 * p - 1.5 * q).astype(np.asarray(m).dtype)
+        wrong = differ(m, want, 0.0, atol=100 * tolerance(case.narrowest) * size)
+        if wrong:
+            raise Broken("linear_in", f"it says linear in operands {sorted(group)}, but superposition fails: {wrong}")

@@ -1,0 +1,14 @@
+"""Options of the test run, and test files in `.rlx`."""
+
+from rlx_files import RlxFile
+
+
+def pytest_addoption(parser):
+    parser.addoption("--bless", action="store_true", help="write expected output anew instead of comparing with it")
+    parser.addoption("--programs", type=int, default=None, metavar="N", help="random programs to try for each property")
+
+
+def pytest_collect_file(parent, file_path):
+    if file_path.suffix == ".rlx" and "rlx" in file_path.parent.parts:
+        return RlxFile.from_parent(parent, path=file_path)
+    return None
