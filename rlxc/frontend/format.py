@@ -139,7 +139,7 @@ class _Layout:
             return True
         if before.text.endswith("{") or line.kind in ("close", "end"):
             return False
-        return line.source > 1 and not self.source[line.source - 2].strip()
+        return line.source > max(before.source, 1) and not self.source[line.source - 2].strip()
 
 
 def _comment_line(comment: _Line, line: _Line) -> _Line:

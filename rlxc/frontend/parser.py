@@ -10,8 +10,9 @@ from pathlib import Path
 
 import rlxc.primitives  # noqa: F401  (registers the ops)
 from rlxc.errors import FileError, Loc, ParseError, Report
+from rlxc.frontend.grammar import read_syntax
 from rlxc.frontend.resolve import resolve
-from rlxc.frontend.syntax import ModuleSyntax, read_syntax
+from rlxc.frontend.syntax import ModuleSyntax
 from rlxc.ir.core import Module
 
 MAX_BYTES = 256 * 2**20

@@ -10,13 +10,13 @@ looks like one:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from lark import Token, UnexpectedInput, UnexpectedToken
 
 from rlxc.errors import Label, Loc, ParseError, Report
 from rlxc.frontend.literals import clip
+from rlxc.frontend.syntax import Broken, FuncSyntax
 
 _LANDMARK = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|[{}\n]')
 _STATEMENT = re.compile(r'[ \t]*(?:%[\w.$]+[ \t]*[=,]|%"|[A-Za-z_}])')
@@ -55,14 +55,6 @@ _NAMES = {
     "VERSION": "the version line",
 }
 _LITERALS = {"FLOAT", "INTS", "DENSE", "RESOURCE", "LSQB", "SHAPED", "FLAGS"}
-
-
-@dataclass(slots=True)
-class Broken:
-    """A statement that could not be read; what it defines is not to be complained of again."""
-
-    names: list[str]
-    ends: bool = False  # it was a `return` or `yield`
 
 
 class Recovery:
@@ -154,12 +146,13 @@ class Recovery:
             state.state_stack.append(actions["body"][1])
         end = self.end_of_statement(start, position)
         dropped = self.text[start:end]
+        if re.match(r"dense\b", dropped) and state.value_stack[-1] and isinstance(state.value_stack[-1][-1], list):
+            constant = state.value_stack[-1].pop()  # taken for a whole statement: `%c = constant`
+            dropped = self.text[first_token(constant).start_pos : end]
         state.value_stack[-1].append(Broken(_RESULT.findall(dropped), bool(re.match(r"return\b|yield\b", dropped))))
 
     def save(self, state: Any, end: int) -> bool:
         """Keep what has been read of a function whose end is missing; False if that is not even its head."""
-        from rlxc.frontend.syntax import Broken, FuncSyntax
-
         stack = state.value_stack
         at = next((i for i, v in enumerate(stack) if isinstance(v, list) and v and isinstance(v[0], Token) and v[0].type in ("FUNC", "KERNEL")), None)
         if at is None or at + 1 >= len(stack) or not isinstance(stack[at + 1], list) or not at:
@@ -209,6 +202,8 @@ class Recovery:
             elif mark == "\n":
                 if _FUNCTION.match(self.text, m.end()):
                     return m.end()
+                if m.end() <= position and m.end() > self.reached and not self.text[m.end() : position].strip() and _STATEMENT.match(self.text, m.end()):
+                    return m.end()  # the line before is at fault
                 if open_braces == 0 and m.start() >= position and _STATEMENT.match(self.text, m.end()):
                     return m.end()
         return len(self.text)
@@ -249,7 +244,10 @@ class Recovery:
         if found == "rlx":
             return ParseError("the version line is the first of a file, as in `rlx 0.1`", code="RLX0002", loc=loc)
         expected = _expected(getattr(error, "expected", None) or getattr(error, "allowed", None) or ())
-        return ParseError(f"expected {expected}, found `{clip(found)}`" if expected else f"`{clip(found)}` cannot stand here", loc=loc)
+        help = None
+        if found.startswith("%") and len(found) > 1 and "statement" in expected:
+            help = "operands are separated by commas" if "`,`" in expected else "results are followed by `=`"
+        return ParseError(f"expected {expected}, found `{clip(found)}`" if expected else f"`{clip(found)}` cannot stand here", loc=loc, help=help)
 
     def not_closed(self, state: Any, function: int | None) -> ParseError:
         """The text, or a function, ends too early."""

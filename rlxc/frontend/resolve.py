@@ -14,12 +14,12 @@ from lark import Token
 
 from rlxc.errors import UNKNOWN, AttrError, DTypeError, Error, Label, Loc, ParseError, Report, RuleError, ShapeError, UnknownName, VerifyError
 from rlxc.frontend.literals import clip, read_annotation, read_dense, read_float, read_int, read_ints, read_string
-from rlxc.frontend.recovery import Broken
 from rlxc.frontend.syntax import (
     MAX_DEPTH,
     ArgumentSyntax,
     AttributesSyntax,
     AttributeSyntax,
+    Broken,
     DenseSyntax,
     FuncSyntax,
     ListSyntax,
@@ -34,11 +34,12 @@ from rlxc.ir.calls import call_types, find_recursion
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import did_you_mean, value_text
 from rlxc.ir.primitive import REGISTRY, Primitive, coerce
-from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
+from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type, did_you_mean_dtype
 from rlxc.ir.verify import recursion
 
 POISON = Value(TensorType(DType("f32")), "poison")
 _RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"[^"\\]*(?:\\.[^"\\]*)*")')
+_KEYWORDS = {"return", "yield", "do", "carry", "func", "kernel", "param", "dense", "resource"}
 _OTHER_LEVEL = {"tensor": ("loop", "a kernel"), "loop": ("tensor", "a func")}
 
 
@@ -175,6 +176,7 @@ class _FuncResolver:
         self.trail: list[str] = []  # names in the order they came into scope
         self.later: dict[str, Loc] | None = None
         self.returned: list[Token] = []
+        self.lost_end = False  # the `return` could not be read
 
     def func(self) -> Func | None:
         """The function, or None if it has errors."""
@@ -316,7 +318,7 @@ class _FuncResolver:
         annotations = [self.context.annotation(t) for t in type_tokens]
         failed = prim is None or POISON in operands or None in annotations
         attrs: dict[str, Any] | None = {}
-        if prim is not None and (attributes or literal is not None):
+        if prim is not None and None not in annotations and (attributes or literal is not None):
             attrs = self.attributes(prim, literal, attributes or [], annotations, loc)
         regions = [self.region(r) for r in region_syntax] if region_syntax else []
         if failed or attrs is None or None in regions:
@@ -344,6 +346,10 @@ class _FuncResolver:
                 self.report.add(ParseError(f"{clip(name)} is not written like other ops", code="RLX0001", loc=self.context.loc(name)))
                 return None
             return prim
+        if name in _KEYWORDS:
+            self.lost_end = True
+            self.report.add(ParseError(f"expected an op, found `{name}`", loc=self.context.loc(name)))
+            return None
         other, place = _OTHER_LEVEL[self.level]
         if REGISTRY.get(name, other) is not None:
             self.report.add(
@@ -460,8 +466,11 @@ class _FuncResolver:
                     continue
                 try:
                     coerce(prim.signature.attrs[a.name], attrs[a.name], "")
-                except Error:
-                    return error.at(self.value_loc(a))
+                except Error as wrong:
+                    help = error.diagnostics[0].help
+                    if prim.signature.attrs[a.name] is DType and isinstance(a.value, Token):
+                        help = did_you_mean_dtype(a.value)
+                    return type(wrong)(error.message, code=error.code, loc=self.value_loc(a), help=help)
             return error.at(loc)
         if isinstance(error, ShapeError | DTypeError) and not error.diagnostics[0].labels:
             labels = tuple(Label(v.loc, f"{value_text(v.name or '?')}: {v.signature}") for v in dict.fromkeys(operands) if v.loc.line)[:4]
@@ -612,7 +621,7 @@ class _FuncResolver:
     def check_returned(self, results: tuple[Value, ...] | None, end: Token | None) -> None:
         """Compare what a function returns with what its head says."""
         signature = self.context.signatures[symbol_name(self.function.name)]
-        if signature.args is None or any(isinstance(s, Broken) and s.ends for s in self.function.body):
+        if signature.args is None or self.lost_end or any(isinstance(s, Broken) and s.ends for s in self.function.body):
             return
         if results is None:
             if signature.results and end is not None:
