@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,8 @@ def rem(x: Any, y: Any) -> Any:
 
 
 def floor_div(x: Any, y: Any) -> Any:
-    """floor(x / y), for floats the floor of the rounded quotient; for integers 0 where y is 0, wrapped for the lowest by -1."""
+    """floor(x / y) of integers; 0 where y is 0, wrapped for the lowest number by -1."""
     x, y = np.asarray(x), np.asarray(y)
-    if x.dtype.kind not in "iu":
-        return np.floor(np.divide(x, y))
     quotient = np.floor_divide(x, _safe_divisor(x, y))
     if x.dtype.kind == "i":
         quotient = np.where((x == _lowest(x.dtype)) & (y == -1), x, quotient)
@@ -108,8 +107,6 @@ def _fma_f64(x: float, y: float, z: float) -> float:
     product = x * y
     if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
         return product + z
-    from fractions import Fraction
-
     exact = Fraction(x) * Fraction(y) + Fraction(z)
     if exact == 0:
         return product + z if product == 0 or z == 0 else 0.0
@@ -138,8 +135,3 @@ def fma(x: Any, y: Any, z: Any) -> Any:
     away = (error > 0) == (total > 0)
     odd = np.where(inexact, np.where(away, bits + 1, bits - 1), bits).view(np.float64)
     return odd.astype(x.dtype)[()]
-
-
-def expand_floor_div(e: Any, x: Any, y: Any) -> Any:
-    """`floor_div` of floats in loop-level arithmetic."""
-    return e.floor(e.div(x, y))

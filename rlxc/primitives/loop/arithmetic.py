@@ -215,18 +215,16 @@ class Rem(IntegerDivision):
 
 
 @register
-class FloorDiv(IntegerDivision):
-    """floor(x / y); for integers 0 where y is 0."""
+class FloorDiv(Binary):
+    """floor(x / y) of integers; 0 where y is 0."""
 
     name = "floor_div"
-    kinds = "iuf"
+    kinds = "iu"
 
     def eval(self, x, y):
         return numerics.floor_div(x, y)
 
     def expand(self, e, x, y):
-        if x.type.dtype.is_float:
-            return numerics.expand_floor_div(e, x, y)
         q = e.div(x, y)
         if x.type.dtype.kind == "u":
             return q

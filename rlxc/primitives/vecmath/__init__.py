@@ -6,14 +6,14 @@ returns a value of the same type. BOUNDS states the largest error in ulps, which
 
 from __future__ import annotations
 
-from .erf import erf, erf_inv, erfc
-from .exp import exp, exp2, expm1, logistic
-from .gamma import digamma, lgamma
-from .hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
-from .inverse_trig import acos, asin, atan, atan2
-from .log import log, log1p, log2
-from .power import cbrt, pow
-from .trig import cos, sin, tan
+from rlxc.primitives.vecmath.erf import erf, erf_inv, erfc
+from rlxc.primitives.vecmath.exp import exp, exp2, expm1, logistic
+from rlxc.primitives.vecmath.gamma import digamma, lgamma
+from rlxc.primitives.vecmath.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
+from rlxc.primitives.vecmath.inverse_trig import acos, asin, atan, atan2
+from rlxc.primitives.vecmath.log import log, log1p, log2
+from rlxc.primitives.vecmath.power import cbrt, pow
+from rlxc.primitives.vecmath.trig import cos, sin, tan
 
 FUNCTIONS = {
     "exp": exp,

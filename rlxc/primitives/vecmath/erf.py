@@ -8,12 +8,12 @@ erf_inv: x p(w) with w = -log(1 - x^2), and polynomials in sqrt(w) for the tails
 
 from __future__ import annotations
 
-from .coefficients import ERF, ERF_INV, ERF_INV_MIDDLE, ERF_INV_TAIL, ERF_TAIL, ERFC
-from .double import divide, quick_two_sum, two_product
-from .exp import exp2_reduced, exp_of_sum
-from .floats import INF, NAN, at_most, power_of_two, scale
-from .log import log1p_of_sum
-from .polynomial import polynomial
+from rlxc.primitives.vecmath.coefficients import ERF, ERF_INV, ERF_INV_MIDDLE, ERF_INV_TAIL, ERF_TAIL, ERFC
+from rlxc.primitives.vecmath.double import divide, quick_two_sum, two_product
+from rlxc.primitives.vecmath.exp import exp2_reduced, exp_of_sum
+from rlxc.primitives.vecmath.floats import INF, NAN, at_most, power_of_two, scale
+from rlxc.primitives.vecmath.log import log1p_of_sum
+from rlxc.primitives.vecmath.polynomial import polynomial
 
 
 def erf(e, x):

@@ -7,10 +7,10 @@ into the exponent bits. Overflow, underflow and denormal results come out of tha
 
 from __future__ import annotations
 
-from .coefficients import EXP, EXP2, LN2, LOG2E
-from .double import divide, quick_two_sum
-from .floats import at_least, clamp, format_of, power_of_two, scale
-from .polynomial import polynomial
+from rlxc.primitives.vecmath.coefficients import EXP, EXP2, LN2, LOG2E
+from rlxc.primitives.vecmath.double import divide, quick_two_sum
+from rlxc.primitives.vecmath.floats import at_least, clamp, format_of, power_of_two, scale
+from rlxc.primitives.vecmath.polynomial import polynomial
 
 # Beyond these the result has rounded to infinity or to zero for sure, and n still fits the two-step scaling.
 _LIMITS = {"f32": (-104.0, 89.0), "f64": (-746.0, 710.0)}

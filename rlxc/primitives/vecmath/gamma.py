@@ -11,7 +11,7 @@ digamma(x) = digamma(1 - x) - pi / tan(pi x). Near the zeros on the negative axi
 
 from __future__ import annotations
 
-from .coefficients import (
+from rlxc.primitives.vecmath.coefficients import (
     DIGAMMA,
     DIGAMMA_ROOT,
     DIGAMMA_TAIL,
@@ -21,10 +21,10 @@ from .coefficients import (
     PI,
     STIRLING,
 )
-from .floats import INF, NAN
-from .log import log
-from .polynomial import polynomial
-from .trig import cos, sin
+from rlxc.primitives.vecmath.floats import INF, NAN
+from rlxc.primitives.vecmath.log import log
+from rlxc.primitives.vecmath.polynomial import polynomial
+from rlxc.primitives.vecmath.trig import cos, sin
 
 _STIRLING_FROM = 8.0
 

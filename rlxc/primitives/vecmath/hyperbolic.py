@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .coefficients import TANH, TWO_LOG2E
-from .double import divide, quick_two_sum, two_sum
-from .exp import exp2_of_product, exp_reduced, quarter_expm1
-from .floats import INF, NAN, at_most, format_of, power_of_two, scale
-from .log import log1p_of_sum
-from .polynomial import polynomial
+from rlxc.primitives.vecmath.coefficients import TANH, TWO_LOG2E
+from rlxc.primitives.vecmath.double import divide, quick_two_sum, two_sum
+from rlxc.primitives.vecmath.exp import exp2_of_product, exp_reduced, quarter_expm1
+from rlxc.primitives.vecmath.floats import INF, NAN, at_most, format_of, power_of_two, scale
+from rlxc.primitives.vecmath.log import log1p_of_sum
+from rlxc.primitives.vecmath.polynomial import polynomial
 
 _LN2 = 0.6931471805599453
 

@@ -7,9 +7,9 @@ atan2(y, x): with a = |y|, b = |x|, the angle of (b, a) is atan(a / b), or pi/4 
 
 from __future__ import annotations
 
-from .coefficients import ASIN, ATAN, HALF_PI, QUARTER_PI, TAN_EIGHTH_PI
-from .floats import INF, NAN, format_of
-from .polynomial import polynomial
+from rlxc.primitives.vecmath.coefficients import ASIN, ATAN, HALF_PI, QUARTER_PI, TAN_EIGHTH_PI
+from rlxc.primitives.vecmath.floats import INF, NAN, format_of
+from rlxc.primitives.vecmath.polynomial import polynomial
 
 
 def asin(e, x):

@@ -8,10 +8,10 @@ The sum is done in double-word arithmetic where it matters, so the result is clo
 
 from __future__ import annotations
 
-from .coefficients import LN2, LOG, LOG2E
-from .double import quick_two_sum, two_product, two_sum
-from .floats import INF, NAN, format_of, split_exponent
-from .polynomial import polynomial
+from rlxc.primitives.vecmath.coefficients import LN2, LOG, LOG2E
+from rlxc.primitives.vecmath.double import quick_two_sum, two_product, two_sum
+from rlxc.primitives.vecmath.floats import INF, NAN, format_of, split_exponent
+from rlxc.primitives.vecmath.polynomial import polynomial
 
 SQRT_HALF = 0.70710678
 

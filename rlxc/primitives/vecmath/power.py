@@ -9,12 +9,12 @@ cbrt: a polynomial of a few bits, then one step of Halley's method with the resi
 
 from __future__ import annotations
 
-from .coefficients import CBRT, CBRT_2, CBRT_4, EXP2_WIDE, LN2, LOG2_WIDE, LOG_DOUBLE, TWO_THIRDS
-from .double import quick_two_sum, two_product
-from .exp import exp_of_sum
-from .floats import FORMATS, INF, NAN, clamp, format_of, power_of_two, scale, split_exponent
-from .log import SQRT_HALF
-from .polynomial import polynomial
+from rlxc.primitives.vecmath.coefficients import CBRT, CBRT_2, CBRT_4, EXP2_WIDE, LN2, LOG2_WIDE, LOG_DOUBLE, TWO_THIRDS
+from rlxc.primitives.vecmath.double import quick_two_sum, two_product
+from rlxc.primitives.vecmath.exp import exp_of_sum
+from rlxc.primitives.vecmath.floats import FORMATS, INF, NAN, clamp, format_of, power_of_two, scale, split_exponent
+from rlxc.primitives.vecmath.log import SQRT_HALF
+from rlxc.primitives.vecmath.polynomial import polynomial
 
 
 def pow(e, x, y):

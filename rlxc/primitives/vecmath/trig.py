@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from .coefficients import COS, HALF_PI, SIN, TWO_OVER_PI, TWO_OVER_PI_WORDS
-from .double import quick_two_sum, two_product
-from .floats import INF, flip_sign, format_of, format_of_word
-from .polynomial import polynomial
+from rlxc.primitives.vecmath.coefficients import COS, HALF_PI, SIN, TWO_OVER_PI, TWO_OVER_PI_WORDS
+from rlxc.primitives.vecmath.double import quick_two_sum, two_product
+from rlxc.primitives.vecmath.floats import INF, flip_sign, format_of, format_of_word
+from rlxc.primitives.vecmath.polynomial import polynomial
 
 _FAR = {"f32": 2.0**17, "f64": 2.0**30}
 
