@@ -9,7 +9,8 @@ import numpy as np
 
 from rlxc.errors import ArgumentError, ShapeError
 from rlxc.ir.core import Func
-from rlxc.passes.bind import bind, match_dims, named_dims
+from rlxc.passes.bind import bind
+from rlxc.passes.dims import match_dims, named_dims
 from rlxc.runtime.arguments import Arguments, check_outputs
 
 #: Makes, of a function without named dimensions, something with `.executable()`: native code or the interpreter.
