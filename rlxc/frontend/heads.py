@@ -91,11 +91,11 @@ class Context:
 
 
 def value_name(token: str) -> str:
-    """The name in `%x` or `%"x y"`. `%1` has no name and `%"1"` is called 1; to tell them apart, the latter begins with a NUL here."""
+    """The name in `%x` or `%"x y"`. `%1` has no name and `%"1"` is called 1; to tell them apart, the latter has a NUL before it here."""
     if token[1] != '"':
         return token[1:]
     name = read_string(token[1:])
-    return "\0" + name if _is_number(name) else name
+    return "\0" + name if _is_number(name) or name.startswith("\0") else name
 
 
 def symbol_name(token: str) -> str:
