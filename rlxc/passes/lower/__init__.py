@@ -19,7 +19,7 @@ from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.primitive import lookup
-from rlxc.ir.printer import print_func
+from rlxc.ir.printer import canonical_text
 from rlxc.ir.types import MemType, TensorType
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
@@ -106,8 +106,7 @@ class _Lowering:
         kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}")
         ins = [self.memory[v] for v in op.operands]
         spare = [self.b.alloc(type=v.type) for v in scratch]
-        text = print_func(kernel).split("(", 1)[1]
-        name = self.by_text.setdefault(text, kernel.name)
+        name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
         if name == kernel.name:
             self.kernels.append(kernel)
         self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(name))
