@@ -1,4 +1,4 @@
-"""How does the time of each stage grow with the size of the program? Prints seconds and exponents; all should be below 1.15.
+"""How does the time of each stage grow with the size of the program? Prints CPU seconds and exponents; all should be below 1.15.
 
     python benchmarks/growth.py [--sizes 1000 5000 10000 50000] [--native 200 800]
 
@@ -79,9 +79,9 @@ def stages(text: str) -> dict[str, float]:
     def timed(name: str, run: Callable):
         gc.collect()
         gc.disable()
-        start = time.perf_counter()
+        start = time.process_time()
         result = run()
-        seconds[name] = time.perf_counter() - start
+        seconds[name] = time.process_time() - start
         gc.enable()
         return result
 
@@ -117,7 +117,7 @@ def native_stages(text: str) -> dict[str, float]:
     return {"lower": lowered - start, "emit": emitted - lowered, "LLVM": time.perf_counter() - emitted}
 
 
-def table(program: str, sizes: list[int], measure: Callable[[str], dict[str, float]], repeat: int = 2) -> list[str]:
+def table(program: str, sizes: list[int], measure: Callable[[str], dict[str, float]], repeat: int = 3) -> list[str]:
     """Prints a table; returns the stages that grow too fast, from the first to the last size."""
     rows: dict[str, list[float]] = {}
     for n in sizes:

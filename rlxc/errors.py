@@ -22,7 +22,7 @@ class Loc:
 
     def through(self, transform: str) -> Loc:
         """This place as seen through one more transform: `ffn.rlx:4:3 via linearize(@ffn)`."""
-        return replace(self, via=(*self.via, transform))
+        return Loc(self.file, self.line, self.column, self.end_line, self.end_column, (*self.via, transform))
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
