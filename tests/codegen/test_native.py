@@ -200,3 +200,10 @@ def test_a_function_may_be_called_from_many_threads():
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_kernels_that_do_the_same_are_emitted_once_whatever_their_values_are_called():
+    lines = "".join(f"%layer{i + 1} = cumsum %layer{i} {{axis = 0}}\n" for i in range(12))
+    module = rlxc.parse(f"func @f(%layer0: f32[5]) -> f32[5] {{\n{lines}return %layer12\n}}")
+    lowered = make_pipeline("legalize,fuse,lower").run(module)
+    assert len(lowered.funcs) == 2, lowered
