@@ -108,7 +108,8 @@ class Func:
 
     def as_module(self) -> Module:
         """The module this function came from, or one of its own."""
-        if self.module is not None and any(f.name == self.name and f.ops is self.ops for f in self.module.funcs):
+        mine = (self.args, self.ops, self.results)
+        if self.module is not None and any(f.name == self.name and (f.args, f.ops, f.results) == mine for f in self.module.funcs):
             return self.module
         others = tuple(f for f in self.module.funcs if f.name != self.name) if self.module else ()
         return Module((*others, self))

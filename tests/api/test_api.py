@@ -185,3 +185,9 @@ def test_a_primitive_of_ones_own_goes_the_whole_way():
     value, dx = rlxc.compile(rlxc.value_and_grad(f))(W)
     np.testing.assert_allclose(value, (W**3).sum())
     np.testing.assert_allclose(dx, 3 * W**2)
+
+
+def test_a_function_with_other_results_is_not_taken_for_the_one_it_came_from():
+    func = rlxc.parse("func @f(%x: f32[]) -> f32[] { %y = sin %x %z = cos %y return %z }")["f"]
+    sine = func.with_(results=(func.ops[0].result,))
+    assert rlxc.run_passes(sine, "dce") == rlxc.parse("func @f(%x: f32[]) -> f32[] { %y = sin %x return %y }")
