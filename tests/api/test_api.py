@@ -191,3 +191,15 @@ def test_a_function_with_other_results_is_not_taken_for_the_one_it_came_from():
     func = rlxc.parse("func @f(%x: f32[]) -> f32[] { %y = sin %x %z = cos %y return %z }")["f"]
     sine = func.with_(results=(func.ops[0].result,))
     assert rlxc.run_passes(sine, "dce") == rlxc.parse("func @f(%x: f32[]) -> f32[] { %y = sin %x return %y }")
+
+
+def test_what_to_do_with_unused_arguments_is_one_of_three_words():
+    func = rlxc.parse("func @f(%x: f32[]) -> f32[] { return %x }")["f"]
+    with pytest.raises(rlxc.Error, match="on_unused is one of 'zeros', 'none', 'error', not 'zero'"):
+        rlxc.value_and_grad(func, on_unused="zero")
+
+
+def test_a_type_among_the_attributes_is_sent_behind_the_colon():
+    with pytest.raises(rlxc.Error) as caught:
+        rlxc.parse("func @f() -> f32[3] { %x = iota {axis = 0, type = f32[3]} return %x }")
+    assert "written after a colon" in str(caught.value)
