@@ -6,6 +6,7 @@ from rlx_files import RlxFile
 def pytest_addoption(parser):
     parser.addoption("--bless", action="store_true", help="write expected output anew instead of comparing with it")
     parser.addoption("--programs", type=int, default=None, metavar="N", help="random programs to try for each property")
+    parser.addoption("--mutants", type=int, default=500, metavar="N", help="mutated files that the parser is tried on")
 
 
 def pytest_collect_file(parent, file_path):
