@@ -36,7 +36,7 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     result = Emitted("")
     for func in module.funcs:
         if func.kind != "kernel":
-            raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0405", loc=func.loc)
+            raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
         is_entry = func.name in entries
         writer = FuncWriter(shared, func)
         bodies.append(writer.function(f'@"{PREFIX}{func.name}"', internal=True))
