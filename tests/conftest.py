@@ -1,14 +1,29 @@
 """Options of the test run, and test files in `.rlx`."""
 
+import pytest
 from rlx_files import RlxFile
+
+from rlxc.ir.primitive import REGISTRY
 
 
 def pytest_addoption(parser):
     parser.addoption("--bless", action="store_true", help="write expected output anew instead of comparing with it")
     parser.addoption("--programs", type=int, default=None, metavar="N", help="random programs to try for each property")
+    parser.addoption("--mutants", type=int, default=500, metavar="N", help="mutated files that the parser is tried on")
 
 
 def pytest_collect_file(parent, file_path):
     if file_path.suffix == ".rlx" and "rlx" in file_path.parent.parts:
         return RlxFile.from_parent(parent, path=file_path)
     return None
+
+
+@pytest.fixture(autouse=True)
+def _primitives_of_a_test_go_with_it():
+    """What a test registers is unknown to the next one."""
+    before = {level: set(prims) for level, prims in REGISTRY.levels.items()}
+    yield
+    for level, prims in REGISTRY.levels.items():
+        for name in set(prims) - before[level]:
+            if not type(prims[name]).__module__.startswith("rlxc."):
+                del prims[name]

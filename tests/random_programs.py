@@ -230,7 +230,7 @@ class _Generator:
 
     def emit(self, prim: Primitive, operands: Sequence[Known], attrs: dict[str, Any]) -> bool:
         """Put the op down, unless its results are not tame."""
-        if prim.name == "clamp" and any(np.any(operands[1].array == k.array) for k in (operands[0], operands[2])):
+        if prim.name == "clamp" and not _strictly_between(*(k.array for k in operands)):
             return False  # on its bounds its derivative is zero by convention, which no difference shows
         op = make_op(prim, [k.value for k in operands], attrs)
         with np.errstate(all="ignore"):
@@ -242,8 +242,8 @@ class _Generator:
                 if not np.isfinite(wide).all() or np.max(np.abs(wide), initial=0.0) > LARGEST:
                     return False
                 self.magnitude = max(self.magnitude, float(np.max(np.abs(wide), initial=0.0)))
-        if sum(a.size for a in arrays) > 4000:
-            return False
+        if sum(a.size for a in arrays) > 4000 or (prim.name == "std" and not all((a > 1e-3).all() for a in arrays)):
+            return False  # a deviation of zero has no derivative
         exact = all(k.exact for k in operands) and (prim.cost.flops == 0 or all(a.dtype.kind in "iub" for a in arrays))
         self.b.insert(op)
         self.known += [Known(v, a, exact) for v, a in zip(op.results, arrays, strict=True)]
@@ -268,6 +268,10 @@ class _Generator:
 
     def pick(self, choices: Sequence[Any]) -> Any:
         return choices[int(self.rng.integers(len(choices)))]
+
+
+def _strictly_between(low: np.ndarray, x: np.ndarray, high: np.ndarray) -> bool:
+    return bool(np.all(low < high) and np.all(x != low) and np.all(x != high))
 
 
 def _inside(array: np.ndarray, domain: tuple[float, float]) -> bool:

@@ -81,6 +81,34 @@ def test_native_code_gives_what_the_interpreter_does(chunk, seeds):
         same(program, compile_func(program.func, **options)(*program.inputs), want, f"native with {options}")
 
 
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_narrow_floats_are_computed_in_f32_and_rounded(chunk, seeds):
+    """f16 and bf16: within a few roundings of what the interpreter gives."""
+    for seed in seeds(100, chunk):
+        program = random_program(seed, size=1 + seed % 4, floats=(("f16",), ("bf16",), ("f16", "bf16", "f32"))[seed % 3], integers=False)
+        want = run(program.func, program.inputs)
+        got = compile_func(program.func)(*program.inputs)
+        for k, (g, w) in enumerate(zip(got, want, strict=True)):
+            wrong = differ(g, w, 5e-2, atol=5e-2 * program.magnitude)
+            assert not wrong, f"result {k}: {wrong}\n{program}"
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_loops_are_interpreted_to_the_same(chunk, seeds):
+    """The loop level before and after its schedule, run in Python."""
+    for seed in seeds(40, chunk):
+        program = random_program(seed, size=2 + seed % 6, floats=("f64",))
+        want = run(program.func, program.inputs)
+        if sum(x.size for x in (*want, *program.inputs)) > 300:
+            continue
+        for pipeline in ("default,fuse,lower", "default,fuse,lower,form-fma,vectorize"):
+            loops = make_pipeline(pipeline, verify=verify).run(program.module)
+            outs = [np.zeros(x.shape, x.dtype) for x in want]
+            interpret(loops["f"], [*(np.ascontiguousarray(x).reshape(x.shape) for x in program.inputs), *outs])
+            same(program, outs, want, f"after {pipeline}")
+            assert rlxc.parse(str(loops)) == loops, f"after {pipeline}:\n{loops}"
+
+
 def derivative_program(seed):
     program = random_program(seed, size=2 + seed % 13, floats=("f64",))
     func = prepare(program.func)

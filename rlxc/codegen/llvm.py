@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rlxc.codegen.writer import Ref, Writer, llvm_type
+from rlxc.codegen.access import Access
+from rlxc.codegen.text import Ref, llvm_type
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import MemType
@@ -36,7 +37,7 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     result = Emitted("")
     for func in module.funcs:
         if func.kind != "kernel":
-            raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0405", loc=func.loc)
+            raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
         is_entry = func.name in entries
         writer = FuncWriter(shared, func)
         bodies.append(writer.function(f'@"{PREFIX}{func.name}"', internal=True))
@@ -73,7 +74,7 @@ class Shared:
     data: dict[tuple, str] = field(default_factory=dict)
 
 
-class FuncWriter(Writer):
+class FuncWriter(Access):
     """Writes one kernel."""
 
     def __init__(self, shared: Shared, func: Func) -> None:

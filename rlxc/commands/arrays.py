@@ -14,7 +14,7 @@ from rlxc.cli import UsageError
 from rlxc.errors import ArgumentError, Error, FileError
 from rlxc.ir.core import Func, Value
 from rlxc.ir.types import TensorType, parse_type
-from rlxc.passes.bind import bind_type, match_dims
+from rlxc.passes.dims import bind_type, match_dims
 from rlxc.runtime.arguments import from_numbers
 from rlxc.runtime.params import read_arrays
 

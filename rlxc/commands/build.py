@@ -9,7 +9,7 @@ from rlxc.cli import OK, UsageError
 from rlxc.commands.program import names, read_func
 from rlxc.errors import FileError
 from rlxc.ir.core import Module
-from rlxc.passes.bind import named_dims
+from rlxc.passes.dims import named_dims
 from rlxc.runtime.compile import Native, native
 
 # kind -> suffix, and the bytes of the file

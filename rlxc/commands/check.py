@@ -16,7 +16,7 @@ from rlxc.commands.files import split_function
 from rlxc.commands.program import read_module, with_dims
 from rlxc.ir.core import Func, Module
 from rlxc.ir.verify import verify
-from rlxc.passes.bind import named_dims
+from rlxc.passes.dims import named_dims
 from rlxc.passes.linearity import verify_linearity
 from rlxc.runtime.arguments import Arguments
 

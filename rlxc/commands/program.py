@@ -10,7 +10,8 @@ from rlxc.commands.files import read_program, split_function
 from rlxc.errors import PassError, UnknownName
 from rlxc.frontend.parser import parse
 from rlxc.ir.core import Func, Module
-from rlxc.passes.bind import named_dims, parse_size
+from rlxc.passes.bind import parse_size
+from rlxc.passes.dims import named_dims
 
 
 def read_module(file: str) -> Module:

@@ -10,13 +10,12 @@ from typing import Any
 
 from lark import Token
 
-from rlxc.errors import Report
-from rlxc.frontend.resolve import resolve
-from rlxc.frontend.syntax import FuncSyntax, LoopSyntax, RegionSyntax, read_syntax
+from rlxc.frontend.parser import read_module
+from rlxc.frontend.syntax import FuncSyntax, LoopSyntax, RegionSyntax
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.printer import VERSION, func_head, loop_head, op_head, op_types, region_head, value_list
 
-_MARK = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|\n')
+_MARK = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|\n')
 
 
 def format_text(text: str, file: str = "<text>") -> str:
@@ -26,10 +25,7 @@ def format_text(text: str, file: str = "<text>") -> str:
     between statements. Raises Error, as `parse` does, where the text is not right.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    report = Report()
-    syntax = read_syntax(text, file, report)
-    module = resolve(syntax, file, report)
-    report.raise_if_any()
+    syntax, module = read_module(text, file)
     layout = _Layout(text)
     layout.add(f"rlx {VERSION}", syntax.version.line if syntax.version is not None else 0, "version")
     for function, func in zip(syntax.functions, module.funcs, strict=True):
@@ -143,7 +139,7 @@ class _Layout:
             return True
         if before.text.endswith("{") or line.kind in ("close", "end"):
             return False
-        return line.source > 1 and not self.source[line.source - 2].strip()
+        return line.source > max(before.source, 1) and not self.source[line.source - 2].strip()
 
 
 def _comment_line(comment: _Line, line: _Line) -> _Line:

@@ -10,19 +10,19 @@ looks like one:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from lark import Token, UnexpectedInput, UnexpectedToken
 
 from rlxc.errors import Label, Loc, ParseError, Report
 from rlxc.frontend.literals import clip
+from rlxc.frontend.syntax import Broken, FuncSyntax
 
-_LANDMARK = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[{}\n]')
+_LANDMARK = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|[{}\n]')
 _STATEMENT = re.compile(r'[ \t]*(?:%[\w.$]+[ \t]*[=,]|%"|[A-Za-z_}])')
 _FUNCTION = re.compile(r"^(?:func|kernel)\b", re.MULTILINE)
 _RESULT = re.compile(r"%([\w.$]+)[ \t]*(?=[=,])")
-_WORD = re.compile(r'%?@?[\w.$]+|"(?:[^"\\\n]|\\.)*"|->|\.\.|\S')
+_WORD = re.compile(r'%?@?[\w.$]+|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|->|\.\.|\S')
 
 _NAMES = {
     "VALUE": "a value (%x)",
@@ -57,14 +57,6 @@ _NAMES = {
 _LITERALS = {"FLOAT", "INTS", "DENSE", "RESOURCE", "LSQB", "SHAPED", "FLAGS"}
 
 
-@dataclass(slots=True)
-class Broken:
-    """A statement that could not be read; what it defines is not to be complained of again."""
-
-    names: list[str]
-    ends: bool = False  # it was a `return` or `yield`
-
-
 class Recovery:
     """Handles the errors of one parse; afterwards `functions` and `broken` hold what could be saved."""
 
@@ -84,22 +76,26 @@ class Recovery:
         self.settle(state)
         depth, inside = self.boundary(state)
         start = self.start_of(state, depth, position)
-        unclosed = inside == "body" and _FUNCTION.match(self.text, start)
+        unclosed = inside == "body" and any(_FUNCTION.match(self.text, p) for p in (start, position))
+        if unclosed and _FUNCTION.match(self.text, position):
+            start = position
         if at_end or unclosed:
             self.report.add(self.not_closed(state, start if unclosed else None))
         else:
             self.report.add(self.unexpected(error, position))
         self.functions = next((v for v in state.value_stack if isinstance(v, list)), [])
+        saved = (at_end or unclosed) and self.save(state, start)
         if at_end or self.report.is_full:
-            self.lose(start)
+            if not saved:
+                self.lose(start)
             return False
         if inside == "body" and not unclosed:
             self.drop_statement(state, depth, start, position)
             resume = self.end_of_statement(start, position)
         else:
-            depth = self.drop_function(state, start)
-            resume = start if unclosed and start > self.reached else self.next_function(position)
-        if resume <= self.reached and resume < len(self.text):
+            self.drop_function(state, start, saved)
+            resume = start if unclosed else self.next_function(position)
+        if resume <= self.reached and resume < len(self.text) and not unclosed:
             return False
         self.reached = resume
         self.move(error, resume)
@@ -136,7 +132,7 @@ class Recovery:
     def start_of(self, state: Any, depth: int, position: int) -> int:
         """Where the statement begins that is being read: at the first token above the boundary."""
         for value in state.value_stack[depth:]:
-            token = _first_token(value)
+            token = first_token(value)
             if token is not None:
                 return token.start_pos
         return position
@@ -150,23 +146,34 @@ class Recovery:
             state.state_stack.append(actions["body"][1])
         end = self.end_of_statement(start, position)
         dropped = self.text[start:end]
+        if re.match(r"dense\b", dropped) and state.value_stack[-1] and isinstance(state.value_stack[-1][-1], list):
+            constant = state.value_stack[-1].pop()  # taken for a whole statement: `%c = constant`
+            dropped = self.text[first_token(constant).start_pos : end]
         state.value_stack[-1].append(Broken(_RESULT.findall(dropped), bool(re.match(r"return\b|yield\b", dropped))))
 
-    def drop_function(self, state: Any, start: int) -> int:
+    def save(self, state: Any, end: int) -> bool:
+        """Keep what has been read of a function whose end is missing; False if that is not even its head."""
+        stack = state.value_stack
+        at = next((i for i, v in enumerate(stack) if isinstance(v, list) and v and isinstance(v[0], Token) and v[0].type in ("FUNC", "KERNEL")), None)
+        if at is None or at + 1 >= len(stack) or not isinstance(stack[at + 1], list) or not at:
+            return False
+        keyword, name, arguments, *results = stack[at]
+        lost = [t for v in stack[at + 2 :] if (t := first_token(v)) is not None][:1]
+        broken = _RESULT.findall(self.text, lost[0].start_pos, end) if lost else []
+        body = [*stack[at + 1], Broken(broken, ends=True)]
+        stack[at - 1].append(FuncSyntax(keyword, name, arguments, [t for t in results if t.type == "TYPE"], body, None))
+        return True
+
+    def drop_function(self, state: Any, start: int, saved: bool) -> None:
         """Cut the stack back to the functions before this one, whose name is remembered."""
         depth = next((i for i, s in enumerate(state.state_stack) if _begins(state.parse_conf.states[s].get("FUNC"))), 0)
         functions = [i for i, v in enumerate(state.value_stack) if isinstance(v, list)]
         if functions:
             depth = functions[0] + 1
-        for value in state.value_stack[depth:]:
-            token = _first_token(value)
-            if token is not None:
-                self.lose(token.start_pos)
-                break
-        else:
-            self.lose(start)
+        lost = [t for v in state.value_stack[depth:] if (t := first_token(v)) is not None]
+        if not saved:
+            self.lose(lost[0].start_pos if lost else start)
         self.cut(state, depth)
-        return depth
 
     def cut(self, state: Any, depth: int) -> None:
         del state.value_stack[depth:]
@@ -195,6 +202,8 @@ class Recovery:
             elif mark == "\n":
                 if _FUNCTION.match(self.text, m.end()):
                     return m.end()
+                if m.end() <= position and m.end() > self.reached and not self.text[m.end() : position].strip() and _STATEMENT.match(self.text, m.end()):
+                    return m.end()  # the line before is at fault
                 if open_braces == 0 and m.start() >= position and _STATEMENT.match(self.text, m.end()):
                     return m.end()
         return len(self.text)
@@ -235,7 +244,10 @@ class Recovery:
         if found == "rlx":
             return ParseError("the version line is the first of a file, as in `rlx 0.1`", code="RLX0002", loc=loc)
         expected = _expected(getattr(error, "expected", None) or getattr(error, "allowed", None) or ())
-        return ParseError(f"expected {expected}, found `{clip(found)}`" if expected else f"`{clip(found)}` cannot stand here", loc=loc)
+        help = None
+        if found.startswith("%") and len(found) > 1 and "statement" in expected:
+            help = "operands are separated by commas" if "`,`" in expected else "results are followed by `=`"
+        return ParseError(f"expected {expected}, found `{clip(found)}`" if expected else f"`{clip(found)}` cannot stand here", loc=loc, help=help)
 
     def not_closed(self, state: Any, function: int | None) -> ParseError:
         """The text, or a function, ends too early."""
@@ -274,7 +286,7 @@ def _position(error: UnexpectedInput) -> int:
     return position or 0
 
 
-def _first_token(value: Any) -> Any:
+def first_token(value: Any) -> Any:
     """The first token in a piece of syntax."""
     while isinstance(value, list):
         if not value:

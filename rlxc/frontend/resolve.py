@@ -7,51 +7,48 @@ in silence, so that one mistake is one diagnostic.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from lark import Token
 
 from rlxc.errors import UNKNOWN, AttrError, DTypeError, Error, Label, Loc, ParseError, Report, RuleError, ShapeError, UnknownName, VerifyError
-from rlxc.frontend.literals import clip, read_annotation, read_dense, read_float, read_int, read_ints, read_string
-from rlxc.frontend.recovery import Broken
+from rlxc.frontend.attributes import AttributeReader
+from rlxc.frontend.heads import POISON, Context, defined_twice, symbol_name, value_name, wish
+from rlxc.frontend.literals import clip, read_int
 from rlxc.frontend.syntax import (
     MAX_DEPTH,
-    ArgumentSyntax,
     AttributesSyntax,
     AttributeSyntax,
-    DenseSyntax,
+    Broken,
     FuncSyntax,
-    ListSyntax,
     LoopSyntax,
     ModuleSyntax,
     RegionSyntax,
-    ResourceSyntax,
 )
-from rlxc.ir.attributes import Resource, Symbol
+from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import make_op
 from rlxc.ir.calls import call_types, find_recursion
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import did_you_mean, value_text
 from rlxc.ir.primitive import REGISTRY, Primitive, coerce
-from rlxc.ir.types import INDEX, TENSOR_DTYPES, Dim, DType, TensorType, Type
+from rlxc.ir.types import INDEX, DType, did_you_mean_dtype
 from rlxc.ir.verify import recursion
 
-POISON = Value(TensorType(DType("f32")), "poison")
-_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"(?:[^"\\]|\\.)*")')
+_RESULT = re.compile(r'%(?:[A-Za-z0-9_.$]+|"[^"\\]*(?:\\.[^"\\]*)*")')
+_KEYWORDS = {"return", "yield", "do", "carry", "func", "kernel", "param", "dense", "resource"}
 _OTHER_LEVEL = {"tensor": ("loop", "a kernel"), "loop": ("tensor", "a func")}
 
 
 def resolve(syntax: ModuleSyntax, file: str, report: Report) -> Module:
     """The module that `syntax` means. Errors go to `report`; what is returned then is of no use."""
-    context = _Context(file, report, {}, set(syntax.broken))
+    context = Context(file, report, {}, set(syntax.broken))
     for function in syntax.functions:
         context.declare(function)
     funcs = []
     for function in syntax.functions:
         if report.is_full:
             break
-        func = _FuncResolver(context, function).func()
+        func = FuncResolver(context, function).func()
         if func is not None:
             funcs.append(func)
     if not report.errors:
@@ -60,111 +57,12 @@ def resolve(syntax: ModuleSyntax, file: str, report: Report) -> Module:
     return Module(tuple(funcs))
 
 
-@dataclass(slots=True)
-class _Signature:
-    """The head of a function, as its callers see it. `args` is None if it could not be read."""
-
-    name: str
-    loc: Loc
-    level: str
-    args: tuple[Value, ...] | None
-    results: tuple[tuple[Type, bool], ...]
-
-
-@dataclass(slots=True)
-class _Context:
-    """What all functions of a file share."""
-
-    file: str
-    report: Report
-    signatures: dict[str, _Signature]
-    broken: set[str]
-
-    def declare(self, function: FuncSyntax) -> None:
-        """Make the head of a function known, before any body is read."""
-        name = symbol_name(function.name)
-        loc = self.loc(function.name)
-        if name in self.signatures:
-            first = Label(self.signatures[name].loc, f"@{name} first defined here")
-            self.report.add(UnknownName(f"there are two functions @{name}", code="RLX0107", loc=loc, labels=(first,), help="rename one of them"))
-            return
-        tensor = function.keyword.type == "FUNC"
-        args = self.arguments(function.arguments, {}, tensor)
-        results = [self.annotation(t) for t in function.results]
-        known = tuple(r for r in results if r is not None)
-        whole = args is not None and len(known) == len(results)
-        self.signatures[name] = _Signature(name, loc, "tensor" if tensor else "loop", args if whole else None, known)
-
-    def arguments(self, arguments: list[ArgumentSyntax], seen: dict[str, Value], tensor: bool) -> tuple[Value, ...] | None:
-        """Values of arguments, or None if one cannot be read. All names are put into `seen`."""
-        values = []
-        failed = False
-        for a in arguments:
-            name, loc = value_name(a.name), self.loc(a.name)
-            annotation = self.annotation(a.type)
-            if name in seen and not failed:
-                self.report.add(defined_twice(name, loc, seen[name]))
-                failed = True
-            if annotation is None:
-                failed = True
-                seen[name] = POISON
-                continue
-            type, linear = annotation
-            if tensor and not isinstance(type, TensorType):
-                help = f"a scalar is {type}[]" if str(type) in TENSOR_DTYPES else None
-                self.report.add(DTypeError(f"%{name} must be a tensor, not {type}", code="RLX0204", loc=self.loc(a.type), help=help))
-                failed = True
-            seen[name] = value = Value(type, wish(name), linear=linear, param=a.param, loc=loc)
-            values.append(value)
-        return None if failed else tuple(values)
-
-    def annotation(self, token: Token) -> tuple[Type, bool] | None:
-        """A written type and whether it is `lin`, or None if it is not a type."""
-        try:
-            return read_annotation(token)
-        except Error as error:
-            self.report.add(error.at(self.loc(token)))
-            return None
-
-    def loc(self, first: Token, last: Token | None = None) -> Loc:
-        """From the start of one token to the end of it or of another."""
-        last = last or first
-        return Loc(self.file, first.line, first.column, last.end_line, last.end_column)  # type: ignore[arg-type]
-
-
-def value_name(token: str) -> str:
-    """The name in `%x` or `%"x y"`. `%1` has no name and `%"1"` is called 1; to tell them apart, the latter begins with a NUL here."""
-    if token[1] != '"':
-        return token[1:]
-    name = read_string(token[1:])
-    return "\0" + name if _is_number(name) else name
-
-
-def symbol_name(token: str) -> str:
-    """The name in `@f` or `@"my f"`."""
-    return token[1:] if token[1] != '"' else read_string(token[1:])
-
-
-def wish(name: str) -> str | None:
-    """The name a value asks for: one of digits only stands for none."""
-    return None if _is_number(name) else name.removeprefix("\0")
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()
-
-
-def defined_twice(name: str, loc: Loc, first: Value) -> Error:
-    name = name.removeprefix("\0")
-    labels = (Label(first.loc, f"{value_text(name)} first defined here"),) if first.loc is not UNKNOWN else ()
-    return UnknownName(f"{value_text(name)} is defined twice", code="RLX0106", loc=loc, labels=labels, help="every value has a name of its own")
-
-
-class _FuncResolver:
+class FuncResolver:
     """Reads one function, statement by statement."""
 
-    def __init__(self, context: _Context, function: FuncSyntax) -> None:
+    def __init__(self, context: Context, function: FuncSyntax) -> None:
         self.context = context
+        self.attributes = AttributeReader(context)
         self.report = context.report
         self.function = function
         self.file = context.file
@@ -173,6 +71,7 @@ class _FuncResolver:
         self.trail: list[str] = []  # names in the order they came into scope
         self.later: dict[str, Loc] | None = None
         self.returned: list[Token] = []
+        self.lost_end = False  # the `return` could not be read
 
     def func(self) -> Func | None:
         """The function, or None if it has errors."""
@@ -276,13 +175,16 @@ class _FuncResolver:
         if "," not in token and '"' not in token:
             name = token[1:-1].rstrip()
             return [(name, Loc(self.file, token.line, token.column, token.line, token.column + len(name) + 1))]  # type: ignore[arg-type, operator]
-        return [(value_name(m.group()), self.part(token, m.start(), m.end())) for m in _RESULT.finditer(token)]
-
-    def part(self, token: Token, start: int, end: int) -> Loc:
-        """The place of characters `start` to `end` of a token."""
-        line = token.line + token.count("\n", 0, start)  # type: ignore[operator]
-        column = start - token.rfind("\n", 0, start) if "\n" in token[:start] else token.column + start  # type: ignore[operator]
-        return Loc(self.file, line, column, line, column + end - start)
+        names = []
+        line, start = token.line, -(token.column - 1)  # type: ignore[operator]
+        end = 0
+        for m in _RESULT.finditer(token):
+            newlines = token.count("\n", end, m.start())
+            if newlines:
+                line, start = line + newlines, token.rindex("\n", end, m.start()) + 1  # type: ignore[operator]
+            end = m.end()
+            names.append((value_name(m.group()), Loc(self.file, line, m.start() - start + 1, line, end - start + 1)))  # type: ignore[arg-type]
+        return names
 
     def define(self, name: str, value: Value, loc: Loc) -> None:
         """Put a value in scope; a name in use is an error."""
@@ -311,8 +213,8 @@ class _FuncResolver:
         annotations = [self.context.annotation(t) for t in type_tokens]
         failed = prim is None or POISON in operands or None in annotations
         attrs: dict[str, Any] | None = {}
-        if prim is not None and (attributes or literal is not None):
-            attrs = self.attributes(prim, literal, attributes or [], annotations, loc)
+        if prim is not None and None not in annotations and (attributes or literal is not None):
+            attrs = self.attributes.read(prim, literal, attributes or [], annotations)
         regions = [self.region(r) for r in region_syntax] if region_syntax else []
         if failed or attrs is None or None in regions:
             return None
@@ -339,6 +241,10 @@ class _FuncResolver:
                 self.report.add(ParseError(f"{clip(name)} is not written like other ops", code="RLX0001", loc=self.context.loc(name)))
                 return None
             return prim
+        if name in _KEYWORDS:
+            self.lost_end = True
+            self.report.add(ParseError(f"expected an op, found `{name}`", loc=self.context.loc(name)))
+            return None
         other, place = _OTHER_LEVEL[self.level]
         if REGISTRY.get(name, other) is not None:
             self.report.add(
@@ -455,8 +361,11 @@ class _FuncResolver:
                     continue
                 try:
                     coerce(prim.signature.attrs[a.name], attrs[a.name], "")
-                except Error:
-                    return error.at(self.value_loc(a))
+                except Error as wrong:
+                    help = error.diagnostics[0].help
+                    if prim.signature.attrs[a.name] is DType and isinstance(a.value, Token):
+                        help = did_you_mean_dtype(a.value)
+                    return type(wrong)(error.message, code=error.code, loc=self.attributes.value_loc(a), help=help)
             return error.at(loc)
         if isinstance(error, ShapeError | DTypeError) and not error.diagnostics[0].labels:
             labels = tuple(Label(v.loc, f"{value_text(v.name or '?')}: {v.signature}") for v in dict.fromkeys(operands) if v.loc.line)[:4]
@@ -548,7 +457,7 @@ class _FuncResolver:
             self.report.add(UnknownName("there is no op 'for' at this level", code="RLX0109", loc=loc, help=place))
         inits = [self.operand(init) for _, init in syntax.carried]
         bounds = self.bounds(syntax, loc)
-        flags = self.attributes(prim, None, syntax.flags, [], loc) if prim is not None else None
+        flags = self.attributes.read(prim, None, syntax.flags, []) if prim is not None else None
         mark = len(self.trail)
         counter = Value(INDEX, wish(value_name(syntax.counter)), loc=self.context.loc(syntax.counter))
         carried = [init.like(name=wish(value_name(a)), loc=self.context.loc(a), param=False) for (a, _), init in zip(syntax.carried, inits, strict=True)]
@@ -607,7 +516,7 @@ class _FuncResolver:
     def check_returned(self, results: tuple[Value, ...] | None, end: Token | None) -> None:
         """Compare what a function returns with what its head says."""
         signature = self.context.signatures[symbol_name(self.function.name)]
-        if signature.args is None or any(isinstance(s, Broken) and s.ends for s in self.function.body):
+        if signature.args is None or self.lost_end or any(isinstance(s, Broken) and s.ends for s in self.function.body):
             return
         if results is None:
             if signature.results and end is not None:
@@ -631,99 +540,9 @@ class _FuncResolver:
                 message = f"@{signature.name} returns {value.signature} here, and its head says {says}"
                 self.report.add(VerifyError(message, code="RLX0215", loc=self.context.loc(token), labels=labels))
 
-    # ---------------------------------------------------------------------------------------------------------- attributes
-
-    def attributes(self, prim: Primitive, literal: Any, written: list[AttributeSyntax], annotations: list[Any], loc: Loc) -> dict[str, Any] | None:
-        """Attributes by name, or None if one is wrong."""
-        attrs: dict[str, Any] = {}
-        type = annotations[0][0] if annotations and annotations[0] is not None else None
-        before = len(self.report.errors)
-        if literal is not None:
-            if prim.inline_attr is None:
-                self.report.add(AttrError(f"{prim.name} has no attribute without a name", code="RLX0207", loc=self.value_loc(literal), help=_known(prim)))
-            else:
-                attrs[prim.inline_attr] = self.value(literal, type)
-        for a in written:
-            name = str(a.name)
-            if name in attrs:
-                self.report.add(AttrError(f"attribute '{clip(name)}' is given twice", code="RLX0209", loc=self.context.loc(a.name)))
-            elif name not in prim.signature.attrs or (name == "type" and prim.typed):
-                by_colon = f"the type is written after a colon: {prim.name} ... : f32[3]"
-                help = by_colon if name == "type" and prim.typed else did_you_mean(name, prim.signature.attrs) or _known(prim)
-                self.report.add(AttrError(f"{prim.name} has no attribute '{clip(name)}'", code="RLX0207", loc=self.context.loc(a.name), help=help))
-            else:
-                attrs[name] = True if a.value is None else self.value(a.value, type if name == prim.inline_attr else None)
-        return attrs if len(self.report.errors) == before else None
-
-    def value(self, node: Any, type: Type | None = None) -> Any:
-        """What an attribute's syntax means; `type` is that of a constant written before the colon."""
-        try:
-            return self.read(node, type)
-        except Error as error:
-            self.report.add(error.at(self.value_loc(node)))
-            return None
-
-    def read(self, node: Any, type: Type | None) -> Any:
-        match node:
-            case ListSyntax():
-                if node.depth > MAX_DEPTH:
-                    raise too_deep("lists", self.value_loc(node))
-                return tuple(self.value(item) for item in node.items)
-            case DenseSyntax():
-                return read_dense(node.body, read_annotation(node.type)[0])
-            case ResourceSyntax():
-                return Resource(read_string(node.file), read_string(node.key))
-        match node.type:
-            case "INT":
-                return read_int(node)
-            case "INTS":
-                return read_ints(node)
-            case "FLOAT":
-                return read_float(node)
-            case "STRING":
-                return read_string(node)
-            case "SHAPED":
-                return read_annotation(node)[0]
-            case "SYMBOL":
-                return self.symbol(node)
-            case "DENSE":
-                if type is None:
-                    raise VerifyError("a constant needs its type written", code="RLX0213", help="as in `constant dense<[1.0, 2.0]> : f32[2]`")
-                return read_dense(node, type)
-        return _NAMES[node] if node in _NAMES else DType(node) if node in TENSOR_DTYPES or node == "index" else Dim(node)
-
-    def symbol(self, token: Token) -> Symbol:
-        """A function of the module."""
-        name = symbol_name(token)
-        if name not in self.context.signatures and name not in self.context.broken:
-            known = self.context.signatures
-            help = did_you_mean(name, known, "@") or (f"there is {', '.join('@' + n for n in list(known)[:8])}" if known else None)
-            raise UnknownName(f"there is no function @{clip(name)}", code="RLX0103", help=help)
-        return Symbol(name)
-
-    def value_loc(self, node: Any) -> Loc:
-        match node:
-            case AttributeSyntax():
-                return self.value_loc(node.value) if node.value is not None else self.context.loc(node.name)
-            case ListSyntax():
-                return self.context.loc(node.start, node.end)
-            case DenseSyntax():
-                return self.context.loc(node.body, node.type)
-            case ResourceSyntax():
-                return self.context.loc(node.keyword, node.key)
-        return self.context.loc(node)
-
 
 def too_deep(what: str, loc: Loc) -> Error:
     return ParseError(f"{what} nest deeper than {MAX_DEPTH}", code="RLX0006", loc=loc)
-
-
-_NAMES: dict[str, Any] = {"true": True, "false": False, "none": None}
-
-
-def _known(prim: Primitive) -> str:
-    names = [n for n in prim.signature.attrs if not (n == "type" and prim.typed)]
-    return f"its attributes are {', '.join(names)}" if names else "it has no attributes"
 
 
 def wrong_count(prim: Primitive, count: int, names: list[tuple[str, Loc]], loc: Loc) -> Error:

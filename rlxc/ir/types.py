@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import DTypeError, MissingExtra, ShapeError
+from rlxc.ir.names import did_you_mean
 
 # name -> (kind, bits); kinds are b(ool) i(nt) u(nsigned) f(loat) c(omplex)
 _DTYPES = {
@@ -42,6 +43,7 @@ _NUMPY: dict[str, Any] = {
     **{f"{sign}{bits}": np.dtype(f"{kind}{bits}").type for sign, kind in (("i", "int"), ("u", "uint")) for bits in (8, 16, 32, 64)},
 }
 MAX_ELEMENTS = 2**62
+MAX_RANK = 32  # NumPy's, until 2.0
 
 
 class DType(str):
@@ -51,7 +53,7 @@ class DType(str):
 
     def __new__(cls, name: str) -> DType:
         if name not in _DTYPES:
-            raise DTypeError(f"there is no dtype '{name}'", code="RLX0204", help=f"dtypes are {', '.join(TENSOR_DTYPES)}")
+            raise DTypeError(f"there is no dtype '{name}'", code="RLX0204", help=did_you_mean_dtype(name) or f"dtypes are {', '.join(TENSOR_DTYPES)}")
         return str.__new__(cls, name)
 
     @property
@@ -147,6 +149,8 @@ class TensorType:
     def __post_init__(self) -> None:
         if type(self.dtype) is not DType:
             object.__setattr__(self, "dtype", DType(self.dtype))
+        if len(self.shape) > MAX_RANK:
+            raise ShapeError(f"a tensor has at most {MAX_RANK} dimensions, not {len(self.shape)}", code="RLX0205")
         size = 1
         for n in self.shape:
             if isinstance(n, int):
@@ -252,7 +256,7 @@ def parse_type(text: str) -> Type:
     """The type that `text` spells, as in `f32[2, B]`, `f32x16` or `mem f32[8]`."""
     m = _TYPE.fullmatch(text.strip())
     if not m:
-        raise DTypeError(f"'{text}' is not a type", code="RLX0204", help="a type is a dtype and a shape, as in f32[2, 3]; a scalar is f32[]")
+        raise DTypeError(f"'{text}' is not a type", code="RLX0204", help=_type_help(text))
     dtype = DType(m["dtype"])
     if m["shape"] is None:
         if m["mem"]:
@@ -272,11 +276,42 @@ def parse_type(text: str) -> Type:
     return TensorType(dtype, shape)
 
 
+_ALIASES = {
+    "float": "f32",
+    "double": "f64",
+    "half": "f16",
+    "bfloat": "bf16",
+    "long": "i64",
+    "byte": "u8",
+    "char": "i8",
+    "complex": "c64",
+    "int": "i32",
+    "uint": "u32",
+}
+
+
+def did_you_mean_dtype(name: str) -> str | None:
+    """A help line for a dtype that does not exist, such as `float32` or `f23`."""
+    m = re.fullmatch(r"(float|int|uint|bfloat|complex)(\d+)", name)
+    guess = m and ("bf" if m[1] == "bfloat" else m[1][0]) + m[2]
+    if guess in TENSOR_DTYPES:
+        return f"did you mean '{guess}'?"
+    return f"did you mean '{_ALIASES[name]}'?" if name in _ALIASES else did_you_mean(name, TENSOR_DTYPES)
+
+
+def _type_help(text: str) -> str:
+    m = re.match(r"(?:mem\s+)?([A-Za-z_]\w*)", text)
+    near = did_you_mean_dtype(m[1]) if m and m[1] not in _DTYPES else None
+    return near or "a type is a dtype and a shape, as in f32[2, 3]; a scalar is f32[]"
+
+
 def _dim(text: str, whole: str) -> int | Dim:
     if text.isdecimal() and text.isascii():
         if len(text) > 20:
             raise ShapeError(f"dimension {text[:20]}... is too large", code="RLX0205")
         return int(text)
     if re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII):
+        if text in _DTYPES or text in ("true", "false", "none", "inf", "nan"):
+            raise ShapeError(f"'{text}' in '{whole}' cannot be the name of a dimension", code="RLX0205")
         return Dim(text)
     raise ShapeError(f"'{text}' is not a dimension in '{whole}'", code="RLX0205", help="a dimension is a whole number or a name")

@@ -28,6 +28,7 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.primitive import lookup
 from rlxc.passes.dce import live_ops
+from rlxc.passes.dims import require_bound
 from rlxc.passes.manager import func_pass
 from rlxc.passes.merge_axes import merge_axes
 
@@ -53,6 +54,7 @@ class Group:
 @func_pass("fuse")
 def fuse(func: Func, *, max_flops: float = MAX_FLOPS) -> Func:
     """Gather ops into regions that become one kernel each; see the picture at the top of the file."""
+    require_bound(func)
     return _Fusion(func, max_flops).run()
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rlxc.errors import PassError
-from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import Builder
+from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func, Module, Value
+from rlxc.passes.dims import match_dims, named_dims, substitute
 from rlxc.passes.manager import module_pass
+
+MAX_OPS = 1_000_000  # of one function; each level of calls may multiply it
 
 
 @module_pass("inline")
@@ -40,12 +45,6 @@ def inline_calls(func: Func) -> Func:
     return done[func.name]
 
 
-def callee_of(op) -> str | None:
-    """Name of the function that `op` calls, if it is a call."""
-    callee = op.attrs.get("callee")
-    return str(callee) if isinstance(callee, Symbol) else None
-
-
 def _splice(func: Func, done: dict[str, Func]) -> Func:
     b = Builder()
     env: dict[Value, Value] = {}
@@ -54,9 +53,19 @@ def _splice(func: Func, done: dict[str, Func]) -> Func:
         if name is None:
             b.rebuild(op, env)
             continue
-        body = done[name]
-        inner = dict(zip(body.args, (env.get(v, v) for v in op.operands), strict=True))
+        if len(b.ops) + len(done[name].ops) > MAX_OPS:
+            raise PassError(f"@{func.name} has more than {MAX_OPS} ops once its calls are inlined", code="RLX0407", loc=op.loc)
+        operands = [env.get(v, v) for v in op.operands]
+        body = _with_dims_of(done[name], operands)
+        inner = dict(zip(body.args, operands, strict=True))
         for callee_op in body.ops:
             b.rebuild(callee_op, inner)
         env.update(zip(op.results, (inner.get(v, v) for v in body.results), strict=True))
     return func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))
+
+
+def _with_dims_of(callee: Func, operands: Sequence[Value]) -> Func:
+    """The callee with its named dimensions replaced by what they are in the caller."""
+    if not named_dims(callee):
+        return callee
+    return substitute(callee, match_dims(callee, [v.type.shape for v in operands]))

@@ -75,7 +75,8 @@ class Linearized:
         ops = live_ops(self.primal_ops, (*self.func.results, *residuals))
         free = {op.result for op in ops if not op.operands and not op.regions and len(op.results) == 1}
         carried = tuple(v for v in residuals if v not in free)
-        copies = tuple(op for op in ops if op.results[0] in free and op.result in set(residuals))
+        crossing = set(residuals)
+        copies = tuple(op for op in ops if op.results[0] in free and op.result in crossing)
         zeros = Builder()
         outs = tuple(zeros.zeros(r.type) if t is None else t for t, r in zip(self.tangents_out, self.func.results, strict=True))
         primal = self.func.with_(name=f"{name}.primal", ops=tuple(ops), results=(*self.func.results, *carried), module=None)

@@ -151,6 +151,14 @@ def test_named_dimensions_are_bound_from_the_arrays_and_cached():
     assert len(f._made) == 4
 
 
+def test_native_code_is_kept_for_the_sizes_used_last(monkeypatch):
+    monkeypatch.setattr("rlxc.runtime.compiled.MAX_SIZES", 2)
+    f = rlxc.compile(M["f"])
+    for n in (1, 2, 1, 3):
+        f(np.ones((n, 3)), W)
+    assert list(f._made) == [(1,), (3,)]
+
+
 def test_one_dimension_cannot_have_two_sizes():
     f = rlxc.compile("func @h(%x: f64[B], %y: f64[B]) -> f64[B] {\n  %z = add %x, %y\n  return %z\n}")
     with pytest.raises(rlxc.ArgumentError, match="dimension B is 3 in %x and 2 in %y"):

@@ -76,3 +76,18 @@ for m in pkgutil.walk_packages(rlxc.passes.__path__, "rlxc.passes."):
 print(sorted(set(PASSES) - before))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("pipeline", ["fuse", "lower", "inline,legalize,fuse,lower"])
+def test_lowering_asks_for_the_sizes(pipeline):
+    with pytest.raises(rlxc.ShapeError, match=r"dimension N of .* has no size yet") as caught:
+        rlxc.run_passes(rlxc.parse(TEXT), pipeline)
+    assert caught.value.loc.line == 2
+
+
+def test_inlining_gives_the_dimensions_of_a_callee_the_names_of_the_caller():
+    m = rlxc.run_passes(rlxc.parse(TEXT), "inline,legalize")
+    assert {str(op.result.type) for op in m["outer"].ops} == {"f32[N]", "f32[]"}
+    assert rlxc.parse(str(m)) == m
+    g = rlxc.grad_with_loss(m["outer"], wrt=["x", "y"])
+    assert [str(v.type) for v in g.results] == ["f32[N]", "f32[N, 3]", "f32[2]"]

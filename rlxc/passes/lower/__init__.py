@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import Builder
-from rlxc.ir.core import Func, Module, Op, Value, same_func
-from rlxc.ir.primitive import Primitive, lookup
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.primitive import lookup
+from rlxc.ir.printer import canonical_text
 from rlxc.ir.types import MemType, TensorType
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
@@ -51,7 +52,7 @@ class _Lowering:
     def __init__(self, func: Func) -> None:
         self.func = func
         self.kernels: list[Func] = []
-        self.kernels_by_ops: dict[tuple[Primitive, ...], list[Func]] = {}
+        self.by_text: dict[str, str] = {}
         self.b = Builder("loop")
         self.memory: dict[Value, Value] = {}
 
@@ -105,14 +106,7 @@ class _Lowering:
         kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}")
         ins = [self.memory[v] for v in op.operands]
         spare = [self.b.alloc(type=v.type) for v in scratch]
-        self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(self.shared(kernel).name))
-
-    def shared(self, kernel: Func) -> Func:
-        """The kernel that does the same, whatever its values are called, if there is one already; else this one."""
-        alike = self.kernels_by_ops.setdefault(tuple(op.prim for op in kernel.walk()), [])
-        for other in alike:
-            if same_func(other, kernel.with_(name=other.name)):
-                return other
-        alike.append(kernel)
-        self.kernels.append(kernel)
-        return kernel
+        name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
+        if name == kernel.name:
+            self.kernels.append(kernel)
+        self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(name))
