@@ -99,7 +99,7 @@ class Access(Conversions):
         """Name of read-only data with `value` in it; equal data is shared."""
         name = self.shared.data.get(value.key)
         if name is None:
-            name = f'@"rlxc.data.{len(self.shared.data)}"'
+            name = f'@"rlxc.$data.{len(self.shared.data)}"'
             self.shared.data[value.key] = name
             raw = np.ascontiguousarray(value.numpy()).tobytes() or b"\0"
             text = "".join(f"\\{byte:02x}" for byte in raw)

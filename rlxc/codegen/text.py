@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any, NamedTuple
 
@@ -15,6 +16,14 @@ class Ref(NamedTuple):
 
     text: str
     type: Any
+
+
+PREFIX = "rlxc."  # so that no function of ours is taken for one of libm
+
+
+def symbol_of(name: str) -> str:
+    """The symbol of the kernel called `name`, which may hold any characters: others than letters, digits, _ and . become $hex$."""
+    return PREFIX + re.sub(r"[^A-Za-z0-9_.]", lambda m: f"${ord(m[0]):x}$", name)
 
 
 _SCALARS = {"bool": "i1", "bf16": "i16", "f16": "half", "f32": "float", "f64": "double", "index": "i64"}

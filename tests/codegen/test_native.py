@@ -202,8 +202,7 @@ def test_a_function_may_be_called_from_many_threads():
     assert not wrong
 
 
-def test_kernels_that_do_the_same_are_emitted_once_whatever_their_values_are_called():
-    lines = "".join(f"%layer{i + 1} = cumsum %layer{i} {{axis = 0}}\n" for i in range(12))
-    module = rlxc.parse(f"func @f(%layer0: f32[5]) -> f32[5] {{\n{lines}return %layer12\n}}")
-    lowered = make_pipeline("legalize,fuse,lower").run(module)
-    assert len(lowered.funcs) == 2, lowered
+@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "new\nline", "data.0", "entry.f", "sin", "é"])
+def test_a_function_may_have_any_name(name):
+    func = rlxc.parse("func @f(%x: f32[2]) -> f32[2] { %c = constant dense<[1.0, 2.0]> : f32[2] %y = add %x, %c return %y }")["f"]
+    np.testing.assert_array_equal(compile_func(func.with_(name=name, module=None))(np.ones(2, np.float32))[0], [2, 3])
