@@ -336,7 +336,7 @@ class Registry:
 
 REGISTRY = Registry()
 P = typing.TypeVar("P", bound=Primitive)
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
 
 def register(cls: type[P]) -> type[P]:
@@ -350,7 +350,7 @@ def register(cls: type[P]) -> type[P]:
     if not isinstance(name, str):
         raise RuleError(f'{cls.__name__} has no name: write `name = "..."` in the class')
     if not _NAME.fullmatch(name):
-        raise RuleError(f"{cls.__name__}: {name!r} is not a name: letters, digits and _, not a digit first")
+        raise RuleError(f"{cls.__name__}: {name!r} is not a name: letters, digits, _ and . with a letter first")
     other = REGISTRY.levels[prim.level].get(name)
     if other is not None and type(other).__module__.startswith("rlxc.") and type(other).__module__ != cls.__module__:
         raise RuleError(f"{cls.__name__}: there is an op '{name}' already, rlxc's own")
