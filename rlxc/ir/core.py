@@ -60,11 +60,6 @@ class Op:
         (result,) = self.results
         return result
 
-    @property
-    def key(self) -> tuple:
-        """Equal for two ops that compute the same thing (regions aside)."""
-        return (self.prim, self.operands, attrs_key(self.attrs))
-
     def with_operands(self, operands: tuple[Value, ...]) -> Op:
         return Op(self.prim, operands, self.attrs, self.results, self.regions, self.loc)
 
