@@ -276,6 +276,7 @@ CODES: dict[str, Code] = {
     "RLX0405": Code("a pipeline that cannot be read", "A pipeline is names of passes with their options: `legalize,linearize{wrt=w1},transpose`."),
     "RLX0406": Code("a CPU that is not there", "Code is generated for this processor, or for a level of instructions that it has; `rlxc info` lists them."),
     # ---------------------------------------------------------------------------------------------- 05xx: arrays at call time
+    "RLX0407": Code("a program that grows too large", "Calls are inlined; functions that call others several times each, level by level, multiply."),
     "RLX0501": Code("an argument that does not fit", "The arrays of a call do not fit the function's arguments."),
     "RLX0502": Code("a wrong number of arguments", "The call gives too many arrays, or too few."),
     "RLX0503": Code("an argument by a wrong name", "The function has no argument of that name, or it is given twice."),
@@ -284,6 +285,7 @@ CODES: dict[str, Code] = {
     "RLX0506": Code("a number that the dtype does not hold", "A Python number is taken for an argument whose dtype can hold it."),
     "RLX0507": Code("an array that results cannot be written to", "`out=` takes writable arrays of the results' types that share no memory."),
     "RLX0508": Code("a parameter is not set", "Every `param` of a function is set before it runs: `set_param`, or a file of weights."),
+    "RLX0509": Code("not enough memory", "The arrays of a call, or what is computed in between, do not fit into memory."),
     # ---------------------------------------------------------------------------------------------------- 06xx: files, extras
     "RLX0601": Code(
         "a file that cannot be read or written", "The operating system does not let rlxc have the file.", 'rlxc.load("missing/file.rlx")', language="python"

@@ -173,6 +173,12 @@ class ArgumentError(Error, TypeError):
     default_code = "RLX0501"
 
 
+class OutOfMemory(Error, MemoryError):
+    """Arrays that do not fit into memory."""
+
+    default_code = "RLX0509"
+
+
 class FileError(Error, OSError):
     """A file that cannot be read or written, or does not hold what it should."""
 

@@ -1,6 +1,9 @@
 """Options of the test run, and test files in `.rlx`."""
 
+import pytest
 from rlx_files import RlxFile
+
+from rlxc.ir.primitive import REGISTRY
 
 
 def pytest_addoption(parser):
@@ -13,3 +16,14 @@ def pytest_collect_file(parent, file_path):
     if file_path.suffix == ".rlx" and "rlx" in file_path.parent.parts:
         return RlxFile.from_parent(parent, path=file_path)
     return None
+
+
+@pytest.fixture(autouse=True)
+def _primitives_of_a_test_go_with_it():
+    """What a test registers is unknown to the next one."""
+    before = {level: set(prims) for level, prims in REGISTRY.levels.items()}
+    yield
+    for level, prims in REGISTRY.levels.items():
+        for name in set(prims) - before[level]:
+            if not type(prims[name]).__module__.startswith("rlxc."):
+                del prims[name]

@@ -223,6 +223,34 @@ def test_not_saying_linear_is_caught():
         check_primitive(spoil(Product, linear_in=()))
 
 
+@pytest.mark.parametrize("far", [-1, 10**9])
+def test_an_element_out_of_bounds_is_caught_before_native_code_reads_it(far):
+    def element(self, e, index, x, y):
+        return e.mul(x([e.index_add(index[0], far)]), y(index))
+
+    with pytest.raises(LawBroken, match=r"wrong_product: its element, lower or scalar rule breaks the law 'the loops compute.*\n.*out of bounds"):
+        check_primitive(spoil(Product, element=element))
+
+
+def test_claiming_to_be_commutative_is_caught():
+    def eval(self, x, y):
+        return x * y * y
+
+    with pytest.raises(LawBroken, match="wrong_product: its commutative rule"):
+        check_primitive(spoil(Product, commutative=True, eval=eval))
+
+
+def test_an_op_of_rlxc_itself_is_not_replaced():
+    with pytest.raises(Error, match="there is an op 'sin' already"):
+        register(type("Sine", (Cube,), {"name": "sin"}))
+
+
+@pytest.mark.parametrize("name", ["", "two words", "3d", "a-b"])
+def test_what_is_no_name_in_the_text_is_refused_as_the_name_of_an_op(name):
+    with pytest.raises(Error, match="is not a name"):
+        register(type("Unnamed", (Cube,), {"name": name}))
+
+
 def test_a_wrong_batch_is_caught():
     def along_the_wrong_axis(self, b, x, *, batched):
         return b.reshape(b.broadcast(x, shape=(2, *x.type.shape), axes=(0,)), shape=(x.type.shape[0], 2, *x.type.shape[1:]))

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rlxc.codegen.writer import Ref, Writer, llvm_type
+from rlxc.codegen.access import Access
+from rlxc.codegen.text import Ref, llvm_type, symbol_of
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import MemType
 
-PREFIX = "rlxc."  # so that no function of ours is taken for one of libm
 ALIGNMENT = 64
 
 
@@ -36,12 +36,12 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     result = Emitted("")
     for func in module.funcs:
         if func.kind != "kernel":
-            raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0405", loc=func.loc)
+            raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
         is_entry = func.name in entries
         writer = FuncWriter(shared, func)
-        bodies.append(writer.function(f'@"{PREFIX}{func.name}"', internal=True))
+        bodies.append(writer.function(f'@"{symbol_of(func.name)}"', internal=True))
         if is_entry:
-            symbol = f"{PREFIX}entry.{func.name}"
+            symbol = symbol_of(f"entry.{func.name}")
             result.entries[func.name] = symbol
             result.workspace[func.name] = writer.workspace
             bodies.append(_entry(func, symbol))
@@ -58,7 +58,7 @@ def _entry(func: Func, symbol: str) -> str:
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")
         lines.append(f"  %a{i} = load ptr, ptr %p{i}, align 8")
         passed.append(f"ptr %a{i}")
-    lines.append(f'  call void @"{PREFIX}{func.name}"({", ".join([*passed, "ptr %workspace"])})')
+    lines.append(f'  call void @"{symbol_of(func.name)}"({", ".join([*passed, "ptr %workspace"])})')
     return "\n".join([*lines, "  ret void", "}", ""])
 
 
@@ -73,7 +73,7 @@ class Shared:
     data: dict[tuple, str] = field(default_factory=dict)
 
 
-class FuncWriter(Writer):
+class FuncWriter(Access):
     """Writes one kernel."""
 
     def __init__(self, shared: Shared, func: Func) -> None:
@@ -167,4 +167,4 @@ class FuncWriter(Writer):
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
         passed = ", ".join([*(f"ptr {m.text}" for m in memory), "ptr null"])
-        self.lines.append(f'  call void @"{PREFIX}{callee}"({passed})')
+        self.lines.append(f'  call void @"{symbol_of(callee)}"({passed})')

@@ -40,7 +40,8 @@ class AttributeReader:
             if name in attrs:
                 self.report.add(AttrError(f"attribute '{clip(name)}' is given twice", code="RLX0209", loc=self.context.loc(a.name)))
             elif name not in prim.signature.attrs or (name == "type" and prim.typed):
-                help = did_you_mean(name, prim.signature.attrs) or _known(prim)
+                by_colon = f"the type is written after a colon: {prim.name} ... : f32[3]"
+                help = by_colon if name == "type" and prim.typed else did_you_mean(name, prim.signature.attrs) or _known(prim)
                 self.report.add(AttrError(f"{prim.name} has no attribute '{clip(name)}'", code="RLX0207", loc=self.context.loc(a.name), help=help))
             else:
                 attrs[name] = True if a.value is None else self.value(a.value, type if name == prim.inline_attr else None)

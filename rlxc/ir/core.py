@@ -60,11 +60,6 @@ class Op:
         (result,) = self.results
         return result
 
-    @property
-    def key(self) -> tuple:
-        """Equal for two ops that compute the same thing (regions aside)."""
-        return (self.prim, self.operands, attrs_key(self.attrs))
-
     def with_operands(self, operands: tuple[Value, ...]) -> Op:
         return Op(self.prim, operands, self.attrs, self.results, self.regions, self.loc)
 
@@ -108,7 +103,8 @@ class Func:
 
     def as_module(self) -> Module:
         """The module this function came from, or one of its own."""
-        if self.module is not None and any(f.name == self.name and f.ops is self.ops for f in self.module.funcs):
+        mine = (self.args, self.ops, self.results)
+        if self.module is not None and any(f.name == self.name and (f.args, f.ops, f.results) == mine for f in self.module.funcs):
             return self.module
         others = tuple(f for f in self.module.funcs if f.name != self.name) if self.module else ()
         return Module((*others, self))

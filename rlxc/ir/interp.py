@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import Error, RuleError
+from rlxc.errors import Error, OutOfMemory, RuleError
 from rlxc.ir.attributes import Symbol
 from rlxc.ir.core import Func, Op, Value
 
@@ -39,6 +39,8 @@ def run_ops(ops: Sequence[Op], env: dict[Value, Any]) -> None:
                 results = op.prim.eval(*[env[v] for v in op.operands], **op.attrs)
         except Error as error:
             raise error.at(op.loc) from None
+        except MemoryError as error:
+            raise OutOfMemory(f"{op.prim.name}: {error}", loc=op.loc) from None
         if len(op.results) == 1 and not isinstance(results, tuple):
             results = (results,)
         elif not op.results:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types as pytypes
 import typing
 from collections.abc import Callable, Sequence
@@ -335,13 +336,24 @@ class Registry:
 
 REGISTRY = Registry()
 P = typing.TypeVar("P", bound=Primitive)
+_NAME = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
 
 def register(cls: type[P]) -> type[P]:
-    """Make a primitive class known under its `name`. The class is returned unchanged."""
+    """Make a primitive class known under its `name`. The class is returned unchanged.
+
+    A class that is registered again, as when a notebook cell runs twice, replaces the one before; rlxc's own ops cannot be replaced,
+    since rules of other ops emit them.
+    """
     prim = cls()
-    if not isinstance(getattr(prim, "name", None), str):
+    name = getattr(prim, "name", None)
+    if not isinstance(name, str):
         raise RuleError(f'{cls.__name__} has no name: write `name = "..."` in the class')
+    if not _NAME.fullmatch(name):
+        raise RuleError(f"{cls.__name__}: {name!r} is not a name: letters, digits, _ and . with a letter first")
+    other = REGISTRY.levels[prim.level].get(name)
+    if other is not None and type(other).__module__.startswith("rlxc.") and type(other).__module__ != cls.__module__:
+        raise RuleError(f"{cls.__name__}: there is an op '{name}' already, rlxc's own")
     prim.signature = read_signature(prim)
     REGISTRY.add(prim)
     return cls

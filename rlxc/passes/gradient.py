@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
@@ -38,6 +38,8 @@ def value_and_grad(func: Func, wrt: Sequence[str | int] = (), *, on_unused: Unus
 
 
 def _joint(func: Func, wrt: Sequence[str | int], on_unused: Unused, *, seeded: bool) -> Func:
+    if on_unused not in get_args(Unused):
+        raise DifferentiationError(f"on_unused is one of {', '.join(map(repr, get_args(Unused)))}, not {on_unused!r}", loc=func.loc)
     func = prepare(func)
     if len(func.results) != 1:
         raise DifferentiationError(f"@{func.name} has {len(func.results)} results; a gradient is that of one", code="RLX0306", loc=func.loc)

@@ -11,6 +11,8 @@ from rlxc.ir.core import Func, Module, Value
 from rlxc.passes.dims import match_dims, named_dims, substitute
 from rlxc.passes.manager import module_pass
 
+MAX_OPS = 1_000_000  # of one function; each level of calls may multiply it
+
 
 @module_pass("inline")
 def inline(module: Module) -> Module:
@@ -51,6 +53,8 @@ def _splice(func: Func, done: dict[str, Func]) -> Func:
         if name is None:
             b.rebuild(op, env)
             continue
+        if len(b.ops) + len(done[name].ops) > MAX_OPS:
+            raise PassError(f"@{func.name} has more than {MAX_OPS} ops once its calls are inlined", code="RLX0407", loc=op.loc)
         operands = [env.get(v, v) for v in op.operands]
         body = _with_dims_of(done[name], operands)
         inner = dict(zip(body.args, operands, strict=True))

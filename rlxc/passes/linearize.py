@@ -108,7 +108,7 @@ def with_argument_names(func: Func) -> Func:
 
 
 def wrt_arguments(func: Func, wrt: Sequence[str | int]) -> tuple[Value, ...]:
-    """The arguments to differentiate by: the named ones, or else the params, or else every float one."""
+    """The arguments to differentiate by: the named ones, or else every float one."""
     if wrt:
         chosen = tuple(func.args[w] if isinstance(w, int) and -len(func.args) <= w < len(func.args) else func.arg(str(w)) for w in wrt)
         if len(set(chosen)) != len(chosen):

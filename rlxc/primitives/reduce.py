@@ -126,7 +126,7 @@ _SAMPLES = (
 
 @register
 class ReduceSum(Reduction, LinearMap):
-    """Sum over `axes`, which disappear."""
+    """Sum over `axes`, which disappear. Where all that is summed is -0.0, the result is a zero of either sign."""
 
     name = "reduce_sum"
     ufunc = np.add

@@ -16,6 +16,8 @@ from rlxc.runtime.arguments import Arguments, check_outputs
 #: Makes, of a function without named dimensions, something with `.executable()`: native code or the interpreter.
 Engine = Callable[[Func], Any]
 
+MAX_SIZES = 64  # sets of sizes that one Compiled keeps native code for
+
 
 class Compiled:
     """A callable that takes arrays by position or by argument name, and returns an ndarray, or a tuple of them for several results.
@@ -75,9 +77,13 @@ class Compiled:
         return tuple(sizes[d] for d in self._dims)
 
     def _make(self, sizes: tuple[int, ...]) -> Any:
-        made = self._made.get(sizes)
-        if made is None:
+        made = self._made.pop(sizes, None)  # and put back at the end: the first is the one used longest ago
+        if made is not None:
+            self._made[sizes] = made
+        else:
             made = self._made[sizes] = self._engine(bind(self.func, dict(zip(self._dims, sizes, strict=True)))).executable()
+            if len(self._made) > MAX_SIZES:
+                self._made.pop(next(iter(self._made)), None)
         return made
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
 from rlxc.runtime.jit import Loaded
 
@@ -29,7 +30,10 @@ class Executable:
         self._spare: list[np.ndarray] = []
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        results = tuple(np.empty(shape, dtype) for shape, dtype in self._results)
+        try:
+            results = tuple(np.empty(shape, dtype) for shape, dtype in self._results)
+        except (MemoryError, ValueError) as error:
+            raise OutOfMemory(f"@{self.func.name}: its results do not fit into memory: {error}", loc=self.func.loc) from None
         self.run_into(arrays, results)
         return results
 
@@ -42,7 +46,13 @@ class Executable:
         try:
             space = self._spare.pop()
         except IndexError:
-            space = np.empty(self.workspace + ALIGNMENT, np.uint8)
+            space = self._new_workspace()
         start = space.__array_interface__["data"][0]
         self._run(addresses, start + -start % ALIGNMENT)
         self._spare.append(space)
+
+    def _new_workspace(self) -> np.ndarray:
+        try:
+            return np.empty(self.workspace + ALIGNMENT, np.uint8)
+        except (MemoryError, ValueError):
+            raise OutOfMemory(f"@{self.func.name} needs {self.workspace} bytes for what it computes in between", loc=self.func.loc) from None

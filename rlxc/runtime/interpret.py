@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
 from rlxc.ir.interp import interpret
 from rlxc.passes.inline import inline_calls
@@ -40,4 +41,7 @@ class Interpreted:
 
 def _fresh(x: Any, type_: Any) -> np.ndarray:
     """A C-contiguous array of its own, also for a result that is an argument or a view of one."""
-    return np.array(x, dtype=type_.dtype.numpy, order="C", copy=True)
+    try:
+        return np.array(x, dtype=type_.dtype.numpy, order="C", copy=True)
+    except MemoryError as error:
+        raise OutOfMemory(f"a result of type {type_}: {error}") from None

@@ -108,6 +108,14 @@ def eval_is_a_function(case: Case, rng: Rng) -> None:
         raise Broken("eval", "it gives different results for the same operands")
 
 
+@law("operands of a commutative op may be exchanged", "commutative")
+def commutative_operands_may_be_exchanged(case: Case, rng: Rng) -> None:
+    if not case.prim.commutative or len(case.types) < 2:
+        raise Skip("not commutative")
+    arrays = case.draw(rng)
+    _compare("commutative", _eval(case, arrays[::-1]), _eval(case, arrays), case, "operands in opposite order")
+
+
 @law("eval does not depend on the memory layout of its operands", "eval")
 def eval_takes_any_layout(case: Case, rng: Rng) -> None:
     arrays = case.draw(rng)
@@ -256,18 +264,9 @@ def own_transpose_is_the_adjoint(case: Case, rng: Rng) -> None:
 # -- native code
 
 
-@native_law("native code computes what eval does", "element, lower or scalar")
-def native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
-    _check_native(cases, rng)
-
-
-@native_law("without fusion and vectors native code computes the same", "element, lower or scalar", derivative=True)
-def plain_native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
-    _check_native(cases, rng, fuse=False, vectorize=False)
-
-
 @native_law("the loops compute what eval does", "element, lower or scalar", derivative=True)
 def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
+    """Before native code, which does not check that an index is in bounds."""
     small = [case for case in cases if case.size <= 100]
     if not small:
         raise Skip("large")
@@ -280,6 +279,16 @@ def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
         return outs
 
     _check_runner(run, small, rng)
+
+
+@native_law("native code computes what eval does", "element, lower or scalar")
+def native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
+    _check_native(cases, rng)
+
+
+@native_law("without fusion and vectors native code computes the same", "element, lower or scalar", derivative=True)
+def plain_native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
+    _check_native(cases, rng, fuse=False, vectorize=False)
 
 
 @native_law("native gradients are the interpreted ones", "element, lower or scalar", derivative=True)

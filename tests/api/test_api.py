@@ -151,6 +151,14 @@ def test_named_dimensions_are_bound_from_the_arrays_and_cached():
     assert len(f._made) == 4
 
 
+def test_native_code_is_kept_for_the_sizes_used_last(monkeypatch):
+    monkeypatch.setattr("rlxc.runtime.compiled.MAX_SIZES", 2)
+    f = rlxc.compile(M["f"])
+    for n in (1, 2, 1, 3):
+        f(np.ones((n, 3)), W)
+    assert list(f._made) == [(1,), (3,)]
+
+
 def test_one_dimension_cannot_have_two_sizes():
     f = rlxc.compile("func @h(%x: f64[B], %y: f64[B]) -> f64[B] {\n  %z = add %x, %y\n  return %z\n}")
     with pytest.raises(rlxc.ArgumentError, match="dimension B is 3 in %x and 2 in %y"):
@@ -185,3 +193,21 @@ def test_a_primitive_of_ones_own_goes_the_whole_way():
     value, dx = rlxc.compile(rlxc.value_and_grad(f))(W)
     np.testing.assert_allclose(value, (W**3).sum())
     np.testing.assert_allclose(dx, 3 * W**2)
+
+
+def test_a_function_with_other_results_is_not_taken_for_the_one_it_came_from():
+    func = rlxc.parse("func @f(%x: f32[]) -> f32[] { %y = sin %x %z = cos %y return %z }")["f"]
+    sine = func.with_(results=(func.ops[0].result,))
+    assert rlxc.run_passes(sine, "dce") == rlxc.parse("func @f(%x: f32[]) -> f32[] { %y = sin %x return %y }")
+
+
+def test_what_to_do_with_unused_arguments_is_one_of_three_words():
+    func = rlxc.parse("func @f(%x: f32[]) -> f32[] { return %x }")["f"]
+    with pytest.raises(rlxc.Error, match="on_unused is one of 'zeros', 'none', 'error', not 'zero'"):
+        rlxc.value_and_grad(func, on_unused="zero")
+
+
+def test_a_type_among_the_attributes_is_sent_behind_the_colon():
+    with pytest.raises(rlxc.Error) as caught:
+        rlxc.parse("func @f() -> f32[3] { %x = iota {axis = 0, type = f32[3]} return %x }")
+    assert "written after a colon" in str(caught.value)

@@ -200,3 +200,9 @@ def test_a_function_may_be_called_from_many_threads():
     for t in threads:
         t.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "new\nline", "data.0", "entry.f", "sin", "é"])
+def test_a_function_may_have_any_name(name):
+    func = rlxc.parse("func @f(%x: f32[2]) -> f32[2] { %c = constant dense<[1.0, 2.0]> : f32[2] %y = add %x, %c return %y }")["f"]
+    np.testing.assert_array_equal(compile_func(func.with_(name=name, module=None))(np.ones(2, np.float32))[0], [2, 3])

@@ -113,8 +113,6 @@ def test_named_dimensions_pass_through():
 
 
 def test_a_53rd_axis_is_refused():
-    with pytest.raises(Error, match="more than 52"):
-        op_func("matmul", f"f64{[1] * 52}", f"f64{[1] * 52}")
     full = op_func("contract", f"f64{[1] * 26}", f"f64{[1] * 26}", spec=f"{string.ascii_lowercase},{string.ascii_uppercase}->")
     args = [Value(TensorType("f64", (1,) * 27)) for _ in range(2)]
     with pytest.raises(Error, match="more than 52"):

@@ -63,3 +63,32 @@ def require_same(name: str, *xs: Any) -> None:
     """Raise DTypeError unless all of `xs` are the same type."""
     if any(x != xs[0] for x in xs):
         raise DTypeError(f"{name}: types differ: {', '.join(map(str, xs))}")
+
+
+class Unary(LoopPrimitive):
+    """One operand, result of the same type."""
+
+    kinds: ClassVar[str] = "iuf"
+
+    def infer(self, x):
+        require_vector(self.name, x, self.kinds)
+        return x
+
+
+class Binary(LoopPrimitive):
+    """Two operands of one type, result of the same type. `instructions` is the LLVM instruction by dtype kind."""
+
+    kinds: ClassVar[str] = "iuf"
+    folds: ClassVar[bool] = False
+    instructions: ClassVar[dict[str, str]] = {}
+
+    def infer(self, x, y):
+        require_vector(self.name, x, self.kinds)
+        require_same(self.name, x, y)
+        return x
+
+    def fold_kind(self, position):
+        return self.name if self.folds else None
+
+    def llvm(self, w, type, x, y):
+        return w.inst(f"{self.instructions[type.dtype.kind]} {w.type(type)} {x.text}, {y.text}")

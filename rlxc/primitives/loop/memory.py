@@ -31,6 +31,12 @@ def flat_offset(memory: np.ndarray, index) -> int:
     return int(np.ravel_multi_index(tuple(int(i) for i in index), memory.shape)) if memory.ndim else 0
 
 
+def _in_bounds(memory: np.ndarray, index) -> tuple[int, ...]:
+    """`index`, checked: NumPy would count a negative one from the end, where native code reads what lies before the memory."""
+    assert all(0 <= i < n for i, n in zip(index, memory.shape, strict=True)), f"index {list(map(int, index))} out of bounds of {list(memory.shape)}"
+    return tuple(index)
+
+
 @register
 class Alloc(LoopPrimitive):
     """Memory of its own, not initialized."""
@@ -111,7 +117,7 @@ class Load(LoopPrimitive):
 
     def eval(self, memory, *index, lanes):
         if lanes == 1:
-            return memory[tuple(index)]
+            return memory[_in_bounds(memory, index)]
         start = flat_offset(memory, index)
         assert 0 <= start <= memory.size - lanes, "load out of bounds"
         return memory.reshape(-1)[start : start + lanes].copy()
@@ -142,7 +148,7 @@ class Store(LoopPrimitive):
 
     def eval(self, memory, value, *index):
         if np.ndim(value) == 0:
-            memory[tuple(index)] = value
+            memory[_in_bounds(memory, index)] = value
             return ()
         start = flat_offset(memory, index)
         assert 0 <= start <= memory.size - len(value), "store out of bounds"
