@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -36,7 +36,7 @@ __all__ = [
     "value_and_grad",
 ]
 
-Wrt = str | int | Sequence[str | int]
+Wrt = str | int | Sequence[str | int] | None
 Unused = Literal["zeros", "none", "error"]
 
 
@@ -151,14 +151,16 @@ def _tensor_level(func: Func) -> Func:
 
 def engine(options: dict[str, Any]) -> Engine:
     """What turns a function without named dimensions into native code."""
-    from rlxc.runtime.compile import native  # LLVM is loaded when something is compiled
+    from rlxc.runtime.compile import native, options_of  # LLVM is loaded when something is compiled
 
+    options_of(options)
     return lambda func: native(func, **options)
 
 
 def _wrt(wrt: Wrt) -> Sequence[str | int]:
-    if isinstance(wrt, str | int):
-        return (wrt,)
-    if not all(isinstance(w, str | int) for w in wrt):
-        raise PassError(f"wrt is made of argument names and positions, not {list(wrt)!r}", code="RLX0403")
-    return tuple(wrt)
+    if wrt is None:
+        return ()
+    chosen = (wrt,) if isinstance(wrt, str | int) or not isinstance(wrt, Iterable) else tuple(wrt)
+    if not all(isinstance(w, str | int) and not isinstance(w, bool) for w in chosen):
+        raise PassError(f"wrt is made of argument names and positions, not {list(chosen)!r}", code="RLX0403")
+    return chosen

@@ -211,3 +211,22 @@ def test_a_type_among_the_attributes_is_sent_behind_the_colon():
     with pytest.raises(rlxc.Error) as caught:
         rlxc.parse("func @f() -> f32[3] { %x = iota {axis = 0, type = f32[3]} return %x }")
     assert "written after a colon" in str(caught.value)
+
+
+def test_wrt_may_be_none_and_is_never_a_bool():
+    f = rlxc.parse("func @f(%x: f64[]) -> f64[] { %y = sin %x return %y }")["f"]
+    assert rlxc.value_and_grad(f, wrt=None) == rlxc.value_and_grad(f)
+    with pytest.raises(rlxc.Error, match="names and positions"):
+        rlxc.value_and_grad(f, wrt=[True])
+
+
+def test_an_unknown_option_of_compilation_is_named():
+    f = rlxc.parse("func @f(%x: f64[]) -> f64[] { %y = sin %x return %y }")["f"]
+    with pytest.raises(rlxc.Error, match="no option 'vectorise'"):
+        rlxc.compile(f, vectorise=False)
+
+
+def test_an_integer_is_not_linear():
+    f = rlxc.parse("func @f(%x: lin i32[3]) -> lin i32[3] { %y = neg %x return %y }")["f"]
+    with pytest.raises(rlxc.Error, match="only floats can be linear"):
+        rlxc.linear_transpose(f)
