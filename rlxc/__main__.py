@@ -1,7 +1,8 @@
-"""`python -m rlxc`."""
+"""`python -m rlxc`: the command line."""
 
 import sys
 
 from rlxc.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

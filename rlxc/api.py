@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import rlxc.primitives  # noqa: F401
-from rlxc.errors import PassError, UnknownName, Unsupported
+from rlxc.errors import ArgumentError, PassError, UnknownName, Unsupported
 from rlxc.frontend.parser import load, parse
 from rlxc.ir.core import Func, Module
 from rlxc.passes import bind as _bind
@@ -36,7 +36,7 @@ __all__ = [
     "value_and_grad",
 ]
 
-Wrt = str | int | Sequence[str | int] | None
+Wrt = str | int | Sequence[str | int]
 Unused = Literal["zeros", "none", "error"]
 
 
@@ -93,6 +93,8 @@ def linear_transpose(func: Func, wrt: Wrt = ()) -> Func:
 
 def run_passes(module: Module | Func | str, pipeline: str) -> Module:
     """The module after a pipeline of passes, as in `rlxc opt -p`: `run_passes(m, "legalize,cse,dce")`."""
+    if not isinstance(pipeline, str):
+        raise PassError(f'a pipeline is text such as "legalize,cse,dce", not {pipeline!r}', code="RLX0405")
     return make_pipeline(pipeline).run(as_module(module))
 
 
@@ -124,7 +126,7 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
             return parse(program)
         case os.PathLike():
             return load(Path(program))
-    raise TypeError(f"rlxc takes a Func, a Module, .rlx text or a Path, not {type(program).__name__}")
+    raise ArgumentError(f"rlxc takes a Func, a Module, .rlx text or a Path, not {type(program).__name__}", code="RLX0502")
 
 
 def pick(program: Func | Module | str | os.PathLike[str], name: str | None = None) -> Func:
@@ -158,9 +160,9 @@ def engine(options: dict[str, Any]) -> Engine:
 
 
 def _wrt(wrt: Wrt) -> Sequence[str | int]:
-    if wrt is None:
-        return ()
-    chosen = (wrt,) if isinstance(wrt, str | int) or not isinstance(wrt, Iterable) else tuple(wrt)
-    if not all(isinstance(w, str | int) and not isinstance(w, bool) for w in chosen):
-        raise PassError(f"wrt is made of argument names and positions, not {list(chosen)!r}", code="RLX0403")
-    return chosen
+    if isinstance(wrt, str):
+        return (wrt,)
+    given = tuple(wrt) if isinstance(wrt, Sequence) else (wrt,)
+    if not all(isinstance(w, str | int) and not isinstance(w, bool) for w in given):
+        raise PassError(f"wrt is made of argument names and positions, not {wrt!r}", code="RLX0403")
+    return given

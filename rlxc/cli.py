@@ -7,6 +7,7 @@ Commands live in `rlxc.commands` and are imported when they are run, so that `rl
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -70,6 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _report(error, argv)
         return USAGE if isinstance(error, PassError) and error.loc.file == "<pipeline>" else REJECTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG):
+            return _internal(error, argv)
+        _silence_stdout()
+        print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+        return REJECTED
     except MemoryError:
         print("error: there is not enough memory", file=sys.stderr)
         return REJECTED
@@ -88,6 +95,7 @@ def _open_streams() -> None:
 
 def _run(argv: list[str]) -> int:
     argv = [a.removeprefix("-") if a.startswith("-@") else a for a in argv]  # `-@f` is a function of stdin, no flag
+    argv = _common_flags_last(argv)
     parser, commands = build_parser()
     word = next((a for a in argv if not a.startswith("-")), None)
     if not argv:
@@ -96,7 +104,7 @@ def _run(argv: list[str]) -> int:
     if word is None and not {"-h", "--help", "--version"} & set(argv):
         unknown = next((a for a in argv if a.partition("=")[0] not in ("--debug", "--error-format")), None)
         raise UsageError(f"there is no flag {unknown}" if unknown else "which command?", "rlxc --help")
-    if word is not None and word not in commands and not (argv[0] == "--error-format" and word in ("text", "json")):
+    if word is not None and word not in commands:
         near = get_close_matches(word, commands, 1)
         raise UsageError(f"there is no command '{word}'", f"did you mean '{near[0]}'?" if near else f"commands are {', '.join(commands)}")
     try:
@@ -106,6 +114,14 @@ def _run(argv: list[str]) -> int:
     if extra:
         _unknown_arguments(extra, commands[args.command])
     return int(_command(args.command)(args) or 0)
+
+
+def _common_flags_last(argv: list[str]) -> list[str]:
+    """`rlxc --debug check f.rlx` as `rlxc check f.rlx --debug`: the flags that every command takes may stand before it."""
+    n = 0
+    while n < len(argv) and (argv[n] == "--debug" or argv[n].partition("=")[0] == "--error-format"):
+        n += 2 if argv[n] == "--error-format" else 1
+    return [*argv[n : n + 1], *argv[:n], *argv[n + 1 :]] if n < len(argv) and not argv[n].startswith("-") else argv
 
 
 def _unknown_arguments(extra: list[str], parser: _Parser) -> NoReturn:
@@ -223,6 +239,16 @@ def _natural(text: str) -> int:
     return int(text)
 
 
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a tolerance: a number, 0 or more")
+    return value
+
+
 def _inputs(add: Add) -> None:
     add("--input", metavar="NAME=VALUE", action="append", default=[], help="@x.npy, @x.npz:key, f32[2]:[1, 2], 1.5, zeros, ones or random")
     add("--params", metavar="FILE", help="model parameters from a .npz or .safetensors file")
@@ -237,8 +263,8 @@ def _run_flags(add: Add) -> None:
     add("--output", metavar="@FILE", help="write the results to a .npz, .npy or .safetensors file")
     add("--grad", metavar="NAMES", help="value and gradient with respect to these arguments (comma-separated)")
     add("--expect", metavar="@FILE", help="compare with these arrays; a difference is exit code 1")
-    add("--rtol", type=float, default=1e-5, metavar="X", help="relative tolerance of --expect (1e-5)")
-    add("--atol", type=float, default=1e-6, metavar="X", help="absolute tolerance of --expect (1e-6)")
+    add("--rtol", type=_tolerance, default=1e-5, metavar="X", help="relative tolerance of --expect (1e-5)")
+    add("--atol", type=_tolerance, default=1e-6, metavar="X", help="absolute tolerance of --expect (1e-6)")
     add("--interpret", action="store_true", help="run op by op in NumPy instead of native code")
     add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
 

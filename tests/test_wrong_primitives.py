@@ -365,3 +365,16 @@ def test_a_primitive_without_samples_is_refused():
 def test_a_sample_that_is_refused_is_said():
     with pytest.raises(LawBroken, match=r"wrong_cube: infer: a sample is refused.*i32"):
         check_primitive(spoil(Cube, samples=("i32[2]",)))
+
+
+def test_the_laws_need_no_optional_package(monkeypatch):
+    """Without ml_dtypes there are no bf16 arrays, and nothing to try on them."""
+    from rlxc.errors import MissingExtra
+    from rlxc.ir import types
+
+    def missing():
+        raise MissingExtra("bf16 arrays in Python need the package ml_dtypes")
+
+    monkeypatch.setattr(types, "_bfloat16", missing)
+    register(type("PlainCube", (Cube,), {"name": "plain_cube"}))
+    check_primitive("plain_cube")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,6 +20,8 @@ from rlxc.runtime.arguments import from_numbers
 from rlxc.runtime.params import read_arrays
 
 FILLS = ("zeros", "ones", "random")
+_WORDS = re.compile(r"[+-]?\binf\b|[+-]?\bnan\b")
+_JSON = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN", "-nan": "NaN"}
 
 
 def read_inputs(func: Func, args: argparse.Namespace, *, fill: str | None = None) -> dict[str, Any]:
@@ -33,11 +36,11 @@ def read_inputs(func: Func, args: argparse.Namespace, *, fill: str | None = None
         if value in FILLS:
             fills[name] = value
         else:
-            given[name] = read_value(arg, value)
+            given[name] = read_value(arg, name, value)
     if args.params:
         given = {**_params(func, args.params, {*given, *fills}), **given}
     if fill:
-        fills = {**{str(a.name): fill for a in func.args if a.name not in given}, **fills}
+        fills = {**{name: fill for name in func.arg_names if name not in given}, **fills}
     return {**given, **_filled(func, given, fills, args.seed)}
 
 
@@ -48,32 +51,32 @@ def _split(text: str) -> tuple[str, str]:
     return name.strip().removeprefix("%"), value.strip()
 
 
-def read_value(arg: Value, value: str) -> Any:
-    """The array that `value` spells for `arg`."""
+def read_value(arg: Value, name: str, value: str) -> Any:
+    """The array that `value` spells for `arg`, which is called `name`."""
     if value.startswith("@"):
-        return _from_file(arg, value[1:])
+        return _from_file(name, value[1:])
     type_ = arg.type
     head, colon, rest = value.partition(":")
     if colon and not head.lstrip().startswith("["):
         try:
             type_ = parse_type(head)
         except Error as error:
-            raise UsageError(f"--input {arg.name}={value}: {error.message}", "write TYPE:VALUE, as in f32[2]:[1, 2]") from None
+            raise UsageError(f"--input {name}={value}: {error.message}", "write TYPE:VALUE, as in f32[2]:[1, 2]") from None
         value = rest
     if not isinstance(type_, TensorType):
-        raise UsageError(f"--input {arg.name}: {type_} is not the type of an array", "a scalar is f32[]")
-    return _numbers(arg, type_, value)
+        raise UsageError(f"--input {name}: {type_} is not the type of an array", "a scalar is f32[]")
+    return _numbers(name, type_, value)
 
 
-def _numbers(arg: Value, type_: TensorType, text: str) -> np.ndarray:
+def _numbers(name: str, type_: TensorType, text: str) -> np.ndarray:
     try:
-        values = json.loads(text.replace("-inf", "-Infinity").replace("+inf", "Infinity").replace("nan", "NaN"), strict=False)
+        values = json.loads(_WORDS.sub(lambda m: _JSON[m[0].lstrip("+")], text), strict=False)
     except (ValueError, RecursionError):
         try:
             values = float(text)
         except ValueError:
-            raise UsageError(f"--input {arg.name}: '{_clip(text)}' is not a number or a list of numbers", "as in 1.5, [1, 2] or f32[2]:[1, 2]") from None
-    where = f"--input {arg.name}"
+            raise UsageError(f"--input {name}: '{_clip(text)}' is not a number or a list of numbers", "as in 1.5, [1, 2] or f32[2]:[1, 2]") from None
+    where = f"--input {name}"
     array = from_numbers(values, type_, where)
     if array.ndim == 0 and type_.rank and type_.is_static:
         return np.full([int(n) for n in type_.shape], array, dtype=array.dtype)
@@ -82,18 +85,18 @@ def _numbers(arg: Value, type_: TensorType, text: str) -> np.ndarray:
     return array
 
 
-def _from_file(arg: Value, spec: str) -> np.ndarray:
+def _from_file(name: str, spec: str) -> np.ndarray:
     path, colon, key = spec.rpartition(":")
     if not colon or os.path.exists(spec):
         path, key = spec, ""
     arrays = read_arrays(path)
     if key:
         return _lookup(arrays, key, path)
-    if arg.name in arrays:
-        return arrays[str(arg.name)]
+    if name in arrays:
+        return arrays[name]
     if len(arrays) == 1:
         return next(iter(arrays.values()))
-    return _lookup(arrays, str(arg.name), path)
+    return _lookup(arrays, name, path)
 
 
 def _lookup(arrays: dict[str, np.ndarray], key: str, path: str) -> np.ndarray:
@@ -114,8 +117,8 @@ def _params(func: Func, path: str, others: set[str]) -> dict[str, np.ndarray]:
 
 
 def _filled(func: Func, given: dict[str, Any], fills: dict[str, str], seed: int) -> dict[str, np.ndarray]:
-    known = [a for a in func.args if a.name in given]
-    sizes = match_dims(func.with_(args=tuple(known)), [np.shape(given[str(a.name)]) for a in known])
+    known = [name for name in func.arg_names if name in given]
+    sizes = match_dims(func.with_(args=tuple(func.arg(name) for name in known)), [np.shape(given[name]) for name in known])
     rng = np.random.default_rng(seed)
     out = {}
     for name, how in fills.items():

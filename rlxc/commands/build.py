@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from rlxc.cli import OK, UsageError
@@ -12,6 +13,8 @@ from rlxc.ir.core import Module
 from rlxc.passes.dims import named_dims
 from rlxc.runtime.compile import Native, native
 
+# a function may have any name, a file may not: nothing is written outside of the folder
+_UNSAFE = re.compile(r"[^\w.$-]|^\.+")
 # kind -> suffix, and the bytes of the file
 KINDS = {
     "rlx": (".rlx", lambda n: str(Module((n.func.with_(module=None),))).encode()),
@@ -27,6 +30,8 @@ def build(args: argparse.Namespace) -> int:
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(f"--emit has no kind '{kind}'", f"kinds are {', '.join(KINDS)}")
+    if not kinds:
+        raise UsageError("--emit names nothing to write", f"kinds are {', '.join(KINDS)}")
     func = read_func(args)
     free = named_dims(func)
     if free:
@@ -39,7 +44,7 @@ def build(args: argparse.Namespace) -> int:
 
 def _write(made: Native, kind: str, folder: Path) -> Path:
     suffix, content = KINDS[kind]
-    path = folder / f"{made.func.name}{suffix}"
+    path = folder / f"{_UNSAFE.sub('_', made.func.name)}{suffix}"
     data = content(made)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from rlxc.cli import OK, REJECTED, UsageError
 from rlxc.commands.arrays import fill_array, read_inputs
 from rlxc.commands.files import split_function
 from rlxc.commands.program import read_module, with_dims
+from rlxc.errors import UnknownName
 from rlxc.ir.core import Func, Module
 from rlxc.ir.verify import verify
 from rlxc.passes.dims import named_dims
@@ -39,7 +40,7 @@ def check(args: argparse.Namespace) -> int:
         return OK
     checks = [_check_func(f, args) for f in funcs if f.kind == "func" and not f.is_linear]
     if not checks:
-        raise UsageError("there is no function to differentiate")
+        raise UnknownName("there is no function to differentiate", code="RLX0103")
     return OK if all(checks) else REJECTED
 
 
@@ -50,14 +51,14 @@ def _count(module: Module) -> str:
 
 def _check_func(func: Func, args: argparse.Namespace) -> bool:
     """Test the derivative of one function at one point; says what was found."""
-    wrt = [str(a.name) for a in func.args if a.type.dtype.differentiable]
+    wrt = [name for a, name in zip(func.args, func.arg_names, strict=True) if a.type.dtype.differentiable]
     if not wrt or not any(v.type.dtype.differentiable for v in func.results):
         _say(f"@{func.name}: nothing to differentiate")
         return True
     func = _sized(func, args)
     if args.input or args.params:
         arrays = Arguments(func).bind((), read_inputs(func, args, fill="random"))
-        point = dict(zip([str(a.name) for a in func.args], arrays, strict=True))
+        point = dict(zip(func.arg_names, arrays, strict=True))
     else:
         point = _random_point(func, args.seed)
     report = derivative_report(func, wrt, point, args.seed)
@@ -78,7 +79,7 @@ def _random_point(func: Func, seed: int) -> dict[str, np.ndarray]:
     """Random arguments at which the results are finite: normal ones, or positive ones where those fail."""
     for attempt in range(4):
         rng = np.random.default_rng(seed + attempt)
-        point = {str(a.name): fill_array(a.type, "random", rng) for a in func.args}
+        point = {name: fill_array(a.type, "random", rng) for a, name in zip(func.args, func.arg_names, strict=True)}
         if attempt >= 2:
             point = {k: (np.abs(v) * 0.2 + 0.3).astype(v.dtype) if v.dtype.kind not in "biu" else v for k, v in point.items()}
         if all(np.isfinite(np.asarray(r, dtype=complex)).all() for r in _run(func, point)):
@@ -124,7 +125,7 @@ def derivative_report(func: Func, wrt: list[str], point: dict[str, np.ndarray], 
 
 def _tangents(func: Func, wrt: list[str], point: dict[str, Any], v: dict[str, Any]) -> tuple[np.ndarray, ...]:
     forward = api.jvp(func, wrt)
-    arrays = [point[str(a.name)] for a in func.args] + [v[w] for w in wrt]
+    arrays = [point[name] for name in func.arg_names] + [v[w] for w in wrt]
     return api.interpret(forward, *arrays)[len(func.results) :]
 
 

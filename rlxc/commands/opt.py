@@ -10,6 +10,7 @@ from rlxc.cli import OK, UsageError
 from rlxc.commands.files import write_text
 from rlxc.commands.program import read_module
 from rlxc.commands.reference import list_passes
+from rlxc.errors import PassError
 from rlxc.ir.core import Module
 from rlxc.ir.verify import verify
 from rlxc.passes.manager import Pipeline, find_pass
@@ -23,7 +24,10 @@ def opt(args: argparse.Namespace) -> int:
     if args.file is None:
         raise UsageError("rlxc opt needs a FILE, or - for stdin")
     for name in (*args.print_ir_before, *args.print_ir_after):
-        find_pass(name)
+        try:
+            find_pass(name)
+        except PassError as error:
+            raise UsageError(error.message, error.diagnostics[0].help) from None
     module = read_module(args.file)
     pipeline = make_pipeline(args.pipeline, verify=verify if args.verify_each else None)
     pipeline.observe = _Printer(args, pipeline)

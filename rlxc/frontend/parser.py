@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import rlxc.primitives  # noqa: F401  (registers the ops)
-from rlxc.errors import FileError, Loc, ParseError, Report
+from rlxc.errors import ArgumentError, FileError, Loc, ParseError, Report
 from rlxc.frontend.grammar import read_syntax
 from rlxc.frontend.resolve import resolve
 from rlxc.frontend.syntax import ModuleSyntax
@@ -23,6 +23,8 @@ def parse(text: str, file: str = "<text>") -> Module:
 
     Raises one Error with all diagnostics (at most 20), in the order of the text.
     """
+    if not isinstance(text, str):
+        raise ArgumentError(f"a program is text, not {type(text).__name__}", code="RLX0502", help="rlxc.load reads a file" if text is not None else None)
     return read_module(text.removeprefix("\ufeff"), file)[1]
 
 
@@ -55,6 +57,7 @@ def load(path: str | os.PathLike[str]) -> Module:
 
 def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a file; raises FileError if it cannot be read, ParseError if it is not UTF-8."""
+    path = os.fspath(path)  # an int would be a file descriptor
     try:
         if os.path.getsize(path) > MAX_BYTES:
             raise FileError(f"{path} is larger than {MAX_BYTES // 2**20} MB", help="keep large constants in a resource file")

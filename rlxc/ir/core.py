@@ -83,19 +83,35 @@ class Func:
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the model parameters, in order."""
-        return tuple(a.name or "" for a in self.args if a.param)
+        return tuple(name for a, name in zip(self.args, self.arg_names, strict=True) if a.param)
 
     @property
     def is_linear(self) -> bool:
         return any(a.linear for a in self.args)
 
+    @property
+    def arg_names(self) -> tuple[str, ...]:
+        """What each argument is called by: its name, or the number that the text gives it."""
+        names: list[str] = []
+        taken = {a.name for a in self.args}
+        unnamed = 0
+        for a in self.args:
+            name = a.name
+            if name is None:
+                name = str(unnamed)
+                unnamed += 1
+                while name in taken:  # an argument may be called %"0"
+                    name += "_"
+            names.append(name)
+        return tuple(names)
+
     def arg(self, name: str) -> Value:
         """The argument called `name` (with or without `%`)."""
         name = name.removeprefix("%")
-        for a in self.args:
-            if a.name == name:
-                return a
-        known = ", ".join(f"%{a.name}" for a in self.args)
+        names = self.arg_names
+        if name in names:
+            return self.args[names.index(name)]
+        known = ", ".join(f"%{n}" for n in names)
         raise UnknownName(f"@{self.name} has no argument %{name}", code="RLX0104", loc=self.loc, help=f"its arguments are {known}" if known else None)
 
     def with_(self, **changes: Any) -> Func:
@@ -140,7 +156,7 @@ class Module:
     funcs: tuple[Func, ...]
 
     def __getitem__(self, name: str) -> Func:
-        name = name.removeprefix("@")
+        name = str(name).removeprefix("@")
         for f in self.funcs:
             if f.name == name:
                 return f.with_(module=self)

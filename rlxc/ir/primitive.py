@@ -218,6 +218,10 @@ class Primitive:
 
     signature: Signature
 
+    def __reduce__(self) -> tuple[Callable, tuple[str, str]]:
+        """Copies and pickles of a program refer to the registered op by its name: ops are compared by identity."""
+        return lookup, (self.name, self.level)
+
     def infer(self, *types: Any, **attrs: Any) -> Any:
         raise self.missing("infer")
 

@@ -125,7 +125,8 @@ def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
     """Split a legal function without calls at the tangents of the arguments `wrt` (names or positions)."""
     chosen = wrt_arguments(func, wrt)
     b = Unzip()
-    tangents: dict[Value, Value] = {a: Value(a.type, f"d{a.name}", linear=True, loc=a.loc) for a in chosen}
+    names = dict(zip(func.args, func.arg_names, strict=True))
+    tangents: dict[Value, Value] = {a: Value(a.type, f"d{names[a]}", linear=True, loc=a.loc) for a in chosen}
     tangents_in = tuple(tangents[a] for a in chosen)
     note = f"linearize(@{func.name})"
     states = dict.fromkeys(tangents_in, State.LINEAR)

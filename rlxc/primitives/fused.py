@@ -31,6 +31,8 @@ class Fused(Primitive):
         if [a.type for a in region.args] != list(types):
             wants = ", ".join(str(a.type) for a in region.args)
             raise DTypeError(f"fused: its region takes ({wants}), not ({', '.join(map(str, types))})")
+        if attrs.get("rows", -1) < 0 and (not region.ops or region.results != region.ops[-1].results):
+            raise VerifyError("fused without `rows` yields the results of the last op of its region", code="RLX0211")
         return tuple(v.type for v in region.results)
 
     def eval_regions(self, env: dict, op: Any) -> tuple:

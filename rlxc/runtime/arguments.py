@@ -16,7 +16,7 @@ import numpy as np
 
 from rlxc.errors import ArgumentError, DTypeError
 from rlxc.ir.core import Func, Value
-from rlxc.ir.types import Dim, DType, TensorType, dtype_of
+from rlxc.ir.types import MAX_RANK, Dim, DType, TensorType, dtype_of
 
 
 class Arguments:
@@ -25,7 +25,7 @@ class Arguments:
     def __init__(self, func: Func) -> None:
         self.name = func.name
         self.args = func.args
-        self.names = tuple(a.name or f"{i}" for i, a in enumerate(func.args))
+        self.names = func.arg_names
         self.expected = tuple((a.type.dtype.numpy, None if not a.type.is_static else a.type.shape) for a in func.args)
 
     def bind(self, arrays: Sequence[Any], named: Mapping[str, Any] | None = None) -> list[np.ndarray]:
@@ -37,7 +37,7 @@ class Arguments:
         for i, (array, (dtype, shape)) in enumerate(zip(bound, self.expected, strict=True)):
             if type(array) is np.ndarray and array.dtype == dtype and array.shape == shape and array.flags.carray:
                 continue
-            bound[i] = fit(array, self.args[i], self.name)
+            bound[i] = fit(array, self.args[i], f"@{self.name}: %{self.names[i]}")
         return bound
 
     def in_order(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
@@ -54,26 +54,25 @@ class Arguments:
             if name in slots:
                 raise ArgumentError(f"@{self.name}: argument %{name} is given twice", code="RLX0503")
             slots[name] = value
-        missing = [a for a, name in zip(self.args, self.names, strict=True) if name not in slots]
+        missing = [f"%{name}: {a.type}" for a, name in zip(self.args, self.names, strict=True) if name not in slots]
         if missing:
-            raise ArgumentError(f"@{self.name} misses {', '.join(f'%{a.name}: {a.type}' for a in missing)}", code="RLX0502", help=self.listing())
+            raise ArgumentError(f"@{self.name} misses {', '.join(missing)}", code="RLX0502", help=self.listing())
         return [slots[name] for name in self.names]
 
     def listing(self) -> str:
         if not self.args:
             return f"@{self.name} takes no arguments"
-        return "its arguments are " + ", ".join(f"%{a.name}: {a.type}" for a in self.args)
+        return "its arguments are " + ", ".join(f"%{name}: {a.type}" for a, name in zip(self.args, self.names, strict=True))
 
 
 def _count(n: int) -> str:
     return f"{n} argument" if n == 1 else f"{n} arguments"
 
 
-def fit(value: Any, arg: Value, func: str = "") -> np.ndarray:
-    """`value` as a C-contiguous, aligned array of the argument's type; raises ArgumentError where something would be lost."""
+def fit(value: Any, arg: Value, where: str) -> np.ndarray:
+    """`value` as a C-contiguous, aligned array of the argument's type; raises ArgumentError, which opens with `where`, if something would be lost."""
     type_ = arg.type
     assert isinstance(type_, TensorType)
-    where = f"@{func}: %{arg.name}" if func else f"%{arg.name}"
     array = as_array(value, type_, where)
     if array.dtype != type_.dtype.numpy:
         help = f"convert it where you mean to: .astype({_numpy_name(type_.dtype)!r})"
@@ -139,8 +138,8 @@ def from_numbers(value: Any, type_: TensorType, where: str) -> np.ndarray:
         raw = np.array(value, dtype=object)
     except ValueError:
         raise ArgumentError(f"{where} is {type_}, not a ragged list", code="RLX0504") from None
-    if isinstance(value, list | tuple) and raw.size == 0:
-        raw = raw.reshape(raw.shape)
+    if raw.ndim > MAX_RANK:
+        raise ArgumentError(f"{where} is {type_}, not a list nested {raw.ndim} deep or more", code="RLX0504")
     for element in raw.flat:
         _check_number(element, type_, where)
     with np.errstate(all="ignore"):
@@ -170,7 +169,11 @@ def _check_number(x: Any, type_: TensorType, where: str) -> None:
         case _:
             fits = False
     if not fits:
-        raise ArgumentError(f"{where} is {type_}, which does not hold {x!r}", code="RLX0506")
+        raise ArgumentError(f"{where} is {type_}, which does not hold {_clip(repr(x))}", code="RLX0506")
+
+
+def _clip(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else text[:length] + "..."
 
 
 def _rounded(x: Any, dtype: DType) -> Any:

@@ -87,5 +87,5 @@ class Compiled:
         return made
 
     def __repr__(self) -> str:
-        args = ", ".join(f"%{a.name}: {a.signature}" for a in self.func.args)
+        args = ", ".join(f"%{name}: {a.signature}" for a, name in zip(self.func.args, self.func.arg_names, strict=True))
         return f"<rlxc compiled @{self.func.name}({args}) -> {', '.join(v.signature for v in self.func.results)}>"

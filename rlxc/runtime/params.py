@@ -10,7 +10,9 @@ import json
 import math
 import mmap
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,6 +29,10 @@ from rlxc.runtime.arguments import array_text
 
 MAX_HEADER = 100_000_000
 MAX_RANK = 32
+#: what NumPy raises for files that are not what their names say: its headers go through Python's tokenizer and parser
+_UNREADABLE = (
+    ValueError, EOFError, KeyError, SyntaxError, MemoryError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tokenize.TokenError, zlib.error
+)  # fmt: skip
 _SAFE_DTYPES = {
     "BOOL": "bool",
     "U8": "u8",
@@ -87,15 +93,15 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, SyntaxError, MemoryError, RuntimeError) as error:
+            return {name: array for name in archive.files if isinstance(array := archive[name], np.ndarray)}
+    except _UNREADABLE as error:
         raise FileError(f"{path} is not a .npz file of plain arrays: {_one_line(error)}", code="RLX0605") from None
 
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError, MemoryError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise FileError(f"{path} is not a .npy file of a plain array: {_one_line(error)}", code="RLX0605") from None
     if not isinstance(array, np.ndarray):
         raise FileError(f"{path} is not a .npy file of a plain array", code="RLX0605")

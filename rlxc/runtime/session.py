@@ -35,7 +35,8 @@ class Program:
         assert isinstance(type_, TensorType)
         if isinstance(array, np.ndarray) and array.ndim == 1 and type_.is_static and array.size == type_.size:
             array = array.reshape([int(n) for n in type_.shape])
-        self.params[str(arg.name)] = np.array(fit(array, arg, self.func.name), copy=True)
+        name = name.removeprefix("%")
+        self.params[name] = np.array(fit(array, arg, f"@{self.func.name}: %{name}"), copy=True)
 
     def load_params(self, path: str | os.PathLike[str]) -> None:
         """Set every parameter from a `.npz` or `.safetensors` file, which may hold other arrays as well."""
@@ -48,13 +49,13 @@ class Program:
 
     def run(self, inputs: Mapping[str, Any] | None = None, /, **named: Any) -> list[np.ndarray]:
         """Results for `inputs`, by argument name in a dictionary or as keywords; always a list of arrays."""
+        if not isinstance(inputs, Mapping | None):
+            raise ArgumentError(f"@{self.func.name}: inputs are a dictionary of arrays by argument name, not {type(inputs).__name__}", code="RLX0502")
         given = {**{k.removeprefix("%"): v for k, v in (inputs or {}).items()}, **named}
-        missing = [a for a in self.func.args if a.param and a.name not in self.params and a.name not in given]
+        missing = [name for name in self.func.params if name not in self.params and name not in given]
         if missing:
-            wanted = ", ".join(f"%{a.name}: {a.type}" for a in missing)
-            raise ArgumentError(
-                f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0].name!r}, array)"
-            )
+            wanted = ", ".join(f"%{name}: {self.func.arg(name).type}" for name in missing)
+            raise ArgumentError(f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0]!r}, array)")
         arguments = self.compiled._arguments
         return list(self.compiled.run(arguments.bind((), {**self.params, **given})))
 

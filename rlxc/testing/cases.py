@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import Error
+from rlxc.errors import Error, MissingExtra
 from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import make_op
 from rlxc.ir.core import Func, Value
@@ -166,7 +166,7 @@ def _in_other_dtypes(case: Case) -> Iterator[Case]:
         return
     mine = case.dtype
     for other in (*FLOATS, *INTEGERS, BOOL):
-        if other == mine or other not in case.prim.dtypes:
+        if other == mine or other not in case.prim.dtypes or not _in_numpy(other):
             continue
         types = tuple(t.with_dtype(other) if t.dtype == mine else t for t in case.types)
         with np.errstate(all="ignore"):
@@ -178,6 +178,14 @@ def _in_other_dtypes(case: Case) -> Iterator[Case]:
         except Error:
             continue  # this sample does not make sense in that dtype
         yield variant
+
+
+def _in_numpy(dtype: DType) -> bool:
+    """Whether there can be arrays of it: bf16 ones need an optional package."""
+    try:
+        return dtype.numpy is not None
+    except MissingExtra:
+        return False
 
 
 def _attr_in(value: Any, mine: DType | None, other: DType) -> Any:

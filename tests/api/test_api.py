@@ -1,5 +1,7 @@
 """The names of `import rlxc`, and what they do."""
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -213,13 +215,6 @@ def test_a_type_among_the_attributes_is_sent_behind_the_colon():
     assert "written after a colon" in str(caught.value)
 
 
-def test_wrt_may_be_none_and_is_never_a_bool():
-    f = rlxc.parse("func @f(%x: f64[]) -> f64[] { %y = sin %x return %y }")["f"]
-    assert rlxc.value_and_grad(f, wrt=None) == rlxc.value_and_grad(f)
-    with pytest.raises(rlxc.Error, match="names and positions"):
-        rlxc.value_and_grad(f, wrt=[True])
-
-
 def test_an_unknown_option_of_compilation_is_named():
     f = rlxc.parse("func @f(%x: f64[]) -> f64[] { %y = sin %x return %y }")["f"]
     with pytest.raises(rlxc.Error, match="no option 'vectorise'"):
@@ -230,3 +225,27 @@ def test_an_integer_is_not_linear():
     f = rlxc.parse("func @f(%x: lin i32[3]) -> lin i32[3] { %y = neg %x return %y }")["f"]
     with pytest.raises(rlxc.Error, match="only floats can be linear"):
         rlxc.linear_transpose(f)
+
+
+def test_what_is_no_program_is_an_error_of_rlxc():
+    for call in (rlxc.parse, rlxc.compile, rlxc.value_and_grad):
+        for thing in (None, 3, lambda x: x):
+            with pytest.raises(rlxc.Error):
+                call(thing)
+    f = "func @f(%x: f64[]) -> f64[] {\n  return %x\n}"
+    for wrt in (None, 1.5, [None], {"x"}, True):
+        with pytest.raises(rlxc.Error, match="wrt is made of"):
+            rlxc.value_and_grad(f, wrt=wrt)
+    for pipeline in (3, ["cse"]):
+        with pytest.raises(rlxc.Error, match="a pipeline is text"):
+            rlxc.run_passes(f, pipeline)
+    with pytest.raises(TypeError):
+        rlxc.load(0)  # not what stands in the terminal
+    with pytest.raises(rlxc.Error, match="dictionary"):
+        rlxc.Session().compile(f).run(np.ones(3))
+
+
+def test_copies_and_pickles_of_a_program_are_equal_to_it():
+    module = rlxc.parse("func @f(%x: f64[3]) -> f64[3] {\n  %y = sin %x\n  return %y\n}")
+    assert pickle.loads(pickle.dumps(module)) == module
+    assert copy.deepcopy(module) == module

@@ -150,3 +150,25 @@ def test_results_of_rank_zero_are_arrays():
     assert type(out) is np.ndarray
     assert out.shape == ()
     assert out == -2
+
+
+def test_an_argument_without_a_name_is_called_by_its_number():
+    g = rlxc.parse('func @g(%0: f32[], %x: f32[], %1: f32[], %"0": f32[]) -> f32[] {\n  %2 = sub %0, %1\n  return %2\n}')["g"]
+    compiled = rlxc.compile(g)
+    assert compiled(**{"0": 1.0, "x": 1.0, "1": 2.0, "0_": 4.0}) in (-1.0, 2.0)
+    with pytest.raises(rlxc.ArgumentError, match=r"misses %1: f32\[\]"):
+        compiled(**{"0": 1.0, "x": 1.0, "0_": 2.0})
+    h = rlxc.parse("func @h(%0: f32[]) -> f32[] {\n  %1 = sin %0\n  return %1\n}")["h"]
+    assert rlxc.compile(rlxc.value_and_grad(h, wrt="0"))(0.0) == (0.0, 1.0)
+    assert "%d0" in str(rlxc.jvp(h))
+
+
+def test_lists_nested_deeper_than_arrays_are_refused(f):
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    assert "%x is f32[2, 3]" in refused(f, x=deep)
+
+
+def test_a_huge_number_does_not_fill_the_screen(f):
+    assert len(refused(f, k=10**400)) < 200

@@ -2,6 +2,7 @@
 
 import json
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -141,3 +142,25 @@ def test_a_resource_without_its_file_is_an_error_at_the_constant(tmp_path):
     with pytest.raises(rlxc.FileError, match="cannot read") as caught:
         rlxc.compile(tmp_path / "f.rlx")
     assert caught.value.loc.line == 2
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("header", ["{'descr':", "{'descr':'<f8','fortran_order':False,'shape':" + "(" * 5000])
+def test_a_numpy_header_that_is_no_python_is_refused(tmp_path, suffix, header):
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    path = tmp_path / f"x{suffix}"
+    if suffix == ".npy":
+        path.write_bytes(data)
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", data)
+    with pytest.raises(rlxc.FileError, match="plain array"):
+        read_arrays(path)
+
+
+def test_what_is_no_array_in_an_npz_is_left_out(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, x=np.ones(2))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes", b"hello")
+    assert set(read_arrays(path)) == {"x"}

@@ -130,7 +130,7 @@ def test_run_reads_the_program_from_stdin(here, capsys, monkeypatch):
         (["."], 1, "cannot read ."),
         (["f.rlx", "--inptu", "x=1"], 2, "did you mean --input?"),
         (["f.rlx", "more"], 2, "does not take the argument 'more'"),
-        (["--rtol", "x", "f.rlx"], 2, "invalid float value"),
+        (["--rtol", "x", "f.rlx"], 2, "is not a tolerance"),
         (["f.rlx", "--cpu", "z80"], 2, "invalid choice: 'z80'"),
         ([], 2, "required: FILE"),
     ],
@@ -450,3 +450,55 @@ def test_help_answers_at_once():
 def test_help_imports_nothing_heavy():
     code = "import sys; from rlxc.cli import main; main(['--help']); print([m for m in ('numpy', 'llvmlite', 'lark') if m in sys.modules], file=sys.stderr)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr.strip() == "[]"
+
+
+def test_flags_that_every_command_takes_may_stand_before_it(here, capsys):
+    code, _, err = rlxc_main(capsys, "--error-format", "json", "check", "nope.rlx")
+    assert code == 1
+    assert json.loads(err)["code"] == "RLX0601"
+    assert rlxc_main(capsys, "--error-format=json", "check", "f.rlx")[0] == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_no_defect_of_rlxc(here):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "rlxc", "ops"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: cannot write the output: No space left on device\n")
+
+
+def test_nan_and_inf_are_elements(here, capsys):
+    (here / "g.rlx").write_text("func @g(%x: f64[4]) -> f64[4] {\n  return %x\n}")
+    code, out, _ = rlxc_main(capsys, "run", "g.rlx", "--input", "x=[nan, inf, -inf, 1e3]")
+    assert (code, out) == (0, "%x: f64[4] = [  nan,   inf,  -inf, 1000.]\n")
+
+
+def test_integers_are_compared_exactly(here, capsys):
+    (here / "g.rlx").write_text("func @g(%x: i64[]) -> i64[] {\n  return %x\n}")
+    np.savez("want.npz", x=np.int64(2**53 + 1))
+    assert rlxc_main(capsys, "run", "g.rlx", "--input", f"x={2**53}", "--expect", "want.npz")[0] == 1
+    assert rlxc_main(capsys, "run", "g.rlx", "--input", f"x={2**53 + 1}", "--expect", "want.npz")[0] == 0
+    assert rlxc_main(capsys, "run", "g.rlx", "--input", "x=1", "--expect", "want.npz", "--rtol", "nan")[0] == 2
+
+
+def test_arguments_without_names_are_called_by_their_numbers(here, capsys):
+    (here / "g.rlx").write_text("func @g(%0: f64[3]) -> f64[3] {\n  %1 = sin %0\n  return %1\n}")
+    assert rlxc_main(capsys, "check", "--grad", "g.rlx")[0] == 0
+    assert rlxc_main(capsys, "run", "g.rlx", "--input", "0=0")[:2] == (0, "%out0: f64[3] = [0., 0., 0.]\n")
+    assert rlxc_main(capsys, "linearize", "g.rlx", "--wrt", "0")[0] == 0
+
+
+def test_build_writes_inside_its_folder_whatever_the_function_is_called(here, capsys):
+    (here / "g.rlx").write_text('func @"../../g"(%x: f64[3]) -> f64[3] {\n  %1 = sin %x\n  return %1\n}')
+    assert rlxc_main(capsys, "build", "g.rlx", "-o", "out", "--emit=rlx")[0] == 0
+    assert len(list((here / "out").iterdir())) == 1
+    assert rlxc_main(capsys, "build", "g.rlx", "--emit=")[0] == 2
+
+
+def test_an_unknown_pass_to_print_after_is_a_wrong_command_line(here, capsys):
+    code, _, err = rlxc_main(capsys, "opt", "f.rlx", "-p", "cse", "--print-ir-after", "cze")
+    assert code == 2
+    assert "did you mean" in err
+
+
+def test_a_file_without_functions_has_no_derivative(here, capsys):
+    assert rlxc_main(capsys, "check", "--grad", "empty.rlx")[0] == 1

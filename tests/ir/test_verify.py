@@ -119,3 +119,10 @@ def test_named_dimensions_can_be_refused():
 
 def test_one_function_is_verified_by_itself():
     verify_func(parse(LEGAL)["f"])
+
+
+def test_a_fused_region_without_rows_ends_in_its_op():
+    head = "func @f(%x: f32[3]) -> f32[3] {\n  %y = fused %x do (%a: f32[3]) {\n"
+    for body in ("    yield %a\n", "    %b = sin %a\n    yield %a\n"):
+        with pytest.raises(Error, match="yields the results of the last op"):
+            parse(f"{head}{body}  }}\n  return %y\n}}")
