@@ -102,9 +102,13 @@ class _Rows:
         for stage in range(last + 1):
             self.stage(row, stage)
             for v, places in self.outputs.items():
-                if not self.is_full(v) and self.level[v] <= stage + 1 and (self.level[v] == stage + 1 or stage == 0):
+                if not self.is_full(v) and stage == self.known_after(v):
                     for memory in places:
                         memory.store(row, self.readers[v](row))
+
+    def known_after(self, v: Value) -> int:
+        """The stage after which a value of the row is known: its reductions were done in it."""
+        return max(self.level[v] - 1, 0)
 
     def stage(self, row: list[Index], stage: int) -> None:
         """One loop over what is inside the row: reductions and stores whose inputs are known now."""

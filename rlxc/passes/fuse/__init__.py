@@ -1,0 +1,33 @@
+"""Fuse: ops gathered into regions that become one kernel each.
+
+    %0 = mul %x, %x : f32[8, 64]                       %2 = fused %x {rows = 1} do (%a: f32[8, 64]) {
+    %1 = reduce_sum %0 {axes = [1]} : f32[8]             %0 = mul %a, %a : f32[8, 64]
+    %2 = sqrt %1 : f32[8]                         =>     %1 = reduce_sum %0 {axes = [1]} : f32[8]
+                                                         %3 = sqrt %1 : f32[8]
+                                                         yield %3
+                                                       } : f32[8]
+
+Four kinds of ops are told apart, by what their primitives say of themselves:
+
+    row ops      elementwise ones, and reductions of trailing axes: they join a group over one space, rows and what is in them
+    index maps   broadcast, transpose, slice, ...: an element is an operand's element elsewhere; drawn into whoever reads them
+    views        reshape: the same memory
+    the others   contract, gather, scatter, ...: a kernel of their own, with what can be drawn in
+"""
+
+from __future__ import annotations
+
+from rlxc.ir.core import Func
+from rlxc.passes.dims import require_bound
+from rlxc.passes.fuse.groups import MAX_FLOPS, group_ops
+from rlxc.passes.fuse.readings import Readings
+from rlxc.passes.fuse.regions import write_regions
+from rlxc.passes.manager import func_pass
+
+
+@func_pass("fuse")
+def fuse(func: Func, *, max_flops: float = MAX_FLOPS) -> Func:
+    """Gather ops into regions that become one kernel each; see the picture at the top of the file."""
+    require_bound(func)
+    readings = Readings(func)
+    return write_regions(func, readings, group_ops(func, readings, max_flops))

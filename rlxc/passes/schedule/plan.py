@@ -1,0 +1,157 @@
+"""Which loop of a nest to widen: what it would mean, from how accesses move with the counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.types import INDEX, VectorType
+from rlxc.passes.schedule.rewrite import rules
+
+TINY = 4  # steps of a loop that is too short to be worth a vector
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How a carried value of a loop accumulates: acc = kind(acc, ...)."""
+
+    kind: str
+    op: Op
+
+
+@dataclass(slots=True)
+class Plan:
+    """What vectorizing a loop would mean: how many accesses are consecutive, and how many are scattered."""
+
+    legal: bool = True
+    consecutive: int = 0
+    scattered: int = 0
+    in_place: bool = False
+    element_bytes: int = 1
+    has_loops: bool = False
+    folds: tuple[Fold, ...] = ()
+
+
+def walks_better(op: Op, own: Plan) -> bool:
+    """Whether `op` is the loop of its nest to widen, rather than those inside it."""
+    inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
+    if not inner:
+        return True
+    leaves = [plan_loop(o) for o in inner]
+    nested = any(plan.has_loops for plan in leaves)
+    if not nested and max(map(trips, inner)) <= TINY <= trips(op) // 16 and not any(plan.folds for plan in leaves):
+        return True
+    if all(plan.legal and not plan.scattered and worthwhile(o, plan) for o, plan in zip(inner, leaves, strict=True)):
+        return False
+    in_order = own.consecutive > 0 and not own.scattered
+    return in_order or (not nested and own.scattered < sum(plan.scattered for plan in leaves))
+
+
+def trips(op: Op) -> int:
+    """How often a loop of step 1 runs."""
+    return op.attrs["stop"] - op.attrs["start"]
+
+
+def worthwhile(op: Op, plan: Plan) -> bool:
+    return plan.legal and op.attrs["step"] == 1 and trips(op) >= 2 and plan.element_bytes > 0
+
+
+def plan_loop(op: Op) -> Plan:
+    """What vectorizing `op` would mean, from how its accesses move with its counter."""
+    plan = Plan()
+    (body,) = op.regions
+    plan.folds = folds_of(body)
+    if len(plan.folds) != len(body.args) - 1:
+        plan.legal = False
+        return plan
+    steps: dict[Value, int | None] = {body.args[0]: 1}  # how a value grows with the counter: None unevenly, absent not at all
+    known: dict[Value, int] = {}
+    loaded: dict[Value, list] = {}
+    stored: dict[Value, list] = {}
+    _survey(body, plan, steps, known, loaded, stored)
+    for memory, indices in stored.items():
+        if len(indices) > 1 or (memory in loaded and any(i != indices[0] for i in loaded[memory])):
+            plan.legal = False
+        if memory in loaded:
+            plan.in_place = True
+            if any(steps.get(i) is None and i in steps for i in indices[0]):
+                plan.legal = False
+        elif any(steps.get(i) is None and i in steps for i in indices[0]):
+            plan.in_place = True  # places may repeat: later iterations win, and none may run twice
+    return plan
+
+
+def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stored: dict) -> None:
+    for op in body.ops:
+        if op.prim.syntax == "for":
+            plan.has_loops = True
+            (inner,) = op.regions
+            steps.update(dict.fromkeys(inner.args[1:], None))
+            steps.update(dict.fromkeys(op.results, None))
+            _survey(inner, plan, steps, known, loaded, stored)
+            continue
+        if op.regions or not rules(op).widens:
+            plan.legal = False
+            return
+        if rules(op).access:
+            memory, value, index = rules(op).parts(op.operands)
+            (loaded if value is None else stored).setdefault(memory, []).append(tuple(index))
+            strides = strides_of(memory.type)
+            moves = [steps.get(i, 0) for i in index]
+            step = None if None in moves else sum(m * s for m, s in zip(moves, strides, strict=True))
+            plan.element_bytes = max(plan.element_bytes, memory.type.dtype.size)
+            if step == 0:
+                if value is not None:
+                    plan.legal = False
+                continue
+            if step == 1:
+                plan.consecutive += 1
+            else:
+                plan.scattered += 1
+            if value is None:
+                steps[op.result] = None
+            continue
+        number = op.attrs.get("value")
+        if not op.operands and number is not None and op.result.type == INDEX:
+            known[op.result] = int(number.array)
+        if any(v in steps for v in op.operands):
+            moves = [steps.get(v, 0) for v in op.operands]
+            even = op.results and op.result.type == INDEX and None not in moves
+            step = rules(op).affine(moves, [known.get(v) for v in op.operands]) if even else None
+            for v in op.results:
+                steps[v] = step
+        for v in op.results:
+            if isinstance(v.type, VectorType) and v.type.dtype != "index":
+                plan.element_bytes = max(plan.element_bytes, v.type.dtype.size)
+
+
+def folds_of(body: Func) -> tuple[Fold, ...]:
+    """How each carried value accumulates; shorter than what is carried where one does so in no known way."""
+    maker = {v: op for op in body.ops for v in op.results}
+    uses: dict[Value, int] = {}
+    for op in body.walk():
+        for v in op.operands:
+            uses[v] = uses.get(v, 0) + 1
+    folds = []
+    for acc, out in zip(body.args[1:], body.results, strict=True):
+        made = maker.get(out)
+        if made is None:
+            break
+        op = made
+        if uses.get(acc, 0) != 1 or uses.get(out, 0) != 0 or acc not in op.operands:
+            break
+        kind = rules(op).fold_kind(op.operands.index(acc))
+        if kind is None:
+            break
+        folds.append(Fold(kind, op))
+    return tuple(folds)
+
+
+def strides_of(memory: Any) -> list[int]:
+    """Elements from one index to the next, by axis."""
+    strides, size = [], 1
+    for n in reversed(memory.shape):
+        strides.append(size)
+        size *= n
+    return strides[::-1]
