@@ -153,8 +153,9 @@ def _tensor_level(func: Func) -> Func:
 
 def engine(options: dict[str, Any]) -> Engine:
     """What turns a function without named dimensions into native code."""
-    from rlxc.runtime.compile import native  # LLVM is loaded when something is compiled
+    from rlxc.runtime.compile import native, options_of  # LLVM is loaded when something is compiled
 
+    options_of(options)
     return lambda func: native(func, **options)
 
 

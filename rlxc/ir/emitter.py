@@ -42,6 +42,7 @@ class Emitter(Builder):
         self.depth_of: dict[Value, int] = {}
         self.read_only: set[Value] = set()
         self.scratch: list[Value] = []
+        self.numbers: dict[tuple, Value] = {}  # constants, by type and number
         self.integers: dict[Value, int] = {}  # index values that are known numbers
 
     @property
@@ -156,8 +157,15 @@ class Emitter(Builder):
         assert isinstance(type, VectorType)
         if dtype is not None:
             type = type.with_dtype(dtype)
-        value = number if isinstance(number, Dense) else Dense(_exact(number, type.dtype), TensorType(type.dtype))
-        return self.apply(lookup("constant", "loop"), value=value, type=type)
+        key = (type, number if isinstance(number, Dense) else repr(number))
+        if key not in self.numbers:
+            value = number if isinstance(number, Dense) else Dense(_exact(number, type.dtype), TensorType(type.dtype))
+            op = make_op(lookup("constant", "loop"), (), {"value": value, "type": type}, loc=self.loc)
+            self.scopes[0].ops.append(op)  # a literal costs nothing, so it may stand before every loop and branch
+            self.numbers[key] = op.result
+            if type == INDEX:
+                self.integers[op.result] = int(value.array)
+        return self.numbers[key]
 
     def constant_element(self, value: Dense, index: Sequence[Index]) -> Value:
         """Element of a constant array."""

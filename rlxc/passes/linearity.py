@@ -38,7 +38,10 @@ def verify_linearity(module: Module) -> Module:
 def check_linear(func: Func) -> None:
     """Raise LinearityError, with one diagnostic for each op at fault, unless `func` is linear in its `lin` arguments."""
     states = {a: State.LINEAR if a.linear else State.CONSTANT for a in func.args}
-    wrong = follow(func.ops, states, f"@{func.name} must be linear in its `lin` arguments")
+    wrong = [
+        Diagnostic("RLX0301", f"%{a.name} is {a.type}: only floats can be linear", a.loc) for a in func.args if a.linear and not a.type.dtype.differentiable
+    ]
+    wrong += follow(func.ops, states, f"@{func.name} must be linear in its `lin` arguments")
     for v in func.results:
         if states.get(v) is State.CONSTANT:
             wrong.append(Diagnostic("RLX0301", f"@{func.name} returns %{v.name or '?'}, which does not depend linearly on its `lin` arguments", v.loc))

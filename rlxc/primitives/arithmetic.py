@@ -94,7 +94,6 @@ class Mul(Direct):
     dtypes = REALS
     commutative = True
     linear_in = (0, 1)
-    singular = False
     samples = ("f64[3], f64[3]", "f64[2, 1, 3], f64[4, 1]", "f32[], f32[2]", "f64[0], f64[]", "i16[3], i16[3]")
 
     def eval(self, x, y):

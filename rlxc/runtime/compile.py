@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from rlxc.codegen.llvm import Emitted, emit_module
+from rlxc.errors import PassError
 from rlxc.ir.core import Func, Module
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
@@ -69,7 +71,18 @@ def native(func: Func, **options: Any) -> Native:
     """`func`, whose dimensions are all known, as a `Native`; options are those of `Options`."""
     for v in func.args:
         v.type.require_static()  # type: ignore[union-attr]
-    return Native(func, Options(**options))
+    return Native(func, options_of(options))
+
+
+def options_of(settings: dict[str, Any]) -> Options:
+    """Settings by name as Options; raises PassError for one that does not exist."""
+    known = [f.name for f in fields(Options)]
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            help = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(known)}"
+            raise PassError(f"compilation has no option '{name}'", code="RLX0403", help=help)
+    return Options(**settings)
 
 
 def compile_func(func: Func, **options: Any) -> Executable:

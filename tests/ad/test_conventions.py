@@ -103,3 +103,19 @@ def test_a_conversion_between_floats_passes_the_gradient_in_the_arguments_dtype(
 def test_a_conversion_to_integers_stops_the_gradient(ad):
     f = ad.function("%x: f64[2]", "%a = convert %x {dtype = i32} %b = convert %a {dtype = f64} return %b", "f64[2]")
     assert ad.vjp(f, [[1.5, 2.5]], [[1.0, 1.0]])[0] == [0.0, 0.0]
+
+
+def test_a_masked_product_with_an_infinite_factor_has_gradient_zero():
+    f = rlxc.parse("""
+    func @entropy(%p: f64[3]) -> f64[] {
+      %log = log %p
+      %product = mul %p, %log
+      %zero = constant dense<0.0> : f64[3]
+      %positive = gt %p, %zero
+      %each = select %positive, %product, %zero
+      %total = reduce_sum %each {axes = [0]}
+      return %total
+    }""")["entropy"]
+    value, dp = rlxc.compile(rlxc.value_and_grad(f, wrt=["p"]))(np.array([0.0, 1.0, 0.5]))
+    np.testing.assert_allclose(value, 0.5 * np.log(0.5))
+    np.testing.assert_allclose(dp, [0.0, 1.0, 1 + np.log(0.5)])

@@ -215,6 +215,18 @@ def test_a_type_among_the_attributes_is_sent_behind_the_colon():
     assert "written after a colon" in str(caught.value)
 
 
+def test_an_unknown_option_of_compilation_is_named():
+    f = rlxc.parse("func @f(%x: f64[]) -> f64[] { %y = sin %x return %y }")["f"]
+    with pytest.raises(rlxc.Error, match="no option 'vectorise'"):
+        rlxc.compile(f, vectorise=False)
+
+
+def test_an_integer_is_not_linear():
+    f = rlxc.parse("func @f(%x: lin i32[3]) -> lin i32[3] { %y = neg %x return %y }")["f"]
+    with pytest.raises(rlxc.Error, match="only floats can be linear"):
+        rlxc.linear_transpose(f)
+
+
 def test_what_is_no_program_is_an_error_of_rlxc():
     for call in (rlxc.parse, rlxc.compile, rlxc.value_and_grad):
         for thing in (None, 3, lambda x: x):
