@@ -376,5 +376,30 @@ def test_the_laws_need_no_optional_package(monkeypatch):
         raise MissingExtra("bf16 arrays in Python need the package ml_dtypes")
 
     monkeypatch.setattr(types, "_bfloat16", missing)
-    register(type("PlainCube", (Cube,), {"name": "plain_cube"}))
-    check_primitive("plain_cube")
+    check_primitive(Cube)
+
+
+def test_a_wrong_rule_beside_a_legal_form_is_no_hiding_place():
+    """The legal form is what is differentiated, so a wrong `jvp` would go unnoticed."""
+
+    class Twice(Primitive):
+        name = "twice"
+        dtypes = ("f64",)
+        samples = ("f64[3]",)
+
+        def infer(self, x):
+            return x
+
+        def eval(self, x):
+            return x * 2
+
+        def legalize(self, b, x):
+            return b.add(x, x)
+
+    class WrongTwice(Twice):
+        def jvp(self, b, primals, tangents, outs):
+            return b.mul(tangents[0], tangents[0])
+
+    check_primitive(Twice)
+    with pytest.raises(LawBroken, match=r"twice: its jvp rule .*\n.*no sample asks it"):
+        check_primitive(WrongTwice)

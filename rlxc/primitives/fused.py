@@ -33,6 +33,10 @@ class Fused(Primitive):
             raise DTypeError(f"fused: its region takes ({wants}), not ({', '.join(map(str, types))})")
         if attrs.get("rows", -1) < 0 and (not region.ops or region.results != region.ops[-1].results):
             raise VerifyError("fused without `rows` yields the results of the last op of its region", code="RLX0211")
+        if attrs.get("rows", -1) >= 0:
+            for op in region.ops:
+                if not (op.prim.elementwise or op.prim.reduction or op.prim.index_map or op.prim.inline_attr):
+                    raise VerifyError(f"{op.prim.name} does not go by rows: it cannot stand in a fused region with `rows`", code="RLX0211", loc=op.loc)
         return tuple(v.type for v in region.results)
 
     def eval_regions(self, env: dict, op: Any) -> tuple:

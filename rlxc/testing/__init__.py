@@ -8,7 +8,7 @@ tries every law on the primitive's samples, in every dtype that it takes, and ra
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,10 +16,13 @@ import numpy as np
 
 from rlxc.errors import Error
 from rlxc.ir.primitive import REGISTRY, Primitive, lookup, read_signature
+from rlxc.passes.legalize import legalize
 from rlxc.testing.cases import Case, cases_of
 from rlxc.testing.laws import LAWS, NATIVE_LAWS, Broken, Law, NativeLaw, Skip
 
 __all__ = ["LawBroken", "Report", "check_primitive"]
+
+_FAMILIES = ("rlxc.ir.primitive", "rlxc.primitives.families")
 
 
 class LawBroken(AssertionError):
@@ -64,7 +67,16 @@ def check_primitive(primitive: str | type[Primitive] | Primitive, *, native: boo
                 continue
             chosen = [case for case in cases if case.original or not native_law.derivative]
             _try(native_law, lambda rng, law=native_law, chosen=chosen: law.check(chosen, rng), None, report)  # type: ignore[misc]
+        _no_rule_is_idle(prim, cases)
         return report
+
+
+def _no_rule_is_idle(prim: Primitive, cases: Sequence[Case]) -> None:
+    """A rule that nobody asks is held to no law; so a class does not state it beside a legal form that never leaves the op standing."""
+    own = {rule for c in type(prim).__mro__ if c.__module__ not in _FAMILIES for rule in ("jvp", "transpose", "batch") if rule in vars(c)}
+    if own and not any(op.prim is prim for case in cases for op in legalize.on_func(case.func).ops):  # type: ignore[attr-defined]
+        detail = "no sample asks it: the legal form is made of other ops, whose rules are asked; leave it out"
+        raise LawBroken(_message(prim.name, None, min(own), "every rule is asked", detail))
 
 
 def _try(law: Law | NativeLaw, check: Callable[[np.random.Generator], None], case: Case | None, report: Report) -> None:

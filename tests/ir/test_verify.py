@@ -126,3 +126,17 @@ def test_a_fused_region_without_rows_ends_in_its_op():
     for body in ("    yield %a\n", "    %b = sin %a\n    yield %a\n"):
         with pytest.raises(Error, match="yields the results of the last op"):
             parse(f"{head}{body}  }}\n  return %y\n}}")
+
+
+def test_a_fused_region_with_rows_holds_what_goes_by_rows():
+    with pytest.raises(Error, match="reshape does not go by rows"):
+        parse(
+            """func @f(%x: f32[3]) -> f32[3] {
+              %y = fused %x {rows = 0} do (%a: f32[3]) {
+                %b = reshape %a {shape = [3, 1]}
+                %c = reshape %b {shape = [3]}
+                yield %c
+              }
+              return %y
+            }"""
+        )
