@@ -10,6 +10,23 @@ from difflib import get_close_matches
 _PLAIN = re.compile(r"[A-Za-z_$.][A-Za-z0-9_.$]*|[0-9]+[A-Za-z_$.][A-Za-z0-9_.$]*")
 
 
+class OwnNames:
+    """Gives out names that nobody has yet: the wished one, else `x_`, `x_2`, `x_3`, ..."""
+
+    def __init__(self, taken: Iterable[str | None] = ()) -> None:
+        self.taken = set(taken)
+        self.repeats: dict[str, int] = {}
+
+    def give(self, wish: str) -> str:
+        name = wish
+        while name in self.taken:
+            self.repeats[wish] = self.repeats.get(wish, 0) + 1
+            count = self.repeats[wish]
+            name = f"{wish}_" if count == 1 else f"{wish}_{count}"
+        self.taken.add(name)
+        return name
+
+
 def value_text(name: str) -> str:
     """How a value called `name` is written: `%x`, or in quotes `%"onnx::Add_3"`."""
     return f"%{name}" if _PLAIN.fullmatch(name) else f"%{json.dumps(name)}"

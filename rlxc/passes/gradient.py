@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.names import OwnNames
 from rlxc.passes.dce import live_ops
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize
@@ -53,10 +54,7 @@ def _joint(func: Func, wrt: Sequence[str | int], on_unused: Unused, *, seeded: b
     chosen = wrt_arguments(func, wrt)
     b = Builder()
     b.ops += halves.primal_ops
-    name = "d_output"
-    while any(a.name == name for a in func.args):
-        name += "_"
-    seed = Value(loss.type, name) if seeded else b.constant(1.0, type=loss.type)
+    seed = Value(loss.type, OwnNames(a.name for a in func.args).give("d_output")) if seeded else b.constant(1.0, type=loss.type)
     cts = transpose_ops(b, halves.linear_ops, halves.tangents_in, halves.tangents_out, [seed], f"transpose(@{func.name})")
     if on_unused == "error":
         for a, ct in zip(chosen, cts, strict=True):
@@ -76,14 +74,10 @@ def jvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
     """Forward mode in one function: arguments, then a tangent `d<name>` for each of `wrt`; results, then their tangents."""
     func = prepare(func)
     halves = linearize(func, wrt)
-    names = {a.name for a in func.args}
+    names = OwnNames(a.name for a in func.args)
     env: dict[Value, Value] = {}
     for v in halves.tangents_in:
-        name = v.name or "dx"
-        while name in names:
-            name += "_"
-        names.add(name)
-        env[v] = Value(v.type, name, loc=v.loc)
+        env[v] = Value(v.type, names.give(v.name or "dx"), loc=v.loc)
     b = Builder()
     b.ops += halves.primal_ops
     for op in halves.linear_ops:

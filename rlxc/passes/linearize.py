@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from rlxc.errors import DifferentiationError, Error, LinearityError, MissingRule, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.names import OwnNames
 from rlxc.passes.dce import live_ops
 from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
@@ -91,13 +92,10 @@ class Linearized:
 
 def with_argument_names(func: Func) -> Func:
     """`func` with a name of its own for every argument."""
-    taken: set[str] = set()
+    names = OwnNames()
     env: dict[Value, Value] = {}
     for i, a in enumerate(func.args):
-        name = a.name or f"r{i}"
-        while name in taken:
-            name += "_"
-        taken.add(name)
+        name = names.give(a.name or f"r{i}")
         env[a] = a if a.name == name else a.like(name=name)
     if all(env[a] is a for a in func.args):
         return func

@@ -18,6 +18,7 @@ from rlxc.errors import Error, VerifyError
 from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.ir.printer import canonical_text
 from rlxc.ir.types import MemType, TensorType
@@ -60,14 +61,8 @@ class _Lowering:
         func = self.func
         args = [Value(mem(a.type, a.loc), a.name, loc=a.loc) for a in func.args]
         self.memory.update(zip(func.args, args, strict=True))
-        taken = {a.name for a in func.args}
-        outs = []
-        for i, v in enumerate(func.results):
-            name = v.name or f"out{i}"
-            while name in taken:
-                name += "_"
-            taken.add(name)
-            outs.append(Value(mem(v.type, v.loc), name, loc=v.loc))
+        names = OwnNames(a.name for a in func.args)
+        outs = [Value(mem(v.type, v.loc), names.give(v.name or f"out{i}"), loc=v.loc) for i, v in enumerate(func.results)]
         self.place_results(outs)
         for op in func.ops:
             self.b.loc = op.loc

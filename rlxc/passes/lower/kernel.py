@@ -8,6 +8,7 @@ from typing import Any
 from rlxc.errors import Error, MissingRule
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter, Memory
+from rlxc.ir.names import OwnNames
 from rlxc.ir.types import MemType
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.rows import lower_rows
@@ -31,24 +32,15 @@ def lower_kernel(op: Op, name: str) -> tuple[Func, list[Value]]:
             lower_region(e, op.regions[0], reads, writes)
     except Error as error:
         raise error.at(op.loc) from None
-    _name_apart((*args, *outs, *e.scratch))
+    names = OwnNames()
+    for a in (*args, *outs, *e.scratch):
+        a.name = names.give(a.name or "x")
     kernel = Func(name, (*args, *outs, *e.scratch), tuple(e.ops), (), "kernel", loc=op.loc)
     return kernel, list(e.scratch)
 
 
 def _argument(v: Value, name: str) -> Value:
     return Value(MemType(v.type.dtype, v.type.shape), v.name or name, loc=v.loc)  # type: ignore[union-attr, arg-type]
-
-
-def _name_apart(args: Sequence[Value]) -> None:
-    """Give each of the new arguments a name of its own."""
-    taken: set[str | None] = set()
-    for a in args:
-        wish, n = a.name, 0
-        while a.name in taken:
-            n += 1
-            a.name = f"{wish}{n}"
-        taken.add(a.name)
 
 
 def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:
