@@ -64,7 +64,7 @@ class Op:
         return Op(self.prim, operands, self.attrs, self.results, self.regions, self.loc)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Func:
     """Arguments, a straight list of ops in order of computation, and results.
 
@@ -137,6 +137,10 @@ class Func:
             for region in reversed(op.regions):
                 stack.append(iter(region.ops))
 
+    def __repr__(self) -> str:
+        args = ", ".join(f"%{n}: {a.signature}" for n, a in zip(self.arg_names, self.args, strict=True))
+        return f"<{self.kind} @{self.name}({args}), {len(self.ops)} ops>"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Func) and same_func(self, other)
 
@@ -149,7 +153,7 @@ class Func:
         return print_func(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Module:
     """Functions with names of their own."""
 
@@ -174,6 +178,9 @@ class Module:
 
     def __len__(self) -> int:
         return len(self.funcs)
+
+    def __repr__(self) -> str:
+        return f"<module of {', '.join(f'@{f.name}' for f in self.funcs) or 'nothing'}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Module) and len(self.funcs) == len(other.funcs) and all(map(same_func, self.funcs, other.funcs))

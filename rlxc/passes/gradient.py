@@ -65,7 +65,7 @@ def _joint(func: Func, wrt: Sequence[str | int], on_unused: Unused, *, seeded: b
     results = (loss, *grads)
     for (a, _), g in zip(kept, grads, strict=True):
         if g.name is None and g not in func.args:
-            g.name = f"d{a.name}"
+            g.name = a.name and f"d{a.name}"
     args = (*func.args, seed) if seeded else func.args
     return Func(f"{func.name}.grad", args, tuple(live_ops(b.ops, results)), results, loc=func.loc)
 

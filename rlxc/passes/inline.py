@@ -28,24 +28,38 @@ def inline_calls(func: Func) -> Func:
     """`func` without calls; callees come from its module. Callees are inlined first, iteratively; recursion is an error."""
     if not any(callee_of(op) is not None for op in func.ops):
         return func
-    module = func.as_module()
     done: dict[str, Func] = {}
-    stack = [func]
-    while stack:
-        current = stack[-1]
-        waiting = [n for n in dict.fromkeys(filter(None, map(callee_of, current.ops))) if n not in done]
-        if not waiting:
-            done[current.name] = _splice(current, done)
-            stack.pop()
-            continue
-        for name in waiting:
-            if any(f.name == name for f in stack):
-                raise PassError(f"@{name} calls itself", code="RLX0404", loc=module[name].loc, help="recursion is not supported")
-        stack.append(module[waiting[0]])
+    for callee in _callees_first(func):
+        done[callee.name] = _splice(callee, done)
     return done[func.name]
 
 
+def _callees_first(func: Func) -> list[Func]:
+    """`func` and all it calls, each after what it calls itself; raises PassError for recursion, or if inlining would grow too large."""
+    module = func.as_module()
+    order: list[Func] = []
+    size: dict[str, int] = {}  # in ops, once inlined
+    stack = [func]
+    while stack:
+        current = stack[-1]
+        calls = list(filter(None, map(callee_of, current.ops)))
+        waiting = [n for n in dict.fromkeys(calls) if n not in size]
+        if waiting:
+            for name in waiting:
+                if any(f.name == name for f in stack):
+                    raise PassError(f"@{name} calls itself", code="RLX0404", loc=module[name].loc, help="recursion is not supported")
+            stack.append(module[waiting[0]])
+            continue
+        size[current.name] = len(current.ops) - len(calls) + sum(size[n] for n in calls)
+        if size[current.name] > MAX_OPS:
+            raise PassError(f"@{current.name} has {size[current.name]} ops once its calls are inlined", code="RLX0407", loc=current.loc)
+        order.append(current)
+        stack.pop()
+    return order
+
+
 def _splice(func: Func, done: dict[str, Func]) -> Func:
+    """`func` with each call replaced by the body of what it calls."""
     b = Builder()
     env: dict[Value, Value] = {}
     for op in func.ops:
@@ -53,8 +67,6 @@ def _splice(func: Func, done: dict[str, Func]) -> Func:
         if name is None:
             b.rebuild(op, env)
             continue
-        if len(b.ops) + len(done[name].ops) > MAX_OPS:
-            raise PassError(f"@{func.name} has more than {MAX_OPS} ops once its calls are inlined", code="RLX0407", loc=op.loc)
         operands = [env.get(v, v) for v in op.operands]
         body = _with_dims_of(done[name], operands)
         inner = dict(zip(body.args, operands, strict=True))

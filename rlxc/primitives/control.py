@@ -26,3 +26,8 @@ class Call(Primitive):
 
     def eval(self, *arrays: Any, callee: Symbol, type: Any) -> Any:
         raise Unsupported(f"call @{callee} must be inlined before it is run", code="RLX0702", help="run the pass `inline` first")
+
+    def jvp(self, b: Any, primals: Any, tangents: Any, outs: Any, **attrs: Any) -> Any:
+        raise Unsupported(
+            f"call @{attrs['callee']} must be inlined before it is differentiated", code="RLX0702", help="run the passes `inline` and `legalize` first"
+        )

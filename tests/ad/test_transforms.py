@@ -327,3 +327,12 @@ def test_linear_transpose_refuses_what_is_not_linear(ad, body):
     with pytest.raises(LinearityError) as caught:
         rlxc.linear_transpose(f, ["x"])
     assert caught.value.loc.line
+
+
+def test_a_call_is_differentiated_once_it_is_inlined():
+    program = rlxc.parse("func @g(%x: f64[]) -> f64[] { %y = sin %x return %y }\nfunc @f(%x: f64[]) -> f64[] { %y = call @g(%x) return %y }")
+    with pytest.raises(rlxc.Error, match="must be inlined") as caught:
+        linearize(program["f"])
+    assert "inline" in str(caught.value)
+    assert "@f(%x: f64[])" in repr(program["f"])
+    assert repr(program) == "<module of @g, @f>"
