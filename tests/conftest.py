@@ -1,9 +1,13 @@
 """Options of the test run, and test files in `.rlx`."""
 
 import pytest
+from hypothesis import settings
 from rlx_files import RlxFile
 
 from rlxc.ir.primitive import REGISTRY
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):

@@ -3,8 +3,10 @@
 `pytest --programs=N` tries N of them for each property instead of the usual number.
 """
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, strategies
 from random_programs import random_program
 
 import rlxc
@@ -34,9 +36,25 @@ def seeds(request):
     return chosen
 
 
+@pytest.fixture
+def hold(request):
+    """Hypothesis tries a property on this chunk's programs, and makes one that fails as small as it can."""
+
+    def tried(usual, chunk, prop, **drawn):
+        examples = -(-(request.config.getoption("--programs") or usual) // CHUNKS)
+        wanted = hypothesis.settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        wanted(hypothesis.seed(chunk)(hypothesis.given(**drawn)(prop)))()
+
+    return tried
+
+
+FLOATS = [("f64",), ("f32",), ("f32", "f64")]
+PROGRAMS = strategies.builds(random_program, strategies.integers(0, 2**32 - 1), size=strategies.integers(1, 18), floats=strategies.sampled_from(FLOATS))
+
+
 def make(seed):
     """Small programs first; floats of one dtype or of both."""
-    return random_program(seed, size=2 + seed % 17, floats=(("f64",), ("f32",), ("f32", "f64"))[seed % 3])
+    return random_program(seed, size=2 + seed % 17, floats=FLOATS[seed % 3])
 
 
 def run(func, inputs):
@@ -73,12 +91,12 @@ def test_passes_keep_the_meaning_and_print_what_parses(chunk, seeds):
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_native_code_gives_what_the_interpreter_does(chunk, seeds):
-    for seed in seeds(300, chunk):
-        program = make(seed)
+def test_native_code_gives_what_the_interpreter_does(chunk, hold):
+    def agrees(program, options):
         want = run(program.func, program.inputs)
-        options = SETTINGS[seed // CHUNKS % len(SETTINGS)]
         same(program, compile_func(program.func, **options)(*program.inputs), want, f"native with {options}")
+
+    hold(300, chunk, agrees, program=PROGRAMS, options=strategies.sampled_from(SETTINGS))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
