@@ -180,6 +180,22 @@ def _in_other_dtypes(case: Case) -> Iterator[Case]:
         yield variant
 
 
+def in_f64(case: Case) -> Case | None:
+    """A case of narrower floats with f64 in their place, or None if there are none (or the op does not take f64)."""
+    narrow = {t.dtype for t in case.types if t.dtype.is_float} - {DType("f64")}
+    if len(narrow) != 1 or "f64" not in case.prim.dtypes:
+        return None
+    (mine,) = narrow
+    types = tuple(t.with_dtype("f64") if t.dtype == mine else t for t in case.types)
+    attrs = {k: _attr_in(v, mine, DType("f64")) for k, v in case.attrs.items()}
+    wide = replace(case, types=types, attrs=attrs, fixed=(None,) * len(types))
+    try:
+        _ = wide.func
+    except Error:
+        return None
+    return wide
+
+
 def _in_numpy(dtype: DType) -> bool:
     """Whether there can be arrays of it: bf16 ones need an optional package."""
     try:

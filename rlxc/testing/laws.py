@@ -24,8 +24,8 @@ from rlxc.passes.pipelines import make_pipeline
 from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose
 from rlxc.runtime.compile import compile_func
-from rlxc.testing.cases import Arrays, Case, random_array, strided, subsets
-from rlxc.testing.numeric import differ, directional_derivative, inner, tolerance
+from rlxc.testing.cases import Arrays, Case, in_f64, random_array, strided, subsets
+from rlxc.testing.numeric import differ, directional_derivative, inner, is_float, tolerance
 
 Rng = np.random.Generator
 
@@ -177,7 +177,7 @@ def batching_is_a_loop(case: Case, rng: Rng) -> None:
 # -- derivatives
 
 
-@law("the tangent is linear", "jvp", derivative=True)
+@law("the tangent is linear", "jvp")
 def tangents_are_linear(case: Case, rng: Rng) -> None:
     for active in _active(case):
         function, args = _linear_map(case, active, rng)
@@ -203,6 +203,27 @@ def tangent_is_the_derivative(case: Case, rng: Rng) -> None:
         _check_derivative("jvp", case.func, moved, active, case, rng)
 
 
+@law("the tangent in other dtypes is that in f64, rounded", "jvp")
+def tangents_agree_across_dtypes(case: Case, rng: Rng) -> None:
+    wide = in_f64(case)
+    if wide is None or not _active(case) or not case.prim.differentiable:
+        raise Skip("finite differences look at f64")
+    xs = case.smooth(rng)
+    dxs = [random_array(rng, case.types[i], (-1, 1)) for i in case.floats]
+    n = len(case.results)
+    got = interpret(jvp(_legal(case), case.floats), [*xs, *dxs])[n:]
+    exact = [a.astype(np.float64) if is_float(a) else a for a in (*xs, *dxs)]
+    want = interpret(jvp(_legal(wide), wide.floats), exact)[n:]
+    for k, (g, w, t) in enumerate(zip(got, want, case.results, strict=True)):
+        if not t.dtype.is_float:
+            continue
+        with np.errstate(all="ignore"):
+            rounded = np.asarray(w).astype(t.dtype.numpy)
+        wrong = differ(g, rounded, 100 * tolerance(case.narrowest), atol=100 * tolerance(case.narrowest))
+        if wrong:
+            raise Broken("jvp", f"tangent of result {k}: {wrong}, which is what f64 gives")
+
+
 @law("second and third derivatives are right", "jvp", derivative=True)
 def higher_derivatives_are_right(case: Case, rng: Rng) -> None:
     if not _active(case) or case.size > 40:
@@ -215,7 +236,7 @@ def higher_derivatives_are_right(case: Case, rng: Rng) -> None:
         _check_derivative("jvp (third order)", second, third, _floats(second), case, rng)
 
 
-@law("the transposed tangent map is its adjoint", "transpose", derivative=True)
+@law("the transposed tangent map is its adjoint", "transpose")
 def transposed_tangent_map_is_the_adjoint(case: Case, rng: Rng) -> None:
     for active in _active(case):
         legal = _legal(case)
@@ -236,7 +257,7 @@ def derivatives_of_the_gradient_are_right(case: Case, rng: Rng) -> None:
     _check_derivative("transpose (differentiated)", pullback, moved, _floats(pullback), case, rng)
 
 
-@law("its own transpose is its adjoint", "transpose", derivative=True)
+@law("its own transpose is its adjoint", "transpose")
 def own_transpose_is_the_adjoint(case: Case, rng: Rng) -> None:
     if _legal(case).ops[-1:] != case.func.ops or not case.func.ops[0].operands:
         raise Skip("the op is not in legal form by itself")
