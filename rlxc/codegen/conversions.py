@@ -63,6 +63,10 @@ class Conversions(Writer):
                     op = "sext" if source.kind == "i" else "zext"
         return self.inst(f"{op} {a} {x.text} to {b}")
 
+    def i32(self, number: int, lanes: int) -> str:
+        """A 32-bit integer in every lane."""
+        return self.splat("i32", str(number), lanes)
+
     def widen_bf16(self, x: Ref) -> str:
         """The bits of a bf16 are the upper half of those of an f32."""
         lanes = x.type.lanes
@@ -75,16 +79,12 @@ class Conversions(Writer):
         """f32 rounded to the nearest bf16, of two the even one; nan stays nan."""
         lanes = x.type.lanes
         i32, f32, mask = vector_type("i32", lanes), vector_type("float", lanes), vector_type("i1", lanes)
-
-        def c(n: int) -> str:
-            return self.splat("i32", str(n), lanes)
-
         bits = self.inst(f"bitcast {f32} {x.text} to {i32}")
-        upper = self.inst(f"lshr {i32} {bits}, {c(16)}")
-        odd = self.inst(f"and {i32} {upper}, {c(1)}")
-        bias = self.inst(f"add {i32} {odd}, {c(0x7FFF)}")
-        rounded = self.inst(f"lshr {i32} {self.inst(f'add {i32} {bits}, {bias}')}, {c(16)}")
-        quiet = self.inst(f"or {i32} {upper}, {c(0x40)}")
+        upper = self.inst(f"lshr {i32} {bits}, {self.i32(16, lanes)}")
+        odd = self.inst(f"and {i32} {upper}, {self.i32(1, lanes)}")
+        bias = self.inst(f"add {i32} {odd}, {self.i32(0x7FFF, lanes)}")
+        rounded = self.inst(f"lshr {i32} {self.inst(f'add {i32} {bits}, {bias}')}, {self.i32(16, lanes)}")
+        quiet = self.inst(f"or {i32} {upper}, {self.i32(0x40, lanes)}")
         is_nan = self.inst(f"fcmp uno {f32} {x.text}, {x.text}")
         chosen = self.inst(f"select {mask} {is_nan}, {i32} {quiet}, {i32} {rounded}")
         return self.inst(f"trunc {i32} {chosen} to {vector_type('i16', lanes)}")
@@ -93,20 +93,16 @@ class Conversions(Writer):
         """f16 to f32 without the instruction: the exponent is put right by a multiplication, which also normalizes small numbers."""
         lanes = x.type.lanes
         i32, f32, mask = vector_type("i32", lanes), vector_type("float", lanes), vector_type("i1", lanes)
-
-        def c(n: int) -> str:
-            return self.splat("i32", str(n), lanes)
-
         half = self.inst(f"bitcast {vector_type('half', lanes)} {x.text} to {vector_type('i16', lanes)}")
         bits = self.inst(f"zext {vector_type('i16', lanes)} {half} to {i32}")
-        sign = self.inst(f"shl {i32} {self.inst(f'and {i32} {bits}, {c(0x8000)}')}, {c(16)}")
-        size = self.inst(f"and {i32} {bits}, {c(0x7FFF)}")
-        shifted = self.inst(f"shl {i32} {size}, {c(13)}")
+        sign = self.inst(f"shl {i32} {self.inst(f'and {i32} {bits}, {self.i32(0x8000, lanes)}')}, {self.i32(16, lanes)}")
+        size = self.inst(f"and {i32} {bits}, {self.i32(0x7FFF, lanes)}")
+        shifted = self.inst(f"shl {i32} {size}, {self.i32(13, lanes)}")
         scale = self.literal(2.0**112, VectorType(DType("f32"), lanes))
         scaled = self.inst(f"fmul {f32} {self.inst(f'bitcast {i32} {shifted} to {f32}')}, {scale}")
         finite = self.inst(f"bitcast {f32} {scaled} to {i32}")
-        special = self.inst(f"or {i32} {shifted}, {c(0x7F800000)}")
-        is_special = self.inst(f"icmp uge {i32} {size}, {c(0x7C00)}")
+        special = self.inst(f"or {i32} {shifted}, {self.i32(0x7F800000, lanes)}")
+        is_special = self.inst(f"icmp uge {i32} {size}, {self.i32(0x7C00, lanes)}")
         chosen = self.inst(f"select {mask} {is_special}, {i32} {special}, {i32} {finite}")
         return self.inst(f"bitcast {i32} {self.inst(f'or {i32} {chosen}, {sign}')} to {f32}")
 
@@ -114,26 +110,22 @@ class Conversions(Writer):
         """f32 to the nearest f16, of two the even one, without the instruction; small results are rounded by an addition."""
         lanes = x.type.lanes
         i32, f32, mask = vector_type("i32", lanes), vector_type("float", lanes), vector_type("i1", lanes)
-
-        def c(n: int) -> str:
-            return self.splat("i32", str(n), lanes)
-
         bits = self.inst(f"bitcast {f32} {x.text} to {i32}")
-        sign = self.inst(f"lshr {i32} {self.inst(f'and {i32} {bits}, {c(-0x80000000)}')}, {c(16)}")
-        size = self.inst(f"and {i32} {bits}, {c(0x7FFFFFFF)}")
-        is_nan = self.inst(f"icmp ugt {i32} {size}, {c(0x7F800000)}")
-        payload = self.inst(f"and {i32} {self.inst(f'lshr {i32} {size}, {c(13)}')}, {c(0x3FF)}")
-        nan = self.inst(f"or {i32} {payload}, {c(0x7E00)}")
-        special = self.inst(f"select {mask} {is_nan}, {i32} {nan}, {i32} {c(0x7C00)}")
+        sign = self.inst(f"lshr {i32} {self.inst(f'and {i32} {bits}, {self.i32(-0x80000000, lanes)}')}, {self.i32(16, lanes)}")
+        size = self.inst(f"and {i32} {bits}, {self.i32(0x7FFFFFFF, lanes)}")
+        is_nan = self.inst(f"icmp ugt {i32} {size}, {self.i32(0x7F800000, lanes)}")
+        payload = self.inst(f"and {i32} {self.inst(f'lshr {i32} {size}, {self.i32(13, lanes)}')}, {self.i32(0x3FF, lanes)}")
+        nan = self.inst(f"or {i32} {payload}, {self.i32(0x7E00, lanes)}")
+        special = self.inst(f"select {mask} {is_nan}, {i32} {nan}, {i32} {self.i32(0x7C00, lanes)}")
         half = self.literal(0.5, VectorType(DType("f32"), lanes))
         moved = self.inst(f"fadd {f32} {self.inst(f'bitcast {i32} {size} to {f32}')}, {half}")
-        small = self.inst(f"sub {i32} {self.inst(f'bitcast {f32} {moved} to {i32}')}, {c(0x3F000000)}")
-        odd = self.inst(f"and {i32} {self.inst(f'lshr {i32} {size}, {c(13)}')}, {c(1)}")
-        biased = self.inst(f"add {i32} {self.inst(f'add {i32} {size}, {odd}')}, {c(-(112 << 23) + 0xFFF)}")
-        normal = self.inst(f"lshr {i32} {biased}, {c(13)}")
-        is_small = self.inst(f"icmp ult {i32} {size}, {c(0x38800000)}")
+        small = self.inst(f"sub {i32} {self.inst(f'bitcast {f32} {moved} to {i32}')}, {self.i32(0x3F000000, lanes)}")
+        odd = self.inst(f"and {i32} {self.inst(f'lshr {i32} {size}, {self.i32(13, lanes)}')}, {self.i32(1, lanes)}")
+        biased = self.inst(f"add {i32} {self.inst(f'add {i32} {size}, {odd}')}, {self.i32(-(112 << 23) + 0xFFF, lanes)}")
+        normal = self.inst(f"lshr {i32} {biased}, {self.i32(13, lanes)}")
+        is_small = self.inst(f"icmp ult {i32} {size}, {self.i32(0x38800000, lanes)}")
         finite = self.inst(f"select {mask} {is_small}, {i32} {small}, {i32} {normal}")
-        is_special = self.inst(f"icmp uge {i32} {size}, {c(0x47800000)}")
+        is_special = self.inst(f"icmp uge {i32} {size}, {self.i32(0x47800000, lanes)}")
         chosen = self.inst(f"select {mask} {is_special}, {i32} {special}, {i32} {finite}")
         i16 = vector_type("i16", lanes)
         signed = self.inst(f"or {i32} {chosen}, {sign}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rlxc.errors import Error, MissingRule, RuleError
+from rlxc.errors import Error, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.primitive import Linear
@@ -80,8 +80,6 @@ def cotangents_of(b: Builder, op: Op, cts: Sequence[Value | None]) -> tuple[Valu
     operands = tuple(Linear(v.type) if v.linear else v for v in op.operands)
     try:
         outs = op.prim.transpose(b, tuple(cts), operands, **op.attrs)
-    except MissingRule as error:
-        raise error.at(op.loc) from None
     except Error as error:
         raise error.at(op.loc) from None
     outs = outs if isinstance(outs, tuple | list) else (outs,)

@@ -52,11 +52,7 @@ def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
 @lru_cache(maxsize=1)
 def _jit() -> Any:
     _initialize()
-    return llvm.create_lljit_compiler(target_machine_for_jit())
-
-
-def target_machine_for_jit() -> Any:
-    return llvm.Target.from_default_triple().create_target_machine(reloc="pic", codemodel="small", jit=True)
+    return llvm.create_lljit_compiler(llvm.Target.from_default_triple().create_target_machine(reloc="pic", codemodel="small", jit=True))
 
 
 @dataclass

@@ -24,11 +24,10 @@ from rlxc.errors import Error, FileError, MissingExtra
 from rlxc.ir.attributes import Dense, Resource
 from rlxc.ir.builder import make_op
 from rlxc.ir.core import Func, Op, Value
-from rlxc.ir.types import DType, TensorType
+from rlxc.ir.types import MAX_RANK, DType, TensorType
 from rlxc.runtime.arguments import array_text
 
 MAX_HEADER = 100_000_000
-MAX_RANK = 32
 #: what NumPy raises for files that are not what their names say: its headers go through Python's tokenizer and parser
 _UNREADABLE = (
     ValueError, EOFError, KeyError, SyntaxError, MemoryError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tokenize.TokenError, zlib.error

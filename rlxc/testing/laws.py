@@ -144,7 +144,7 @@ def legal_form_computes_the_same(case: Case, rng: Rng) -> None:
     _closed(rule, legal.ops)
     for label, arrays in _draws(case, rng):
         _compare(rule, interpret(legal, arrays), _eval(case, arrays), case, label, slack=20)
-    if _legal_again(legal) != legal:
+    if legalize.on_func(legal) != legal:  # type: ignore[attr-defined]
         raise Broken(rule, "what it gives is not in legal form itself")
 
 
@@ -381,10 +381,6 @@ def _draws(case: Case, rng: Rng) -> Iterator[tuple[str, Arrays]]:
 
 def _legal(case: Case) -> Func:
     return legalize.on_func(case.func)  # type: ignore[attr-defined]
-
-
-def _legal_again(func: Func) -> Func:
-    return legalize.on_func(func)  # type: ignore[attr-defined]
 
 
 def _legal_rule(prim: Primitive) -> str:
