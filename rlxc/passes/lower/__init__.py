@@ -98,10 +98,9 @@ class _Lowering:
                 self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
-        kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}")
+        kernel = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}")
         ins = [self.memory[v] for v in op.operands]
-        spare = [self.b.alloc(type=v.type) for v in scratch]
         name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
         if name == kernel.name:
             self.kernels.append(kernel)
-        self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(name))
+        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(name))
