@@ -67,7 +67,7 @@ def test_callees_use_the_workspace_behind_that_of_their_callers() -> None:
     space = np.full(need + 256, 77, np.uint8)
     start = space.ctypes.data + -space.ctypes.data % 64
     addresses = (ctypes.c_void_p * 2)(x.ctypes.data, y.ctypes.data)
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))(addresses, start)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))(addresses, start, None)
     np.testing.assert_array_equal(y, 4 * x)
     assert (space[start - space.ctypes.data + need :] == 77).all()
 

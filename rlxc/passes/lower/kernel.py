@@ -9,14 +9,15 @@ from rlxc.errors import Error, MissingRule
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter, Memory
 from rlxc.ir.names import OwnNames
+from rlxc.ir.target import Target
 from rlxc.ir.types import MemType
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.rows import lower_rows
 
 
-def lower_kernel(op: Op, name: str) -> Func:
+def lower_kernel(op: Op, name: str, target: Target) -> Func:
     """A kernel that takes the op's operands, then its results."""
-    e = Emitter()
+    e = Emitter(target)
     e.loc = op.loc
     args = [_argument(v, "in") for v in op.operands]
     outs = [_argument(v, "out") for v in op.results]
