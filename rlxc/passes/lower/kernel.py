@@ -9,14 +9,15 @@ from rlxc.errors import Error, MissingRule
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter, Memory
 from rlxc.ir.names import OwnNames
+from rlxc.ir.target import Target
 from rlxc.ir.types import MemType
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.rows import lower_rows
 
 
-def lower_kernel(op: Op, name: str) -> tuple[Func, list[Value]]:
+def lower_kernel(op: Op, name: str, target: Target) -> tuple[Func, list[Value]]:
     """A kernel that takes the op's operands, then its results, then scratch memory; and that scratch memory."""
-    e = Emitter()
+    e = Emitter(target)
     e.loc = op.loc
     args = [_argument(v, "in") for v in op.operands]
     outs = [_argument(v, "out") for v in op.results]
