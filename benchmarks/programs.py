@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 
 def mlp() -> str:
     """784-512-256-10, relu, softmax cross-entropy, batch 128."""
     sizes = (784, 512, 256, 10)
-    params = "".join(f", param %W{i}: f32[{a}, {b}], param %b{i}: f32[{b}]" for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False), 1))
+    params = "".join(f", param %W{i}: f32[{a}, {b}], param %b{i}: f32[{b}]" for i, (a, b) in enumerate(itertools.pairwise(sizes), 1))
     return f"""func @mlp(%x: f32[128, 784], %y: f32[128, 10]{params}) -> f32[] {{
   %l1 = linear %x, %W1, %b1
   %h1 = relu %l1
@@ -99,7 +100,7 @@ def conv() -> str:
 def block(batch: int = 8) -> str:
     """A residual block: convolution, batch statistics, relu, twice."""
     x = f"f32[{batch}, 64, 56, 56]"
-    w, c, n = "f32[64, 64, 3, 3]", "f32[64]", "f32[1, 64, 1, 1]"
+    w, c = "f32[64, 64, 3, 3]", "f32[64]"
 
     def stage(i: int, at: str) -> str:
         return f"""  %c{i} = conv {at}, %w{i} {{padding = [[1, 1], [1, 1]]}}
