@@ -9,6 +9,7 @@ from rlxc.errors import Error, MissingRule
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter, Memory
 from rlxc.ir.names import OwnNames
+from rlxc.ir.target import Target
 from rlxc.ir.types import MemType
 from rlxc.passes.lower.epilogue import Epilogue
 from rlxc.passes.lower.readers import Readers
@@ -16,9 +17,9 @@ from rlxc.passes.lower.rows import lower_rows
 from rlxc.primitives.fused import anchor_of
 
 
-def lower_kernel(op: Op, name: str) -> tuple[Func, list[Value]]:
+def lower_kernel(op: Op, name: str, target: Target) -> tuple[Func, list[Value]]:
     """A kernel that takes the op's operands, then its results, then scratch memory; and that scratch memory."""
-    e = Emitter()
+    e = Emitter(target)
     e.loc = op.loc
     args = [_argument(v, "in") for v in op.operands]
     outs = [_argument(v, "out") for v in op.results]
