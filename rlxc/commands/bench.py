@@ -122,13 +122,13 @@ def as_text(report: dict[str, Any]) -> str:
     cores = "one core" if m["threads"] == 1 else f"{m['threads']} cores"
     lines = [
         f"@{report['function']}",
-        f"  time      {_time(s['median'])} a call, quartiles {_time(s['low'])} and {_time(s['high'])}, {s['samples']} samples; first call after {_time(report['first call'])}",
+        f"  time      {_time(s['median'])} a call, quartiles {_time(s['low'])} and {_time(s['high'])}; first call after {_time(report['first call'])}",
         f"  work      {_si(report['flops'])}FLOP, {_si(report['bytes'])}B in and out: {_si(report['flops'] / s['median'])}FLOP/s, "
         f"{_si(report['bytes'] / s['median'])}B/s, {report['roofline']:.0%} of the roofline",
         f"  machine   {cores}: {_si(m['flops'])}FLOP/s ({m['dtype']}), {_si(m['bandwidth'])}B/s from memory of this size",
         "",
     ]
-    rows = [COLUMNS]
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for k in report["kernels"]:
         rate = (f"{x / max(k['seconds'], 1e-9) / 1e9:.1f}" for x in (k["flops"], k["bytes"]))
         name = k["kernel"].removeprefix(report["function"] + ".")
