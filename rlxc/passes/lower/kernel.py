@@ -17,8 +17,8 @@ from rlxc.passes.lower.rows import lower_rows
 from rlxc.primitives.fused import anchor_of
 
 
-def lower_kernel(op: Op, name: str, target: Target) -> tuple[Func, list[Value]]:
-    """A kernel that takes the op's operands, then its results, then scratch memory; and that scratch memory."""
+def lower_kernel(op: Op, name: str, target: Target) -> Func:
+    """A kernel that takes the op's operands, then its results."""
     e = Emitter(target)
     e.loc = op.loc
     args = [_argument(v, "in") for v in op.operands]
@@ -36,10 +36,9 @@ def lower_kernel(op: Op, name: str, target: Target) -> tuple[Func, list[Value]]:
     except Error as error:
         raise error.at(op.loc) from None
     names = OwnNames()
-    for a in (*args, *outs, *e.scratch):
+    for a in (*args, *outs):
         a.name = names.give(a.name or "x")
-    kernel = Func(name, (*args, *outs, *e.scratch), tuple(e.ops), (), "kernel", loc=op.loc)
-    return kernel, list(e.scratch)
+    return Func(name, (*args, *outs), tuple(e.ops), (), "kernel", loc=op.loc)
 
 
 def _argument(v: Value, name: str) -> Value:
