@@ -368,6 +368,12 @@ def _info_flags(add: Add) -> None:
     add("--json", action="store_true", help="as JSON")
 
 
+def _cache_flags(add: Add) -> None:
+    add("action", nargs="?", choices=("show", "path", "clear"), default="show", help="show what is there, say where it is, or delete it all (show)")
+    add("--limit", metavar="SIZE", help="first delete what was used longest ago, until at most this is left: 300M, 2G")
+    add("--json", action="store_true", help="as JSON")
+
+
 #: name -> module in rlxc.commands, function, flags, one line
 COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "run": ("run", "run", _run_flags, "compile a function and call it"),
@@ -383,6 +389,7 @@ COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "ops": ("reference", "ops", _ops_flags, "the ops, or one of them"),
     "passes": ("reference", "passes", _passes_flags, "the passes, or one of them"),
     "explain": ("reference", "explain", _explain_flags, "what an error code means"),
+    "cache": ("cache", "cache", _cache_flags, "machine code kept on disk"),
     "info": ("info", "info", _info_flags, "versions and this machine"),
 }
 

@@ -13,9 +13,10 @@ from rlxc.errors import PassError
 from rlxc.ir.core import Func, Module, Value
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
-from rlxc.runtime import jit
+from rlxc.runtime import cache, jit
 from rlxc.runtime.cpu import Cpu, target_cpu
 from rlxc.runtime.executable import Executable
+from rlxc.runtime.identity import program_key
 from rlxc.runtime.params import resolve_resources
 
 
@@ -32,6 +33,15 @@ class Options:
     profile: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Machine code as an object file, and what has to be known to run it."""
+
+    code: bytes
+    entry: str  # symbol
+    workspace: int  # bytes
+
+
 @dataclass(frozen=True)
 class Native:
     """A function on its way to machine code; each stage is made when it is asked for."""
@@ -43,11 +53,19 @@ class Native:
     def cpu(self) -> Cpu:
         return target_cpu(self.options.cpu)
 
+    @property
+    def pipeline(self) -> str:
+        return native_pipeline(self.cpu, self.options)
+
+    @cached_property
+    def whole(self) -> Func:
+        """The function without calls, its constants at hand."""
+        return resolve_resources(inline_calls(self.func)).with_(module=None)
+
     @cached_property
     def kernels(self) -> Module:
         """The function at the loop level, scheduled for the target."""
-        whole = resolve_resources(inline_calls(self.func))
-        return make_pipeline(native_pipeline(self.cpu, self.options)).run(Module((whole.with_(module=None),)))
+        return make_pipeline(self.pipeline).run(Module((self.whole,)))
 
     @cached_property
     def emitted(self) -> Emitted:
@@ -73,11 +91,29 @@ class Native:
         """A relocatable object file."""
         return jit.object_code(self.emitted.text, self.cpu)
 
+    @cached_property
+    def binary(self) -> Binary:
+        """Machine code: from the cache on disk, if it is there."""
+        store = cache.store()
+        key = program_key(self.whole, self.cpu, self.pipeline) if store else None
+        if store is None or key is None:
+            return self._compiled()
+        kept = store.get(key)
+        if kept is not None:
+            header, code = kept
+            return Binary(code, **header)
+        made = self._compiled()
+        store.put(key, {"entry": made.entry, "workspace": made.workspace}, made.code)
+        return made
+
+    def _compiled(self) -> Binary:
+        name = self.func.name
+        return Binary(self.object_code(), self.emitted.entries[name], self.emitted.workspace[name])
+
     def executable(self) -> Executable:
         """The function in this process."""
-        symbol = self.emitted.entries[self.func.name]
-        loaded = jit.load(self.object_code(), [symbol])
-        return Executable(self.interface, loaded, symbol, self.emitted.workspace[self.func.name])
+        binary = self.binary
+        return Executable(self.interface, jit.load(binary.code, [binary.entry]), binary.entry, binary.workspace)
 
 
 def native(func: Func, **options: Any) -> Native:
