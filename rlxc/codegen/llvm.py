@@ -29,8 +29,8 @@ class Emitted:
     workspace: dict[str, int] = field(default_factory=dict)
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True) -> Emitted:
-    """LLVM IR of all kernels in `module`, with an entry for each of `entries`."""
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, unpack: bool = True) -> Emitted:
+    """LLVM IR of all kernels in `module`; with `unpack`, those named in `entries` get an entry that other code can call."""
     shared = Shared(fma, f16)
     bodies = []
     result = Emitted("")
@@ -44,7 +44,8 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
             symbol = symbol_of(f"entry.{func.name}")
             result.entries[func.name] = symbol
             result.workspace[func.name] = writer.workspace
-            bodies.append(_entry(func, symbol))
+            if unpack:
+                bodies.append(_entry(func, symbol))
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.text = "\n".join([*shared.globals, "", *bodies, *declarations, ""])
     return result
