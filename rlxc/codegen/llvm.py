@@ -1,9 +1,10 @@
 """The loop level to LLVM IR, one to one: kernels become functions, loops become blocks, ops write their own instructions.
 
     kernel @f.k0(%x: mem f32[128], %y: mem f32[128])     define internal void @"rlxc.f.k0"(ptr noalias %x, ptr noalias %y)
-    kernel @f(%x: ..., %out: ...)                        define void @"rlxc.entry.f"(ptr %arguments, ptr %workspace)
+    kernel @f(%x: ..., %out: ...)                        define void @"rlxc.entry.f"(ptr %arguments, ptr %workspace, ptr %pool)
 
-An entry takes the addresses of all its arguments in one array, and a workspace for what it allocates. It calls nothing that allocates.
+An entry takes the addresses of all its arguments in one array, a workspace for what it allocates, and a pool of threads, or null to run
+on the caller's thread alone. It calls nothing that allocates.
 """
 
 from __future__ import annotations
@@ -53,13 +54,13 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
 
 def _entry(func: Func, symbol: str) -> str:
     """Unpack the addresses and call the kernel."""
-    lines = [f'define void @"{symbol}"(ptr %arguments, ptr %workspace) {{']
+    lines = [f'define void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
     passed = []
     for i, _ in enumerate(func.args):
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")
         lines.append(f"  %a{i} = load ptr, ptr %p{i}, align 8")
         passed.append(f"ptr %a{i}")
-    lines.append(f'  call void @"{symbol_of(func.name)}"({", ".join([*passed, "ptr %workspace"])})')
+    lines.append(f'  call void @"{symbol_of(func.name)}"({", ".join([*passed, "ptr %workspace", "ptr %pool"])})')
     return "\n".join([*lines, "  ret void", "}", ""])
 
 
@@ -94,7 +95,7 @@ class FuncWriter(Access):
         self.start_block("entry")
         self.run(self.func.ops)
         lines = "\n".join(self.lines)
-        return f"define internal void {symbol}({', '.join([*args, 'ptr %workspace'])}) #0 {{\n{lines}\n  ret void\n}}\n"
+        return f"define internal void {symbol}({', '.join([*args, 'ptr %workspace', 'ptr %pool'])}) #0 {{\n{lines}\n  ret void\n}}\n"
 
     def run(self, ops: Sequence[Op]) -> None:
         for op in ops:
@@ -167,5 +168,5 @@ class FuncWriter(Access):
         return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}")
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
-        passed = ", ".join([*(f"ptr {m.text}" for m in memory), "ptr null"])
+        passed = ", ".join([*(f"ptr {m.text}" for m in memory), "ptr null", "ptr %pool"])
         self.lines.append(f'  call void @"{symbol_of(callee)}"({passed})')

@@ -15,6 +15,7 @@ from rlxc.ir.attributes import Dense, attrs_key
 from rlxc.ir.builder import Builder, make_op
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.primitive import Primitive, lookup
+from rlxc.ir.target import Target
 from rlxc.ir.types import INDEX, DType, MemType, TensorType, Type, VectorType
 
 Index = int | Value
@@ -36,8 +37,9 @@ class Emitter(Builder):
 
     level = "loop"
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target | None = None) -> None:
         super().__init__()
+        self.target = target or Target()
         self.scopes = [Scope(0, True)]
         self.depth_of: dict[Value, int] = {}
         self.read_only: set[Value] = set()

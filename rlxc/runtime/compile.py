@@ -92,7 +92,11 @@ def compile_func(func: Func, **options: Any) -> Executable:
 
 def native_pipeline(cpu: Cpu, options: Options) -> str:
     """The passes from the tensor level to code generation, as text."""
-    steps = ["legalize", "simplify", "cse", "dce", f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}", "lower"]
+    steps = ["legalize", "simplify", "cse", "dce", f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}"]
+    if options.vectorize:
+        steps.append(f"lower{{bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}}}")
+    else:
+        steps.append("lower")
     if cpu.has_fma:
         steps.append("form-fma")
     if options.vectorize:

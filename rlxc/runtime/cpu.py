@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from rlxc.errors import PassError
 
@@ -12,13 +13,17 @@ LEVELS = ("host", "avx512", "avx2", "plain")
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """A target: LLVM's CPU name and features, and the bytes of a vector register."""
+    """A target: LLVM's CPU name and features; bytes of a vector register, and how many there are; bytes of the caches."""
 
     name: str
     features: str
     vector_bytes: int
+    registers: int = 16
     has_fma: bool = True
     has_f16: bool = True  # converts f16
+    l1: int = 32 << 10
+    l2: int = 512 << 10
+    l3: int = 8 << 20
 
 
 @cache
@@ -37,12 +42,26 @@ def target_cpu(level: str = "host") -> Cpu:
     if level == "avx512":
         # The host may hide its model; features tell more than the name. See Note [CPU names].
         name = "sapphirerapids" if "avx512fp16" in has else "cooperlake" if "avx512bf16" in has else "skylake-avx512"
-        return Cpu(name, _features(has), 64)
+        return Cpu(name, _features(has), 64, 32, **_caches())
     if level == "avx2":
         kept = {f for f in has if not f.startswith(("avx512", "amx", "avx10", "evex"))}
-        return Cpu("haswell", _features(kept), 32)
+        return Cpu("haswell", _features(kept), 32, **_caches())
     is_x86 = "sse2" in has
-    return Cpu("x86-64" if is_x86 else "", "", 16, has_fma=not is_x86, has_f16=not is_x86)
+    return Cpu("x86-64" if is_x86 else "", "", 16, 16 if is_x86 else 32, has_fma=not is_x86, has_f16=not is_x86, **_caches())
+
+
+@cache
+def _caches() -> dict[str, int]:
+    """Bytes of the data caches that a core can use, by level; what the system does not tell is left to the defaults."""
+    found: dict[str, int] = {}
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            if kind != "Instruction" and level in "123" and size.endswith("K"):
+                found[f"l{level}"] = int(size[:-1]) << 10
+        except (OSError, ValueError):
+            continue
+    return found
 
 
 def _features(names: set[str]) -> str:

@@ -20,11 +20,12 @@ class Executable:
     Nothing is checked here: `rlxc.compile` gives a callable that checks. It may be called from several threads at once.
     """
 
-    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int) -> None:
+    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None) -> None:
         self.func = func
         self.workspace = workspace
+        self._pool = pool  # address of the pool of threads
         self._loaded = loaded  # keeps the machine code alive
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))
         self._results = [(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr]
         self._addresses = ctypes.c_void_p * (len(func.args) + len(func.results))
         self._spare: list[np.ndarray] = []
@@ -41,14 +42,14 @@ class Executable:
         """Run on `arrays` and put the results into arrays that exist; none of them may overlap an argument."""
         addresses = self._addresses(*[a.__array_interface__["data"][0] for a in (*arrays, *results)])
         if not self.workspace:
-            self._run(addresses, None)
+            self._run(addresses, None, self._pool)
             return
         try:
             space = self._spare.pop()
         except IndexError:
             space = self._new_workspace()
         start = space.__array_interface__["data"][0]
-        self._run(addresses, start + -start % ALIGNMENT)
+        self._run(addresses, start + -start % ALIGNMENT, self._pool)
         self._spare.append(space)
 
     def _new_workspace(self) -> np.ndarray:

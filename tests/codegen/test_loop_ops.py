@@ -31,7 +31,8 @@ def run(module: Module, name: str, arrays: list[np.ndarray]) -> None:
     loaded = jit.load(jit.object_code(emitted.text, target_cpu()), [symbol])
     addresses = (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
     space = np.zeros(emitted.workspace[name] + 64, np.uint8)
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))(addresses, space.ctypes.data)
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))
+    run(addresses, space.ctypes.data, None)
 
 
 def both(func: Func, arrays: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -21,23 +21,28 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.ir.printer import canonical_text
+from rlxc.ir.target import Target
 from rlxc.ir.types import MemType, TensorType
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
 
 
 @module_pass("lower")
-def lower(module: Module) -> Module:
-    """Turn each function into kernels at the loop level: loops around the element rules of its ops."""
+def lower(module: Module, *, bytes: int = 0, registers: int = 16, l1: int = 32 << 10, l2: int = 512 << 10, l3: int = 8 << 20) -> Module:
+    """Turn each function into kernels at the loop level: loops around the element rules of its ops.
+
+    Ops that have schedules of their own, such as contractions, use vectors of `bytes` in as many `registers`, and blocks that fit into caches.
+    """
+    target = Target(bytes, registers, l1, l2, l3)
     funcs: list[Func] = []
     for f in module.funcs:
-        funcs += lower_func(f) if f.kind == "func" else [f]
+        funcs += lower_func(f, target) if f.kind == "func" else [f]
     return Module(tuple(funcs))
 
 
-def lower_func(func: Func) -> list[Func]:
+def lower_func(func: Func, target: Target | None = None) -> list[Func]:
     """The kernels of `func`, the last of which has its name and takes its arguments, then its results, as memory."""
-    return _Lowering(func).run()
+    return _Lowering(func, target or Target()).run()
 
 
 def mem(type: TensorType, loc) -> MemType:
@@ -50,8 +55,9 @@ def mem(type: TensorType, loc) -> MemType:
 
 
 class _Lowering:
-    def __init__(self, func: Func) -> None:
+    def __init__(self, func: Func, target: Target) -> None:
         self.func = func
+        self.target = target
         self.kernels: list[Func] = []
         self.by_text: dict[str, str] = {}
         self.b = Builder("loop")
@@ -98,7 +104,7 @@ class _Lowering:
                 self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
-        kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}")
+        kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
         ins = [self.memory[v] for v in op.operands]
         spare = [self.b.alloc(type=v.type) for v in scratch]
         name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
