@@ -25,6 +25,7 @@ _HOMES = {
         "value_and_grad",
     ),
     "rlxc.runtime.compiled": ("Compiled",),
+    "rlxc.runtime.library": ("load_library",),
     "rlxc.runtime.session": ("Program",),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     from rlxc.ir.types import Dim, DType, TensorType
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
     from rlxc.runtime.compiled import Compiled
+    from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
 
 

@@ -101,7 +101,7 @@ def _wrapped(head: str, parameters: list[str], width: int = 110) -> list[str]:
     for i, p in enumerate(parameters):
         piece = p + (", " if i + 1 < len(parameters) else ");")
         if len(lines[-1]) + len(piece) > width and lines[-1].strip():
-            lines.append(" " * min(len(head), 24))
+            lines.append(" " * min(len(head), 28))
         lines[-1] += piece
     return [line.rstrip() for line in lines]
 

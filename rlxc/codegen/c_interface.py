@@ -3,6 +3,7 @@
     int f(const float *x, float *y, void *workspace)                     one pointer for each argument and result
     int f_call(const void *const *in, void *const *out, void *workspace)     the same for all functions
     size_t f_workspace_size(void)
+    void f_entry(void *const *buffers, void *workspace, void *pool)          what rlxc.load_library calls: nothing is checked
     const char *model_metadata(void)                                     JSON; also under the name rlxc_metadata
 """
 
@@ -29,7 +30,7 @@ def emit_interface(library: CLibrary, data: dict[str, bytes], platform: Platform
     """LLVM IR of the exported functions, and of the embedded weights, by symbol, as read-only data."""
     parts = [f'@"{symbol}" = internal unnamed_addr constant {byte_string(raw)}, align {ALIGNMENT}' for symbol, raw in data.items()]
     for f in library.functions:
-        parts += [_typed(f, platform), _call(f, platform), _workspace_size(f, platform)]
+        parts += [_typed(f, platform), _call(f, platform), _workspace_size(f, platform), _entry(f, platform)]
     text = library.metadata().encode() + b"\0"
     parts.append(f'@"rlxc.$metadata" = internal unnamed_addr constant {byte_string(text)}')
     accessor = "ret ptr @\"rlxc.$metadata\""
@@ -48,6 +49,8 @@ def _define(result: str, name: str, args: list[str], body: list[str], platform: 
     if platform.object_format == "COFF":
         linkage += "dllexport "
         comdat = " comdat" if weak else ""
+    elif not weak:
+        linkage = "dso_local "  # one function of the library calls another directly
     if platform.object_format == "Wasm":
         attributes = f' "wasm-export-name"="{name}"'
     lines = "\n".join(line if line.endswith(":") else f"  {line}" for line in body)
@@ -65,21 +68,25 @@ def _typed(f: CFunction, platform: Platform) -> str:
         body.append(f"%any{i} = or i1 %null{i}, {f'%any{i - 1}' if i else 'false'}")
     if required:
         body += [f"br i1 %any{len(required) - 1}, label %refuse, label %run", "refuse:", f"ret i32 {NULL_POINTER}", "run:"]
-    passed = []
+    body += _aligned_workspace(f"i{platform.pointer_bits}") if f.workspace else []
+    body += _kernel_call(f, "%a", "%r", "%aligned" if f.workspace else "%workspace", "null")  # no pool: the caller's thread does it all
+    return _define("i32", f.symbol, [*args, "ptr %workspace"], [*body, f"ret i32 {OK}"], platform)
+
+
+def _kernel_call(f: CFunction, argument: str, result: str, workspace: str, pool: str) -> list[str]:
+    """Call the kernel with the buffers that a caller passes, called `argument0` and so on, and with the weights."""
+    lines, passed = [], []
     places = iter(range(len(f.passed)))
     for i, a in enumerate(f.arguments):
         if a.data is not None:
-            passed.append(f'ptr @"{a.data}"')
+            passed.append(f'@"{a.data}"')
         elif a.offset is not None:
-            body.append(f"%w{i} = getelementptr inbounds i8, ptr %weights, i64 {a.offset}")
-            passed.append(f"ptr %w{i}")
+            lines.append(f"%weight{i} = getelementptr inbounds i8, ptr %weights, i64 {a.offset}")
+            passed.append(f"%weight{i}")
         else:
-            passed.append(f"ptr %a{next(places)}")
-    passed += [f"ptr %r{i}" for i, _ in enumerate(f.results)]
-    body += _aligned_workspace(f"i{platform.pointer_bits}") if f.workspace else []
-    passed.append("ptr %aligned" if f.workspace else "ptr %workspace")
-    body += [f'call void @"{symbol_of(f.name)}"({", ".join(passed)})', f"ret i32 {OK}"]
-    return _define("i32", f.symbol, [*args, "ptr %workspace"], body, platform)
+            passed.append(f"{argument}{next(places)}")
+    passed += [*(f"{result}{i}" for i, _ in enumerate(f.results)), workspace, pool]
+    return [*lines, f'call void @"{symbol_of(f.name)}"({", ".join(f"ptr {p}" for p in passed)})']
 
 
 def _aligned_workspace(word: str) -> list[str]:
@@ -93,18 +100,33 @@ def _aligned_workspace(word: str) -> list[str]:
 
 def _call(f: CFunction, platform: Platform) -> str:
     """Read the addresses, call the typed function."""
-    body, passed = ["entry:"], []
-    for array, count in (("in", len(f.passed) + f.maps_weights), ("out", len(f.results))):
-        if count:
+    inputs = [f"%a{i}" for i, _ in enumerate(f.passed)] + ["%weights"] * f.maps_weights
+    outputs = [f"%r{i}" for i, _ in enumerate(f.results)]
+    body = ["entry:"]
+    for array, names in (("in", inputs), ("out", outputs)):
+        if names:
             body += [f"%{array}.null = icmp eq ptr %{array}, null", f"br i1 %{array}.null, label %refuse, label %{array}.read", f"{array}.read:"]
-        for i in range(count):
-            body.append(f"%{array}.p{i} = getelementptr inbounds ptr, ptr %{array}, i64 {i}")
-            body.append(f"%{array}{i} = load ptr, ptr %{array}.p{i}")
-            passed.append(f"ptr %{array}{i}")
-    body += [f'%code = call i32 @"{f.symbol}"({", ".join([*passed, "ptr %workspace"])})', "ret i32 %code"]
-    if passed:
+            body += _read(names, f"%{array}")
+    passed = ", ".join(f"ptr {name}" for name in [*inputs, *outputs, "%workspace"])
+    body += [f'%code = call i32 @"{f.symbol}"({passed})', "ret i32 %code"]
+    if inputs or outputs:
         body += ["refuse:", f"ret i32 {NULL_POINTER}"]
     return _define("i32", f"{f.symbol}_call", ["ptr %in", "ptr %out", "ptr %workspace"], body, platform)
+
+
+def _read(names: list[str], array: str) -> list[str]:
+    """The addresses in an array under these names."""
+    lines = []
+    for i, name in enumerate(names):
+        lines += [f"{name}.at = getelementptr inbounds ptr, ptr {array}, i64 {i}", f"{name} = load ptr, ptr {name}.at"]
+    return lines
+
+
+def _entry(f: CFunction, platform: Platform) -> str:
+    """All addresses in one array: arguments, weights if they are mapped, results. The workspace is aligned; a pool of threads may be given."""
+    names = [f"%a{i}" for i, _ in enumerate(f.passed)] + ["%weights"] * f.maps_weights + [f"%r{i}" for i, _ in enumerate(f.results)]
+    body = ["entry:", *_read(names, "%buffers"), *_kernel_call(f, "%a", "%r", "%workspace", "%pool"), "ret void"]
+    return _define("void", f"{f.symbol}_entry", ["ptr %buffers", "ptr %workspace", "ptr %pool"], body, platform)
 
 
 def _workspace_size(f: CFunction, platform: Platform) -> str:

@@ -80,7 +80,7 @@ class CLibrary:
     @property
     def symbols(self) -> list[str]:
         """Everything the library defines, but for the accessor that all libraries have."""
-        each = [s for f in self.functions for s in (f.symbol, f"{f.symbol}_call", f"{f.symbol}_workspace_size")]
+        each = [s for f in self.functions for s in (f.symbol, f"{f.symbol}_call", f"{f.symbol}_entry", f"{f.symbol}_workspace_size")]
         return [*each, f"{self.name}_metadata"]
 
     def metadata(self) -> str:
