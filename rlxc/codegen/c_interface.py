@@ -1,10 +1,10 @@
 """The C interface of a library as LLVM IR: what other languages call, around the internal kernels.
 
-    int f(const float *x, float *y, void *workspace)                     one pointer for each argument and result
-    int f_call(const void *const *in, void *const *out, void *workspace)     the same for all functions
-    size_t f_workspace_size(void)
-    void f_entry(void *const *buffers, void *workspace, void *pool)          what rlxc.load_library calls: nothing is checked
-    const char *model_metadata(void)                                     JSON; also under the name rlxc_metadata
+int f(const float *x, float *y, void *workspace)                     one pointer for each argument and result
+int f_call(const void *const *in, void *const *out, void *workspace)     the same for all functions
+size_t f_workspace_size(void)
+void f_entry(void *const *buffers, void *workspace, void *pool)          what rlxc.load_library calls: nothing is checked
+const char *model_metadata(void)                                     JSON; also under the name rlxc_metadata
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def emit_interface(library: CLibrary, data: dict[str, bytes], platform: Platform
         parts += [_typed(f, platform), _call(f, platform), _workspace_size(f, platform), _entry(f, platform)]
     text = library.metadata().encode() + b"\0"
     parts.append(f'@"rlxc.$metadata" = internal unnamed_addr constant {byte_string(text)}')
-    accessor = "ret ptr @\"rlxc.$metadata\""
+    accessor = 'ret ptr @"rlxc.$metadata"'
     parts.append(_define("ptr", f"{library.name}_metadata", [], [accessor], platform))
     if platform.object_format == "COFF":
         parts.append(f"${METADATA} = comdat any")

@@ -6,13 +6,14 @@ import re
 
 from rlxc.ir.names import OwnNames
 
-_RESERVED = frozenset(
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const constexpr continue default delete do double
+_WORDS = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const constexpr continue default delete do double
     else enum explicit export extern false float for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or
     or_eq private protected public register restrict return short signed sizeof static struct switch template this throw true try typedef typeid
     typename typeof union unsigned using virtual void volatile wchar_t while xor xor_eq int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t
-    uint64_t size_t NULL""".split()
-)
+    uint64_t size_t NULL
+"""
+_RESERVED = frozenset(_WORDS.split())
 
 
 def identifier(name: str) -> str:

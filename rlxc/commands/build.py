@@ -80,7 +80,9 @@ def _chosen(args: argparse.Namespace) -> list[Func]:
     if name and wanted and wanted != [name]:
         raise UsageError(f"two functions are named: @{name} and @{wanted[0]}")
     module = read_module(file)
-    return [pick(module, n) for n in dict.fromkeys([name] if name else wanted or [None])]
+    if name or not wanted:
+        return [pick(module, name)]
+    return [pick(module, n) for n in dict.fromkeys(wanted)]
 
 
 def _with_sizes(funcs: list[Func], texts: list[str]) -> list[Func]:

@@ -1,8 +1,8 @@
 """Library: functions as native code for other programs: object code with a C interface, its header, archives and shared libraries.
 
-    library = Library("model", (f, rlxc.value_and_grad(f, ["w1"])))
-    library.object_code()     model.o       library.header()     model.h
-    library.archive()         libmodel.a    library.shared()     libmodel.so
+library = Library("model", (f, rlxc.value_and_grad(f, ["w1"])))
+library.object_code()     model.o       library.header()     model.h
+library.archive()         libmodel.a    library.shared()     libmodel.so
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Library:
 
     name: str
     funcs: tuple[Func, ...]
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     target: str = ""
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     place: Literal["embedded", "file"] = "embedded"

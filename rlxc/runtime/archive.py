@@ -1,9 +1,9 @@
 """Static libraries: an object file in an `ar` archive, with the index of symbols that linkers look for.
 
-    !<arch>\\n
-    / (60-byte header)   count, then the offset of the member for each symbol (4 bytes, big endian), then the names
-    // (60-byte header)  long names, if there are any
-    model.o/ (60-byte header) and the object code; every part begins at an even offset
+!<arch>\\n
+/ (60-byte header)   count, then the offset of the member for each symbol (4 bytes, big endian), then the names
+// (60-byte header)  long names, if there are any
+model.o/ (60-byte header) and the object code; every part begins at an even offset
 """
 
 from __future__ import annotations

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from rlxc.codegen.thunks import SYMBOL
 from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
-from rlxc.runtime.jit import Loaded
+from rlxc.runtime.jit import Loaded, Symbols
+from rlxc.runtime.lowlevel import c_function, lowlevel_callable, scalar_function
 
 ALIGNMENT = 64
 
@@ -20,12 +23,13 @@ class Executable:
     Nothing is checked here: `rlxc.compile` gives a callable that checks. It may be called from several threads at once.
     """
 
-    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None) -> None:
+    def __init__(self, func: Func, loaded: Symbols, symbol: str, workspace: int, pool: int | None = None) -> None:
         self.func = func
         self.workspace = workspace
         self._pool = pool  # address of the pool of threads
         self._loaded = loaded  # keeps the machine code alive
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))
+        self.entry = loaded.address(symbol)
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.entry)
         self._results = [(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr]
         self._addresses = ctypes.c_void_p * (len(func.args) + len(func.results))
         self._spare: list[np.ndarray] = []
@@ -57,3 +61,30 @@ class Executable:
             return np.empty(self.workspace + ALIGNMENT, np.uint8)
         except (MemoryError, ValueError):
             raise OutOfMemory(f"@{self.func.name} needs {self.workspace} bytes for what it computes in between", loc=self.func.loc) from None
+
+    # for other native code
+
+    @property
+    def address(self) -> int:
+        """The address of `int f(const void *const *in, void *const *out, void *workspace)`, good for as long as this object lives.
+
+        It takes the addresses of arguments and results, and `workspace_size` bytes, as functions of libraries do; nothing is checked.
+        """
+        return self._c_function.address(SYMBOL)
+
+    @cached_property
+    def _c_function(self) -> Loaded:
+        return c_function(self)
+
+    @property
+    def workspace_size(self) -> int:
+        """Bytes of workspace that `address` asks for, wherever they begin."""
+        return self.workspace + ALIGNMENT if self.workspace else 0
+
+    def scalar_function(self, /, **fixed: Any) -> Any:
+        """`double f(double)` or `double f(int n, double *x)` as a ctypes function; see `lowlevel.scalar_function`."""
+        return scalar_function(self, fixed)
+
+    def lowlevel_callable(self, /, **fixed: Any) -> Any:
+        """The scalar function as a scipy.LowLevelCallable."""
+        return lowlevel_callable(scalar_function(self, fixed))

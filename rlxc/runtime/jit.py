@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
@@ -77,6 +77,12 @@ def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
 def _jit() -> Any:
     _initialize()
     return llvm.create_lljit_compiler(llvm.Target.from_default_triple().create_target_machine(reloc="pic", codemodel="small", jit=True))
+
+
+class Symbols(Protocol):
+    """Machine code in this process, wherever it came from; it stays as long as this object lives."""
+
+    def address(self, symbol: str) -> int: ...
 
 
 @dataclass

@@ -80,7 +80,7 @@ class LoadedLibrary:
 
 @dataclass(frozen=True)
 class _Symbols:
-    """A shared library in the place of machine code that was made here."""
+    """A shared library where otherwise machine code made here would be."""
 
     shared: ctypes.CDLL
 
