@@ -1,10 +1,10 @@
 """The loop level to LLVM IR, one to one: kernels become functions, loops become blocks, ops write their own instructions.
 
-    kernel @f.k0(%x: mem f32[128], %y: mem f32[128])     define internal void @"rlxc.f.k0"(ptr noalias %x, ptr noalias %y)
+    kernel @f.k0(%x: mem f32[128], %y: mem f32[128])     define internal void @"rlxc.f.k0"(ptr noalias %x, ptr noalias %y, ptr noalias %workspace, ptr %pool)
     kernel @f(%x: ..., %out: ...)                        define void @"rlxc.entry.f"(ptr %arguments, ptr %workspace, ptr %pool)
 
 An entry takes the addresses of all its arguments in one array, a workspace for what it allocates, and a pool of threads, or null to run
-on the caller's thread alone. It calls nothing that allocates.
+on the caller's thread alone. What follows a kernel's own allocations in its workspace is the workspace of whichever kernel it calls.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
+from rlxc.codegen.workspace import room, workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import MemType
-
-ALIGNMENT = 64
 
 
 @dataclass
@@ -35,16 +34,17 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     shared = Shared(fma, f16)
     bodies = []
     result = Emitted("")
+    needs = workspaces(module.funcs)
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
         is_entry = func.name in entries
-        writer = FuncWriter(shared, func)
+        writer = FuncWriter(shared, func, needs[func.name].own)
         bodies.append(writer.function(f'@"{symbol_of(func.name)}"', internal=True))
         if is_entry:
             symbol = symbol_of(f"entry.{func.name}")
             result.entries[func.name] = symbol
-            result.workspace[func.name] = writer.workspace
+            result.workspace[func.name] = needs[func.name].total
             bodies.append(_entry(func, symbol))
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.text = "\n".join([*shared.globals, "", *bodies, *declarations, ""])
@@ -77,11 +77,12 @@ class Shared:
 class FuncWriter(Access):
     """Writes one kernel."""
 
-    def __init__(self, shared: Shared, func: Func) -> None:
+    def __init__(self, shared: Shared, func: Func, own: int) -> None:
         super().__init__(shared)
         self.func = func
         self.refs: dict[Value, Ref] = {}
-        self.workspace = 0
+        self.own = own  # bytes of workspace that the kernel allocates in all
+        self.allocated = 0
 
     def function(self, symbol: str, *, internal: bool) -> str:
         """The whole definition."""
@@ -94,7 +95,7 @@ class FuncWriter(Access):
         self.start_block("entry")
         self.run(self.func.ops)
         lines = "\n".join(self.lines)
-        return f"define internal void {symbol}({', '.join([*args, 'ptr %workspace', 'ptr %pool'])}) #0 {{\n{lines}\n  ret void\n}}\n"
+        return f"define internal void {symbol}({', '.join([*args, 'ptr noalias %workspace', 'ptr %pool'])}) #0 {{\n{lines}\n  ret void\n}}\n"
 
     def run(self, ops: Sequence[Op]) -> None:
         for op in ops:
@@ -162,10 +163,13 @@ class FuncWriter(Access):
     # what needs the function or the module
 
     def allocate(self, type: MemType) -> str:
-        offset = self.workspace
-        self.workspace += -(-max(type.nbytes, 1) // ALIGNMENT) * ALIGNMENT
-        return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}")
+        offset = self.allocated
+        self.allocated += room(type)
+        return self.workspace_at(offset)
+
+    def workspace_at(self, offset: int) -> str:
+        return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}") if offset else "%workspace"
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
-        passed = ", ".join([*(f"ptr {m.text}" for m in memory), "ptr null", "ptr %pool"])
+        passed = ", ".join(f"ptr {text}" for text in [*(m.text for m in memory), self.workspace_at(self.own), "%pool"])
         self.lines.append(f'  call void @"{symbol_of(callee)}"({passed})')

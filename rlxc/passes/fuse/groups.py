@@ -19,10 +19,11 @@ MAX_FLOPS = 480.0  # of one element of a group: beyond, kernels compile slowly a
 class Group:
     """Ops that will be one kernel, over `shape`, of which the first `rows` axes are the rows (None while nothing has fixed it).
 
-    A group without shape is one op with loops of its own.
+    Or one op with loops of its own, the anchor, and elementwise ops that follow it: `shape` is that of its result, None if nothing can follow.
     """
 
     number: int
+    anchor: Op | None = None
     shape: tuple[Any, ...] | None = None
     rows: int | None = None
     ops: list[Op] = field(default_factory=list)
@@ -37,11 +38,18 @@ class Groups:
     of: dict[Value, Group] = field(default_factory=dict)
     latest: dict[tuple, Group] = field(default_factory=dict)  # by shape
 
-    def new(self, shape: tuple[Any, ...] | None, rows: int | None) -> Group:
-        group = Group(len(self.inorder), shape, rows)
+    def new(self, shape: tuple[Any, ...], rows: int | None) -> Group:
+        """A group over a space."""
+        group = Group(len(self.inorder), shape=shape, rows=rows)
         self.inorder.append(group)
-        if shape is not None:
-            self.latest[shape] = group
+        self.latest[shape] = group
+        return group
+
+    def anchored(self, op: Op) -> Group:
+        """A group around an op with loops of its own."""
+        group = Group(len(self.inorder), op, op.result.type.shape if op.prim.takes_epilogue and len(op.results) == 1 else None)
+        self.inorder.append(group)
+        self.add(op, group, 0.0)
         return group
 
     def add(self, op: Op, group: Group, flops: float) -> None:
@@ -73,13 +81,18 @@ def _place(op: Op, groups: Groups, readings: Readings, max_flops: float) -> None
     """Put `op` into the latest group that it can join, or a new one."""
     kept = None if op.prim.elementwise else row_reduction(op)
     if not op.prim.elementwise and kept is None:
-        groups.add(op, groups.new(None, None), 0.0)
+        groups.anchored(op)
         return
     shape, flops = op.operands[0].type.shape, op.prim.cost.flops
     earliest, near = _neighbours(op, shape, groups, readings)
     for group in near:
         if group.number < earliest or group.flops + flops > max_flops:
             continue
+        if group.anchor is not None:
+            if kept is not None or group.shape != shape:
+                continue
+            groups.add(op, group, flops)
+            return
         rows = _rows_needed(op, kept, group, groups, readings)
         if group.shape == shape and (not rows or rows == {group.rows} or (len(rows) == 1 and group.rows is None)):
             group.rows = rows.pop() if rows else group.rows
@@ -99,7 +112,7 @@ def _neighbours(op: Op, shape: tuple[Any, ...], groups: Groups, readings: Readin
             group = groups.of.get(w)
             if group is None:
                 continue
-            if reading.where is Where.ELSEWHERE:
+            if reading.where is Where.ELSEWHERE or (group.anchor is not None and reading.where is not Where.HERE):
                 earliest = max(earliest, group.number + 1)
             else:
                 earliest = max(earliest, group.number)
