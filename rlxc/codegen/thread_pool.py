@@ -129,7 +129,11 @@ entry:
   %first = load atomic i32, ptr $EPOCH acquire, align 4
   br label %join
 join:
-  %seen = phi i32 [ %first, %entry ], [ %seen, %again ], [ %epoch, %changed ], [ %epoch.2, %woken ]
+  %seen = phi i32 [ %first, %entry ], [ %seen, %again ], [ %epoch, %watch ], [ %epoch.2, %doze ]
+  %stopping = load atomic i32, ptr $STOPPING acquire, align 4
+  %live = icmp eq i32 %stopping, 0
+  br i1 %live, label %look, label %leave
+look:
   %state = load atomic i32, ptr $STATE acquire, align 4
   %bit = and i32 %state, $OPEN
   %open = icmp ne i32 %bit, 0
@@ -159,7 +163,7 @@ watch:
   %n = phi i32 [ 0, %round ], [ %n.next, %pause ]
   %epoch = load atomic i32, ptr $EPOCH acquire, align 4
   %same = icmp eq i32 %epoch, %seen
-  br i1 %same, label %pause, label %changed
+  br i1 %same, label %pause, label %join
 pause:
   $PAUSE
   %n.next = add i32 %n, 1
@@ -175,15 +179,7 @@ doze:
   %s.2 = atomicrmw sub ptr $SLEEPERS, i32 1 seq_cst, align 4
   %epoch.2 = load atomic i32, ptr $EPOCH acquire, align 4
   %idle = icmp eq i32 %epoch.2, %seen
-  br i1 %idle, label %doze, label %woken
-changed:
-  %stopping = load atomic i32, ptr $STOPPING acquire, align 4
-  %live = icmp eq i32 %stopping, 0
-  br i1 %live, label %join, label %leave
-woken:
-  %stopping.2 = load atomic i32, ptr $STOPPING acquire, align 4
-  %live.2 = icmp eq i32 %stopping.2, 0
-  br i1 %live.2, label %join, label %leave
+  br i1 %idle, label %doze, label %join
 leave:
   ret ptr null
 }

@@ -16,15 +16,20 @@ from rlxc.runtime import jit
 from rlxc.runtime.cpu import Cpu, target_cpu
 from rlxc.runtime.executable import Executable
 from rlxc.runtime.params import resolve_resources
+from rlxc.runtime.threads import num_threads, pool_address
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out."""
+    """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out.
+
+    `threads` is how many threads may share the work of a call (0: what `rlxc.num_threads()` says); the results are the same for any number.
+    """
 
     cpu: str = "host"
     fuse: bool = True
     vectorize: bool = True
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class Native:
     def cpu(self) -> Cpu:
         return target_cpu(self.options.cpu)
 
+    @property
+    def threads(self) -> int:
+        return self.options.threads or num_threads()
+
     @cached_property
     def kernels(self) -> Module:
         """The function at the loop level, scheduled for the target."""
@@ -46,7 +55,7 @@ class Native:
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16)
+        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, threads=self.threads)
 
     def llvm(self) -> str:
         """LLVM IR."""
@@ -64,7 +73,8 @@ class Native:
         """The function in this process."""
         symbol = self.emitted.entries[self.func.name]
         loaded = jit.load(self.object_code(), [symbol])
-        return Executable(self.func, loaded, symbol, self.emitted.workspace[self.func.name])
+        pool = pool_address() if self.emitted.parallel else None
+        return Executable(self.func, loaded, symbol, self.emitted.workspace[self.func.name], pool)
 
 
 def native(func: Func, **options: Any) -> Native:

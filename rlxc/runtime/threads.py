@@ -40,6 +40,13 @@ def set_num_threads(n: int) -> None:
             pool.resize(_wanted - 1)
 
 
+def wake_after(nanoseconds: int) -> None:
+    """Wake sleeping workers once they have missed so much work: a measure of what that costs, which tests set to 0."""
+    with _lock:
+        if (pool := _pool()) is not None:
+            pool.tune(nanoseconds, SPIN_NS)
+
+
 def pool_address() -> int | None:
     """What an entry takes as its pool: an address that stays valid, or None where there are no threads."""
     with _lock:
