@@ -214,6 +214,7 @@ class Primitive:
     index_map: ClassVar[bool] = False  # an element is, without loops, an operand's element at another index
     kernel: ClassVar[bool] = False  # its region is one kernel
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
+    stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature
@@ -259,6 +260,16 @@ class Primitive:
     def reuses(self, operand: int) -> bool:
         """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
         return not self.elementwise
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether the op needs loops of its own: what is neither elementwise nor another op's element at some index."""
+        return not (self.elementwise or self.index_map or self.view or self.inline_attr)
+
+    @property
+    def takes_epilogue(self) -> bool:
+        """Whether elementwise ops can be computed on each element of the result as it is stored."""
+        return self.has_loops and (self.stores_once if self.has_rule("lower") else self.has_rule("element"))
 
     # rules for fusion, of ops that can share a loop nest
 

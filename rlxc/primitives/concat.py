@@ -18,6 +18,7 @@ class Concat(Movement):
     """The operands one after the other along `axis`; their other sizes are equal."""
 
     name = "concat"
+    stores_once = True
     samples = (
         Sample("f64[2], f64[3]", axis=0),
         Sample("f64[2, 1], f64[2, 3], f64[2, 2]", axis=1),

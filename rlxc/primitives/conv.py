@@ -71,6 +71,7 @@ class Conv(Multilinear):
     """
 
     name = "conv"
+    stores_once = True
     dtypes = REALS
     linear_in = (0, 1)
     cost = Cost(flops=2, recompute=False)

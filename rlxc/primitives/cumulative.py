@@ -20,6 +20,7 @@ class Cumulative(Primitive):
     """Element k of the result combines elements 0 to k along `axis`; with `reverse`, k to the last. Narrow floats are combined in f32."""
 
     dtypes: ClassVar = REALS
+    stores_once = True
     ufunc: ClassVar[np.ufunc]
     combine: ClassVar[str]  # the operation of the loop level
     cost = Cost(flops=1, recompute=False)
@@ -87,16 +88,19 @@ def scan(e, y, axis, reverse, init, step):
         e.loop((n,), (init,), one)
 
     def abreast(at):
+        so_far = e.alloc(y.type.dtype, inner)
+
+        def put(k, rest, acc):
+            index = [*at, place(k), *rest]
+            acc = step(index, acc)
+            so_far.store(rest, acc)
+            y.store(index, acc)
+
         def first(rest):
-            index = [*at, place(0), *rest]
-            y.store(index, step(index, init))
+            put(0, rest, init)
 
         def row(k):
-            def one(rest):
-                index = [*at, place(k), *rest]
-                y.store(index, step(index, y.load([*at, place(e.index_sub(k, 1)), *rest])))
-
-            e.for_each(inner, one)
+            e.for_each(inner, lambda rest: put(k, rest, so_far(rest)))
             return ()
 
         e.for_each(inner, first)
@@ -185,6 +189,7 @@ class LinearRecurrence(Primitive):
     """y[k] = a[k] y[k-1] + x[k] along `axis`, starting from y = 0; with `reverse`, from the last k down. Shapes of a and x are equal."""
 
     name = "linear_recurrence"
+    stores_once = True
     dtypes = FLOATS
     linear_in = (1,)
     cost = Cost(flops=2, recompute=False)

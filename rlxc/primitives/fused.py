@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rlxc.errors import DTypeError, ShapeError, VerifyError
-from rlxc.ir.core import Func
+from rlxc.ir.core import Func, Op
 from rlxc.ir.interp import run_ops
 from rlxc.ir.primitive import Primitive, register
 
@@ -15,6 +15,8 @@ class Fused(Primitive):
     """Compute a region in one kernel. Its operands are the region's arguments, its results what the region yields.
 
     Where `rows` is given, all values of the region have one shape, or its first `rows` axes: the kernel goes over those row by row.
+    Without, the region has an *anchor*, the one op with loops of its own; index maps give its operands, and elementwise ops may follow
+    on its result. (A region of index maps alone ends in one, which is then the anchor.)
     """
 
     name = "fused"
@@ -31,11 +33,11 @@ class Fused(Primitive):
         if [a.type for a in region.args] != list(types):
             wants = ", ".join(str(a.type) for a in region.args)
             raise DTypeError(f"fused: its region takes ({wants}), not ({', '.join(map(str, types))})")
-        if attrs.get("rows", -1) < 0 and (not region.ops or region.results != region.ops[-1].results):
-            raise VerifyError("fused without `rows` yields the results of the last op of its region", code="RLX0211")
-        if attrs.get("rows", -1) >= 0:
+        if attrs.get("rows", -1) < 0:
+            _check_anchored(region)
+        else:
             for op in region.ops:
-                if not (op.prim.elementwise or op.prim.reduction or op.prim.index_map or op.prim.inline_attr):
+                if op.prim.has_loops and not op.prim.reduction:
                     raise VerifyError(f"{op.prim.name} does not go by rows: it cannot stand in a fused region with `rows`", code="RLX0211", loc=op.loc)
         return tuple(v.type for v in region.results)
 
@@ -44,3 +46,34 @@ class Fused(Primitive):
         env.update(zip(region.args, [env[v] for v in op.operands], strict=True))
         run_ops(region.ops, env)
         return tuple(env[v] for v in region.results)
+
+
+def anchor_of(region: Func) -> Op:
+    """The op with loops of its own that a region without rows computes; the last op, where there is none."""
+    return next((op for op in region.ops if op.prim.has_loops), region.ops[-1])
+
+
+def _check_anchored(region: Func) -> None:
+    """Raise VerifyError unless the region is one op with what is drawn into it, and elementwise ops that follow it."""
+    if not region.ops:
+        raise VerifyError("fused without `rows` computes an op", code="RLX0211")
+    anchor = anchor_of(region)
+    if region.results == anchor.results and anchor is region.ops[-1]:
+        return
+    if not anchor.prim.takes_epilogue:
+        raise VerifyError(f"{anchor.prim.name} stands last in a fused region without `rows`, which yields its results", code="RLX0211", loc=anchor.loc)
+    (whole,) = anchor.results
+    follows = {whole}
+    for op in region.ops[region.ops.index(anchor) + 1 :]:
+        if op.prim.has_loops:
+            message = f"{op.prim.name} cannot follow {anchor.prim.name} in a fused region without `rows`"
+            raise VerifyError(message, code="RLX0211", loc=op.loc)
+        if follows.isdisjoint(op.operands):
+            continue
+        if not op.prim.elementwise:
+            message = f"{op.prim.name} reads the result of {anchor.prim.name} at other indices: that must be in memory before"
+            raise VerifyError(message, code="RLX0211", loc=op.loc)
+        follows.update(op.results)
+    for v in region.results:
+        if v not in follows or v.type.shape != whole.type.shape:
+            raise VerifyError(f"fused without `rows` yields the result of {anchor.prim.name}, or what is computed from it element by element", code="RLX0211")

@@ -46,6 +46,7 @@ class Sort(Primitive):
     """x in ascending order along `axis`. The tangent is put in the same order; of equal elements, the first goes first."""
 
     name = "sort"
+    stores_once = True
     dtypes = REALS
     cost = _COST
     samples = _SAMPLES
@@ -83,6 +84,7 @@ class Argsort(NonDifferentiable):
     """Indices along `axis` that put x in ascending order."""
 
     name = "argsort"
+    stores_once = True
     dtypes = REALS
     cost = _COST
     samples = _SAMPLES

@@ -21,10 +21,11 @@ MAX_FLOPS = 480.0  # of one element of a group: beyond, kernels compile slowly a
 class Group:
     """Ops that will be one kernel, over `shape`. Its first `rows` axes are the rows, where an op reads what was reduced along a row; else None.
 
-    A group without shape is one op with loops of its own.
+    Or one op with loops of its own, the anchor, and elementwise ops that follow it: `shape` is that of its result, None if nothing can follow.
     """
 
     number: int
+    anchor: Op | None = None
     shape: tuple[Any, ...] | None = None
     rows: int | None = None
     ops: list[Op] = field(default_factory=list)
@@ -47,11 +48,18 @@ class Groups:
     of: dict[Value, Group] = field(default_factory=dict)
     latest: dict[tuple, Group] = field(default_factory=dict)  # by shape
 
-    def new(self, shape: tuple[Any, ...] | None) -> Group:
-        group = Group(len(self.inorder), shape)
+    def new(self, shape: tuple[Any, ...]) -> Group:
+        """A group over a space."""
+        group = Group(len(self.inorder), shape=shape)
         self.inorder.append(group)
-        if shape is not None:
-            self.latest[shape] = group
+        self.latest[shape] = group
+        return group
+
+    def anchored(self, op: Op) -> Group:
+        """A group around an op with loops of its own."""
+        group = Group(len(self.inorder), op, op.result.type.shape if op.prim.takes_epilogue and len(op.results) == 1 else None)
+        self.inorder.append(group)
+        self.add(op, group, 0.0)
         return group
 
     def add(self, op: Op, group: Group, flops: float) -> None:
@@ -72,7 +80,7 @@ def group_ops(func: Func, readings: Readings, max_flops: float) -> Groups:
 def _place(op: Op, groups: Groups, readings: Readings, max_flops: float) -> None:
     """Put `op` into the latest group that it can join, or a new one."""
     if not op.prim.elementwise and not is_plain_reduction(op):
-        groups.add(op, groups.new(None), 0.0)
+        groups.anchored(op)
         return
     shape, flops = op.operands[0].type.shape, op.prim.cost.flops
     reduced = [op.attrs["axes"]] if op.prim.reduction else []
@@ -80,6 +88,11 @@ def _place(op: Op, groups: Groups, readings: Readings, max_flops: float) -> None
     for group in near:
         if group.number < earliest or group.flops + flops > max_flops or group.shape is None:
             continue
+        if group.anchor is not None:
+            if op.prim.reduction or group.shape != shape:
+                continue
+            groups.add(op, group, flops)
+            return
         wanted = _rows_wanted(op, group, groups, readings)
         if group.shape != shape:
             if not op.prim.elementwise or shape != group.shape[: len(shape)]:
@@ -116,7 +129,8 @@ def _neighbours(op: Op, shape: tuple[Any, ...], groups: Groups, readings: Readin
             group = groups.of.get(w)
             if group is None:
                 continue
-            if reading.where is Where.ELSEWHERE or _is_known_last(readings.producer[w]):
+            follows = group.anchor is not None and reading.where is not Where.HERE
+            if follows or reading.where is Where.ELSEWHERE or _is_known_last(readings.producer[w]):
                 earliest = max(earliest, group.number + 1)
             else:
                 earliest = max(earliest, group.number)

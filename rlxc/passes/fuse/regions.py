@@ -51,9 +51,13 @@ class _Regions:
     def write(self, group: Group, used: set[Value]) -> None:
         """The op that computes a group: fused, or the one op of the group as it is."""
         outputs = [v for op in group.ops for v in op.results if v in used]
-        if group.shape is not None:
+        if group.anchor is None:
             if outputs:
                 self.fused(group.ops, outputs, group.rows, group.shape)
+            return
+        if len(group.ops) > 1:
+            if outputs:
+                self.fused(group.ops, outputs, None, None)
             return
         (op,) = group.ops
         if any(map(self.readings.is_drawn_in, op.operands)):

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import Builder
+from rlxc.ir.canonical import canonical_op, canonical_text
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
-from rlxc.ir.printer import canonical_text
 from rlxc.ir.target import Target
-from rlxc.ir.types import MemType, TensorType
+from rlxc.ir.types import MemType, TensorType, Type
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
 
@@ -59,7 +59,8 @@ class _Lowering:
         self.func = func
         self.target = target
         self.kernels: list[Func] = []
-        self.by_text: dict[str, str] = {}
+        self.by_op: dict[tuple, tuple[str, list[Type]]] = {}  # kernels by what they were lowered from
+        self.by_text: dict[str, str] = {}  # and by what came out
         self.b = Builder("loop")
         self.memory: dict[Value, Value] = {}
 
@@ -104,10 +105,18 @@ class _Lowering:
                 self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
-        kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
+        name, scratch = self.kernel(op)
         ins = [self.memory[v] for v in op.operands]
-        spare = [self.b.alloc(type=v.type) for v in scratch]
-        name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
-        if name == kernel.name:
-            self.kernels.append(kernel)
+        spare = [self.b.alloc(type=type) for type in scratch]
         self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(name))
+
+    def kernel(self, op: Op) -> tuple[str, list[Type]]:
+        """Name of the kernel for `op`, and the scratch memory it takes; one of the same ops, or of ops that become the same, serves for all."""
+        key = (canonical_op(op), op.prim, *[inner.prim for region in op.regions for inner in region.walk()])
+        if key not in self.by_op:
+            kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
+            name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
+            if name == kernel.name:
+                self.kernels.append(kernel)
+            self.by_op[key] = name, [v.type for v in scratch]
+        return self.by_op[key]

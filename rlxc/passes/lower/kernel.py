@@ -11,8 +11,10 @@ from rlxc.ir.emitter import Emitter, Memory
 from rlxc.ir.names import OwnNames
 from rlxc.ir.target import Target
 from rlxc.ir.types import MemType
+from rlxc.passes.lower.epilogue import Epilogue
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.rows import lower_rows
+from rlxc.primitives.fused import anchor_of
 
 
 def lower_kernel(op: Op, name: str, target: Target) -> tuple[Func, list[Value]]:
@@ -45,17 +47,21 @@ def _argument(v: Value, name: str) -> Value:
 
 
 def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:
-    """A region that ends in one op with loops of its own; what comes before is drawn in where it is read."""
+    """A region around one op with loops of its own: what gives its operands is drawn in, what follows is computed as it stores."""
     readers = Readers(e)
     for a, memory in zip(region.args, reads, strict=True):
         readers.bind(a, memory)
-    *before, last = region.ops
-    for op in before:
-        readers.define(op)
-    lower_op(e, last, [readers[v] for v in last.operands], writes)
+    anchor = anchor_of(region)
+    for op in region.ops:
+        if op is not anchor:
+            readers.define(op)
+    outs: Sequence[Any] = writes
+    if region.results != anchor.results:
+        outs = [Epilogue(e, anchor.result, readers, list(zip(region.results, writes, strict=True)))]
+    lower_op(e, anchor, [readers[v] for v in anchor.operands], outs)
 
 
-def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Memory]) -> None:
+def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
     """Loops over the result around the op's element rule; or, where it has none, its own loop nest."""
     e.loc = op.loc
     if op.prim.has_rule("element") and len(writes) == 1:

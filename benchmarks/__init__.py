@@ -1,0 +1,1 @@
+"""Measurements of rlxc, of what it emits, and of its peers. No part of the package; `python -m benchmarks --help`."""
