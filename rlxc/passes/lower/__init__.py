@@ -59,7 +59,7 @@ class _Lowering:
         self.func = func
         self.target = target
         self.kernels: list[Func] = []
-        self.by_op: dict[tuple, tuple[str, list[Type]]] = {}  # kernels by what they were lowered from
+        self.by_op: dict[tuple, str] = {}  # kernels by what they were lowered from
         self.by_text: dict[str, str] = {}  # and by what came out
         self.b = Builder("loop")
         self.memory: dict[Value, Value] = {}
@@ -105,18 +105,15 @@ class _Lowering:
                 self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
-        name, scratch = self.kernel(op)
         ins = [self.memory[v] for v in op.operands]
-        spare = [self.b.alloc(type=type) for type in scratch]
-        self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(name))
+        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(self.kernel(op)))
 
-    def kernel(self, op: Op) -> tuple[str, list[Type]]:
-        """Name of the kernel for `op`, and the scratch memory it takes; one of the same ops, or of ops that become the same, serves for all."""
+    def kernel(self, op: Op) -> str:
+        """Name of the kernel for `op`; one of the same ops, or of ops that become the same, serves for all."""
         key = (canonical_op(op), op.prim, *[inner.prim for region in op.regions for inner in region.walk()])
         if key not in self.by_op:
-            kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
-            name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
-            if name == kernel.name:
+            kernel = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
+            self.by_op[key] = self.by_text.setdefault(canonical_text(kernel), kernel.name)
+            if self.by_op[key] == kernel.name:
                 self.kernels.append(kernel)
-            self.by_op[key] = name, [v.type for v in scratch]
         return self.by_op[key]
