@@ -33,7 +33,7 @@ def test_reductions_over_any_axes_share_a_kernel_with_elementwise_ops(shape, dty
             np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * max(1, x.size) ** 0.5)
 
 
-@pytest.mark.parametrize("axes, shape", [((0,), (3_000_000,)), ((0,), (300_000, 8)), ((1,), (8, 300_000)), ((0, 1), (3000, 1001))], ids=str)
+@pytest.mark.parametrize(("axes", "shape"), [((0,), (3_000_000,)), ((0,), (300_000, 8)), ((1,), (8, 300_000)), ((0, 1), (3000, 1001))], ids=str)
 def test_long_sums_are_as_accurate_as_pairwise_ones(axes, shape):
     x = np.random.default_rng(1).random(shape, np.float32)
     kept = [n for a, n in enumerate(shape) if a not in axes]
@@ -42,7 +42,7 @@ def test_long_sums_are_as_accurate_as_pairwise_ones(axes, shape):
     assert np.max(np.abs(got - exact) / exact) <= max(np.max(np.abs(x.sum(axis=axes) - exact) / exact), 4e-7)
 
 
-@pytest.mark.parametrize("axes, rows", [((0,), 0), ((1,), 0), ((0, 2), 1)], ids=str)
+@pytest.mark.parametrize(("axes", "rows"), [((0,), 0), ((1,), 0), ((0, 2), 1)], ids=str)
 def test_a_reduction_of_a_part_of_a_row_is_refused(axes, rows):
     kept = [n for a, n in enumerate((2, 3, 4)) if a not in axes]
     text = f"""func @f(%x: f32[2, 3, 4]) -> f32{kept} {{
