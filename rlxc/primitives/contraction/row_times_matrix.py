@@ -18,9 +18,10 @@ from rlxc.primitives.contraction.micro_kernel import multiply_add
 from rlxc.primitives.contraction.tiles import cut
 
 ROWS = 8  # of y, read side by side
-VECTORS = 4  # of each row, before the next one
+VECTORS = 8  # of each row, before the next one
 CHUNK = 4096  # columns whose sums are kept at a time
-SPLIT_BYTES = 512 << 10  # of y, from which on chunks are smaller so that threads can share them
+SPLIT_BYTES = 512 << 10  # of y, from which on there are two chunks or more, so that threads can share them,
+LEAST = 1024  # unless they would be of fewer columns
 COLUMNS = 4  # sums along k at a time, each in two vectors
 
 
@@ -89,7 +90,7 @@ class _Row:
         vectors = -(-self.n // self.lanes)
         most = max(VECTORS, CHUNK // self.lanes)
         if self.split:
-            most = min(most, max(VECTORS, -(-vectors // 4)))
+            most = min(most, max(LEAST // self.lanes, -(-vectors // 2)))
         chunks = cut(vectors, most)
         for number, parts in enumerate(chunks):
             is_last = number == len(chunks) - 1
