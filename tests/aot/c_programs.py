@@ -97,7 +97,14 @@ def program(library: Library, f: CFunction, *, generic: bool = False) -> str:
         buffers.append(f"  const void *in[] = {{{', '.join([*inputs, 'NULL'])}}};\n  void *out[] = {{{', '.join([*outputs, 'NULL'])}}};")
         call = f"{f.symbol}_call(in, out, workspace)"
     text = PROGRAM
-    for name, value in {"LIBRARY": library.name, "MACRO": macro, "SYMBOL": f.symbol, "CALL": call, "BUFFERS": "\n".join(buffers), "SAVES": "\n".join(saves)}.items():
+    for name, value in {
+        "LIBRARY": library.name,
+        "MACRO": macro,
+        "SYMBOL": f.symbol,
+        "CALL": call,
+        "BUFFERS": "\n".join(buffers),
+        "SAVES": "\n".join(saves),
+    }.items():
         text = text.replace(f"@{name}@", value)
     return text
 

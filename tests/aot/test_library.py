@@ -131,7 +131,7 @@ def test_files_that_are_no_library_are_refused(here):
     with pytest.raises(rlxc.FileError, match="not a library made by rlxc"):
         rlxc.load_library("libmodel.so", "other")
     library = rlxc.load_library("libmodel.so")
-    with pytest.raises(rlxc.UnknownName, match="did you mean|there is @loss"):
+    with pytest.raises(rlxc.UnknownName, match="no function @los"):
         library["los"]
     with pytest.raises(AttributeError):
         library.scores  # noqa: B018
@@ -146,7 +146,15 @@ def test_a_library_for_instructions_that_are_not_there_is_refused(here, monkeypa
 
 
 def test_every_kind_of_file_is_written(here, capsys):
-    kinds = {"rlx": "model.rlx", "loops": "model.loops.rlx", "llvm": "model.ll", "asm": "model.s", "obj": "model.o", "header": "model.h", "static": "libmodel.a"}
+    kinds = {
+        "rlx": "model.rlx",
+        "loops": "model.loops.rlx",
+        "llvm": "model.ll",
+        "asm": "model.s",
+        "obj": "model.o",
+        "header": "model.h",
+        "static": "libmodel.a",
+    }
     build("--fn", "loss,scores", "-o", "made", "--emit", ",".join(kinds))
     assert [line.split("/")[-1] for line in capsys.readouterr().out.split()] == list(kinds.values())
     assert (here / "made" / "libmodel.a").read_bytes().startswith(b"!<arch>\n")
