@@ -22,7 +22,7 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.ir.target import Target
-from rlxc.ir.types import MemType, TensorType, Type
+from rlxc.ir.types import MemType, TensorType
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
 
