@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
-from rlxc.codegen.workspace import room, workspaces
+from rlxc.codegen.workspace import workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import MemType
@@ -164,8 +164,12 @@ class FuncWriter(Access):
 
     def allocate(self, type: MemType) -> str:
         offset = self.allocated
-        self.allocated += room(type)
+        self.allocated += type.room
         return self.workspace_at(offset)
+
+    def part_of(self, memory: Ref, offset: int) -> str:
+        """The address of what lies `offset` bytes into memory."""
+        return self.inst(f"getelementptr inbounds i8, ptr {memory.text}, i64 {offset}") if offset else memory.text
 
     def workspace_at(self, offset: int) -> str:
         return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}") if offset else "%workspace"

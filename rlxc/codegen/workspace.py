@@ -10,9 +10,6 @@ from dataclasses import dataclass
 
 from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func
-from rlxc.ir.types import MemType
-
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +36,7 @@ def workspaces(funcs: Iterable[Func]) -> dict[str, Workspace]:
         if unknown:
             waiting += unknown
             continue
-        own = sum(room(op.result.type) for op in func.walk() if getattr(op.prim, "allocates", False))
+        own = sum(op.result.type.room for op in func.walk() if getattr(op.prim, "allocates", False))
         result[name] = Workspace(own, own + max((result[c].total for c in callees), default=0))
         waiting.pop()
     return result
-
-
-def room(type: MemType) -> int:
-    """Bytes that memory of a type takes, up to where the next one may start."""
-    return -(-max(type.nbytes, 1) // ALIGNMENT) * ALIGNMENT

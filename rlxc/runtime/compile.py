@@ -97,6 +97,7 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
         steps.append(f"lower{{bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}}}")
     else:
         steps.append("lower")
+    steps.append("plan-memory")
     if cpu.has_fma:
         steps.append("form-fma")
     if options.vectorize:
