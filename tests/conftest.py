@@ -1,5 +1,7 @@
 """Options of the test run, and test files in `.rlx`."""
 
+import os
+
 import pytest
 from hypothesis import settings
 from rlx_files import RlxFile
@@ -8,6 +10,8 @@ from rlxc.ir.primitive import REGISTRY
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+
+os.environ["RLXC_CACHE"] = "0"  # tests compile, and never write into the user's cache; those of the cache turn it on
 
 
 def pytest_addoption(parser):

@@ -17,7 +17,7 @@ from rlxc.codegen.text import Ref, llvm_type, symbol_of
 from rlxc.codegen.workspace import room, workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
-from rlxc.ir.types import MemType
+from rlxc.ir.types import INDEX, MemType
 
 
 @dataclass
@@ -110,6 +110,16 @@ class FuncWriter(Access):
                 raise error.at(op.loc) from None
             if op.results:
                 self.refs[op.result] = Ref(text, op.result.type)
+                if op.result.type == INDEX:
+                    self.note_index(text, op, operands)
+
+    def note_index(self, text: str, op: Op, operands: Sequence[Ref]) -> None:
+        """Remember where an index is computed, and whether it is another one and a number."""
+        self.depth_of.setdefault(text, len(self.addresses))
+        if op.prim.sum == (1, 1):  # type: ignore[attr-defined]
+            (x, m), (y, n) = (self.split_index(v.text) for v in operands)
+            if x is None or y is None:
+                self.displaced[text] = (y if x is None else x, m + n)
 
     def write_for(self, op: Op) -> None:
         """One block that runs at least once; a loop that never runs is its initial values."""
@@ -119,23 +129,25 @@ class FuncWriter(Access):
         if start >= stop:
             self.refs.update(zip(op.results, inits, strict=True))
             return
-        head, latch, after = self.label("loop"), self.label("latch"), self.label("after")
+        head, after = self.label("loop"), self.label("after")
         before = self.block
         counter = self.fresh()
         following = self.fresh()
         self.end_block(f"br label %{head}")
         self.start_block(head)
+        self.addresses.append({})
+        self.depth_of[counter] = len(self.addresses)
         at = len(self.lines)
         self.refs[body.args[0]] = Ref(counter, body.args[0].type)
         for a in body.args[1:]:
             self.refs[a] = Ref(self.fresh(), a.type)
         self.run(body.ops)
+        latch = self.block
+        self.addresses.pop()
         phis = [f"  {counter} = phi i64 [ {start}, %{before} ], [ {following}, %{latch} ]"]
         for a, init, out in zip(body.args[1:], inits, body.results, strict=True):
             phis.append(f"  {self.refs[a].text} = phi {llvm_type(a.type)} [ {init.text}, %{before} ], [ {self.refs[out].text}, %{latch} ]")
         self.lines[at:at] = phis
-        self.end_block(f"br label %{latch}")
-        self.start_block(latch)
         self.lines.append(f"  {following} = add nuw nsw i64 {counter}, {step}")
         again = self.inst(f"icmp slt i64 {following}, {stop}")
         self.end_block(f"br i1 {again}, label %{head}, label %{after}")
@@ -151,7 +163,9 @@ class FuncWriter(Access):
         came_from, yields = [], []
         for label, region in zip(labels, op.regions, strict=True):
             self.start_block(label)
+            self.addresses.append({})
             self.run(region.ops)
+            self.addresses.pop()
             came_from.append(self.block)
             yields.append([self.refs[v].text for v in region.results])
             self.end_block(f"br label %{after}")

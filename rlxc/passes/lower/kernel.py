@@ -61,12 +61,12 @@ def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequ
 
 
 def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
-    """Loops over the result around the op's element rule; or, where it has none, its own loop nest."""
+    """The op's own loop nest; or, where it has none, loops over the result around its element rule."""
     e.loc = op.loc
-    if op.prim.has_rule("element") and len(writes) == 1:
+    if op.prim.has_rule("lower"):
+        op.prim.lower(e, list(reads), list(writes), **op.attrs)
+    elif op.prim.has_rule("element") and len(writes) == 1:
         (out,) = writes
         e.for_each(out.type.shape, lambda index: out.store(index, op.prim.element(e, index, *reads, **op.attrs)))  # type: ignore[arg-type]
-    elif op.prim.has_rule("lower"):
-        op.prim.lower(e, list(reads), list(writes), **op.attrs)
     else:
         raise MissingRule(f"{op.prim.name} has neither an element nor a lower rule", help="define one of them on its class")
