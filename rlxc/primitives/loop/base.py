@@ -62,7 +62,8 @@ def require_vector(name: str, x: Any, kinds: str = "biuf") -> None:
 
 def require_same(name: str, *xs: Any) -> None:
     """Raise DTypeError unless all of `xs` are the same type."""
-    if any(x != xs[0] for x in xs):
+    first = xs[0]
+    if any(x is not first and x != first for x in xs):
         raise DTypeError(f"{name}: types differ: {', '.join(map(str, xs))}")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from rlxc.errors import DTypeError, ShapeError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.primitive import register
-from rlxc.ir.types import MemType, VectorType
+from rlxc.ir.types import INDEX, MemType, VectorType
 from rlxc.primitives.loop.base import LoopPrimitive, require_vector
 
 
@@ -17,7 +17,7 @@ def _require_memory(name, memory, index) -> None:
     if len(index) != len(memory.shape):
         raise ShapeError(f"{name}: {memory} takes {len(memory.shape)} indices, not {len(index)}")
     for i in index:
-        if not isinstance(i, VectorType) or i.dtype != "index" or i.lanes != 1:
+        if i is not INDEX and i != INDEX:
             raise DTypeError(f"{name}: an index is of type index, not {i}")
 
 
