@@ -86,6 +86,11 @@ class Contract(Multilinear):
             return _cotangent(b, cts[0], out, y, in_y, x.type, in_x), None
         return None, _cotangent(b, cts[0], out, x, in_x, y.type, in_y)
 
+    def flops(self, operands, results, *, spec):
+        """A product and a sum for each setting of all letters."""
+        sizes = {letter: n for letters, t in zip(split_spec(spec), operands, strict=False) for letter, n in zip(letters, t.shape, strict=True)}
+        return 2.0 * math.prod(sizes.values())
+
     def batch(self, b, x, y, *, batched, spec):
         in_x, in_y, out = split_spec(spec)
         new = fresh_letters(self.name, 1, in_x + in_y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any
 
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import PassError
-from rlxc.ir.core import Func, Module
+from rlxc.ir.core import Func, Module, Value
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime import cache, jit
@@ -21,11 +22,15 @@ from rlxc.runtime.params import resolve_resources
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out."""
+    """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out.
+
+    With `profile` the function has one more result: the times at which its kernels began, and when the last one ended.
+    """
 
     cpu: str = "host"
     fuse: bool = True
     vectorize: bool = True
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,14 @@ class Native:
     def emitted(self) -> Emitted:
         return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16)
 
+    @cached_property
+    def interface(self) -> Func:
+        """The function as it is called: with `profile`, its timestamps are one more result."""
+        if not self.options.profile:
+            return self.func
+        times = self.kernels[self.func.name].args[-1]
+        return self.func.with_(results=(*self.func.results, Value(times.type.tensor, times.name)))
+
     def llvm(self) -> str:
         """LLVM IR."""
         return self.emitted.text
@@ -100,7 +113,7 @@ class Native:
     def executable(self) -> Executable:
         """The function in this process."""
         binary = self.binary
-        return Executable(self.func, jit.load(binary.code, [binary.entry]), binary.entry, binary.workspace)
+        return Executable(self.interface, jit.load(binary.code, [binary.entry]), binary.entry, binary.workspace)
 
 
 def native(func: Func, **options: Any) -> Native:
@@ -129,12 +142,14 @@ def compile_func(func: Func, **options: Any) -> Executable:
 def native_pipeline(cpu: Cpu, options: Options) -> str:
     """The passes from the tensor level to code generation, as text."""
     steps = ["legalize", "simplify", "cse", "dce", f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}"]
-    if options.vectorize:
-        steps.append(f"lower{{bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}}}")
-    else:
-        steps.append("lower")
+    settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
+    settings += ["work = true"] if options.profile else []
+    steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
     if cpu.has_fma:
         steps.append("form-fma")
     if options.vectorize:
         steps.append(f"vectorize{{bytes = {cpu.vector_bytes}}}")
-    return ",".join([*steps, "expand-math"])
+    steps.append("expand-math")
+    if options.profile:
+        steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")
+    return ",".join(steps)

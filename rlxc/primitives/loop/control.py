@@ -79,15 +79,15 @@ class If(LoopPrimitive):
 
 @register
 class Call(LoopPrimitive):
-    """Run a kernel on memory."""
+    """Run a kernel on memory. Where a profile is made, `what`, `flops` and `bytes` say what the kernel does."""
 
     name = "call"
     inline_attr = "callee"
     pure = False
     has_effect = True
 
-    def infer(self, *memory, callee: Symbol):
+    def infer(self, *memory, callee: Symbol, what: str = "", flops: float = 0.0, bytes: int = 0):
         return ()
 
-    def llvm(self, w, type, *memory, callee):
+    def llvm(self, w, type, *memory, callee, **work):
         w.call_kernel(callee, memory)
