@@ -11,10 +11,11 @@ it is:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlxc.codegen.text import Ref, symbol_of
+from rlxc.codegen.workspace import room
 from rlxc.ir.core import Func, Value
 from rlxc.ir.types import MemType
 
@@ -30,9 +31,9 @@ def fits_call_table(func: Func) -> bool:
 class CallTable:
     """Where memory is, and what is called with it: the part of a writer's vocabulary that tabular ops speak. A Ref's text is a word of the table."""
 
-    def __init__(self, shared: Any, func: Func, own: int) -> None:
-        self.shared = shared
+    def __init__(self, func: Func, own: int, data_name: Callable[[Any], str]) -> None:
         self.func = func
+        self.data_name = data_name  # name of read-only data with an array in it
         self.own = own  # bytes of workspace that the function allocates itself
         self.allocated = 0
         self.words: list[int] = []
@@ -50,7 +51,7 @@ class CallTable:
 
     def allocate(self, type: MemType) -> str:
         offset = self.allocated
-        self.allocated += type.room
+        self.allocated += room(type)
         return _word(WORKSPACE, offset)
 
     def part_of(self, memory: Ref, offset: int) -> str:
@@ -59,7 +60,7 @@ class CallTable:
         return _word(WORKSPACE, (place >> 2) + offset)
 
     def global_data(self, value: Any) -> str:
-        return _word(DATA, self.data.setdefault(self.shared.data_name(value), len(self.data)))
+        return _word(DATA, self.data.setdefault(self.data_name(value), len(self.data)))
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
         if callee not in self.kernels:

@@ -21,6 +21,7 @@ class LoopPrimitive(Primitive):
     allocates: ClassVar[bool] = False  # its result is memory of the kernel's own
     access: ClassVar[bool] = False  # loads or stores at an index
     widens: ClassVar[bool] = True  # has a meaning on vectors
+    tabular: ClassVar[bool] = False  # calls a kernel, or says where memory is: many such ops may be written as a table
     product: ClassVar[bool] = False  # may become part of an fma
     sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
 

@@ -42,6 +42,7 @@ class Alloc(LoopPrimitive):
     """Memory of the kernel's own, not initialized: the same in every iteration of a loop; inside `for {parallel = true}`, one for each thread."""
 
     name = "alloc"
+    tabular = True
     typed = True
     pure = False
     has_effect = False
@@ -63,6 +64,7 @@ class Global(LoopPrimitive):
     """Read-only memory with a constant in it."""
 
     name = "global"
+    tabular = True
     inline_attr = "value"
     typed = True
 
@@ -83,6 +85,7 @@ class View(LoopPrimitive):
     """The same memory under another shape."""
 
     name = "view"
+    tabular = True
 
     def infer(self, memory, *, shape: tuple[int, ...]):
         if not isinstance(memory, MemType):
