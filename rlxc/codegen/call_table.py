@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlxc.codegen.text import Ref, symbol_of
-from rlxc.codegen.workspace import room
 from rlxc.ir.core import Func, Value
 from rlxc.ir.types import MemType
 
@@ -51,7 +50,7 @@ class CallTable:
 
     def allocate(self, type: MemType) -> str:
         offset = self.allocated
-        self.allocated += room(type)
+        self.allocated += type.room
         return _word(WORKSPACE, offset)
 
     def part_of(self, memory: Ref, offset: int) -> str:
