@@ -1,4 +1,4 @@
-"""The C interface of a library as LLVM IR: what other languages call, around the internal kernels.
+"""The C interface of a library as LLVM IR: what other languages call, around the entries of kernels.
 
 int f(const float *x, float *y, void *workspace)                     one pointer for each argument and result
 int f_call(const void *const *in, void *const *out, void *workspace)     the same for all functions
@@ -58,7 +58,7 @@ def _define(result: str, name: str, args: list[str], body: list[str], platform: 
 
 
 def _typed(f: CFunction, platform: Platform) -> str:
-    """Refuse null pointers, align the workspace, call the kernel."""
+    """Refuse null pointers, align the workspace, run."""
     args = [f"ptr %a{i}" for i, _ in enumerate(f.passed)] + ["ptr %weights"] * f.maps_weights + [f"ptr %r{i}" for i, _ in enumerate(f.results)]
     required = [f"%a{i}" for i, a in enumerate(f.passed) if a.nbytes] + ["%weights"] * f.maps_weights
     required += [f"%r{i}" for i, r in enumerate(f.results) if r.nbytes] + ["%workspace"] * bool(f.workspace)
@@ -69,24 +69,27 @@ def _typed(f: CFunction, platform: Platform) -> str:
     if required:
         body += [f"br i1 %any{len(required) - 1}, label %refuse, label %run", "refuse:", f"ret i32 {NULL_POINTER}", "run:"]
     body += _aligned_workspace(f"i{platform.pointer_bits}") if f.workspace else []
-    body += _kernel_call(f, "%a", "%r", "%aligned" if f.workspace else "%workspace", "null")  # no pool: the caller's thread does it all
+    body += _run(f, "%aligned" if f.workspace else "%workspace", "null")  # no pool: the caller's thread does it all
     return _define("i32", f.symbol, [*args, "ptr %workspace"], [*body, f"ret i32 {OK}"], platform)
 
 
-def _kernel_call(f: CFunction, argument: str, result: str, workspace: str, pool: str) -> list[str]:
-    """Call the kernel with the buffers that a caller passes, called `argument0` and so on, and with the weights."""
-    lines, passed = [], []
+def _run(f: CFunction, workspace: str, pool: str) -> list[str]:
+    """Call the entry with the buffers that a caller passes, %a0, ... and %r0, ..., and with the weights."""
+    buffers, lines = [], []
     places = iter(range(len(f.passed)))
     for i, a in enumerate(f.arguments):
         if a.data is not None:
-            passed.append(f'@"{a.data}"')
+            buffers.append(f'@"{a.data}"')
         elif a.offset is not None:
             lines.append(f"%weight{i} = getelementptr inbounds i8, ptr %weights, i64 {a.offset}")
-            passed.append(f"%weight{i}")
+            buffers.append(f"%weight{i}")
         else:
-            passed.append(f"{argument}{next(places)}")
-    passed += [*(f"{result}{i}" for i, _ in enumerate(f.results)), workspace, pool]
-    return [*lines, f'call void @"{symbol_of(f.name)}"({", ".join(f"ptr {p}" for p in passed)})']
+            buffers.append(f"%a{next(places)}")
+    buffers += [f"%r{i}" for i, _ in enumerate(f.results)]
+    lines.append(f"%all = alloca [{max(len(buffers), 1)} x ptr]")
+    for i, buffer in enumerate(buffers):
+        lines += [f"%all{i} = getelementptr inbounds ptr, ptr %all, i64 {i}", f"store ptr {buffer}, ptr %all{i}"]
+    return [*lines, f'call void @"{symbol_of(f"entry.{f.name}")}"(ptr %all, ptr {workspace}, ptr {pool})']
 
 
 def _aligned_workspace(word: str) -> list[str]:
@@ -125,7 +128,7 @@ def _read(names: list[str], array: str) -> list[str]:
 def _entry(f: CFunction, platform: Platform) -> str:
     """All addresses in one array: arguments, weights if they are mapped, results. The workspace is aligned; a pool of threads may be given."""
     names = [f"%a{i}" for i, _ in enumerate(f.passed)] + ["%weights"] * f.maps_weights + [f"%r{i}" for i, _ in enumerate(f.results)]
-    body = ["entry:", *_read(names, "%buffers"), *_kernel_call(f, "%a", "%r", "%workspace", "%pool"), "ret void"]
+    body = ["entry:", *_read(names, "%buffers"), *_run(f, "%workspace", "%pool"), "ret void"]
     return _define("void", f"{f.symbol}_entry", ["ptr %buffers", "ptr %workspace", "ptr %pool"], body, platform)
 
 

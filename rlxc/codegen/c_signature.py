@@ -45,7 +45,7 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class CFunction:
-    """One function: its name in the program, its symbol, all arguments of its kernel, and the bytes of workspace that a caller brings."""
+    """One function: its name in the program, its symbol, all arguments of its entry, and the bytes of workspace that a caller brings."""
 
     name: str
     symbol: str

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
+from rlxc.codegen.call_table import CallTable, fits_call_table
 from rlxc.codegen.parallel import is_parallel, write_parallel
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
 from rlxc.codegen.workspace import workspaces
@@ -31,11 +32,12 @@ class Emitted:
     parallel: bool = False
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1, unpack: bool = True) -> Emitted:
-    """LLVM IR of all kernels in `module`; with `unpack`, those named in `entries` get an entry that other code can call.
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1, internal: bool = False) -> Emitted:
+    """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
 
-    At most `threads` threads share its parallel loops.
+    Entries that are `internal` are for other code of the same LLVM module.
     """
+    linkage = "internal " if internal else ""
     shared = Shared(fma, f16, threads)
     bodies = []
     result = Emitted("")
@@ -43,24 +45,26 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
-        is_entry = func.name in entries
         writer = FuncWriter(shared, func, needs[func.name].own)
-        bodies.append(writer.function())
-        if is_entry:
-            symbol = symbol_of(f"entry.{func.name}")
-            result.entries[func.name] = symbol
-            result.workspace[func.name] = needs[func.name].total
-            if unpack:
-                bodies.append(_entry(func, symbol))
+        if func.name not in entries:
+            bodies.append(writer.function())
+            continue
+        symbol = symbol_of(f"entry.{func.name}")
+        result.entries[func.name] = symbol
+        result.workspace[func.name] = needs[func.name].total
+        if fits_call_table(func):
+            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol, linkage))
+        else:
+            bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.parallel = bool(shared.outlined)
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
 
-def _entry(func: Func, symbol: str) -> str:
+def _entry(func: Func, symbol: str, linkage: str) -> str:
     """Unpack the addresses and call the kernel."""
-    lines = [f'define void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
+    lines = [f'define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
     passed = []
     for i, _ in enumerate(func.args):
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")

@@ -65,7 +65,7 @@ class Library:
     @cached_property
     def emitted(self) -> Emitted:
         names = [f.name for f in self.funcs]
-        return emit_module(self.kernels, names, fma=self.cpu.has_fma, f16=self.cpu.has_f16, unpack=False)
+        return emit_module(self.kernels, names, fma=self.cpu.has_fma, f16=self.cpu.has_f16, internal=True)
 
     @cached_property
     def signature(self) -> CLibrary:
