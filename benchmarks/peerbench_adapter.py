@@ -18,9 +18,9 @@ from peers import Base, Skip  # peerbench's
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("RLXC_CACHE", "0")  # what is measured as a cold start is one
 
-import rlxc  # noqa: E402
-from benchmarks.tracing import Namespace, adam_step, sgd_step, trace, type_of  # noqa: E402
-from rlxc.ir.core import Func, Value  # noqa: E402
+import rlxc
+from benchmarks.tracing import Namespace, adam_step, sgd_step, trace, type_of
+from rlxc.ir.core import Func, Value
 
 
 class Ops(Namespace):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,19 +16,47 @@ from rlxc.ir.types import DType, VectorType
 class Access(Conversions):
     """Writes accesses."""
 
+    def __init__(self, shared: Any) -> None:
+        super().__init__(shared)
+        self.addresses: list[dict[tuple, str]] = [{}]  # addresses written, by scope
+        self.depth_of: dict[str, int] = {}  # of indices: how many loops and branches are around them
+        self.displaced: dict[str, tuple[str | None, int]] = {}  # indices that are another one and a number
+
     def address(self, memory: Ref, index: Sequence[Ref]) -> str:
-        """Address of the element at an index."""
-        flat: str | None = None
-        for i, n in zip(index, memory.type.shape, strict=True):
-            if flat is not None and n != 1:
-                flat = str(int(flat) * n) if flat.lstrip("-").isdigit() else self.inst(f"mul nsw i64 {flat}, {n}")
-            if flat is None or flat == "0":
-                flat = i.text
-            elif i.text != "0":
-                flat = self.inst(f"add nsw i64 {flat}, {i.text}")
-        if flat is None or flat == "0":
-            return memory.text
-        return self.inst(f"getelementptr inbounds {memory_type(memory.type.dtype)}, ptr {memory.text}, i64 {flat}")
+        """Address of the element at an index.
+
+        What the index adds as a number comes last, so that accesses side by side share one address and differ in displacements; what
+        changes least often comes first. See Note [Addresses].
+        """
+        terms: list[tuple[int, str, int]] = []  # depth, index, elements per step
+        displacement, stride = 0, 1
+        for i, n in zip(reversed(index), reversed(memory.type.shape), strict=True):
+            base, number = self.split_index(i.text)
+            displacement += number * stride
+            if base is not None:
+                terms.append((self.depth_of.get(base, 0), base, stride))
+            stride *= n
+        element = memory_type(memory.type.dtype)
+        pointer = memory.text
+        for _, base, stride in sorted(terms, key=lambda term: term[0]):
+            pointer = self.advanced(element, pointer, base, stride)
+        return pointer if displacement == 0 else self.inst(f"getelementptr {element}, ptr {pointer}, i64 {displacement}")
+
+    def advanced(self, element: str, pointer: str, index: str, stride: int) -> str:
+        """`pointer` moved by `index` times `stride` elements; written once in a scope."""
+        key = (pointer, index, stride)
+        for scope in self.addresses:
+            if key in scope:
+                return scope[key]
+        steps = index if stride == 1 else self.inst(f"mul nsw i64 {index}, {stride}")
+        self.addresses[-1][key] = self.inst(f"getelementptr {element}, ptr {pointer}, i64 {steps}")
+        return self.addresses[-1][key]
+
+    def split_index(self, text: str) -> tuple[str | None, int]:
+        """An index as a base (None: there is none) and a number added to it."""
+        if text.lstrip("-").isdigit():
+            return None, int(text)
+        return self.displaced.get(text, (text, 0))
 
     def load(self, type: VectorType, address: str) -> str:
         t = vector_type(memory_type(type.dtype), type.lanes)
@@ -105,3 +134,10 @@ class Access(Conversions):
             text = "".join(f"\\{byte:02x}" for byte in raw)
             self.shared.globals.append(f'{name} = internal unnamed_addr constant [{len(raw)} x i8] c"{text}", align 64')
         return name
+
+
+# Note [Addresses]
+# ----------------
+# LLVM's passes on IR are not run, so addresses are written the way instructions want them: base + index + displacement. %A[%m + 3, %k + 1] in
+# memory of rows of 768 elements is ((%A + 768 %m) + %k) + 2305, where the first sum does not change with %k and the second serves all rows.
+# The bases may lie outside of the memory for a moment, so that these additions are not `inbounds`.

@@ -1,10 +1,10 @@
 """The loop level to LLVM IR, one to one: kernels become functions, loops become blocks, ops write their own instructions.
 
-    kernel @f.k0(%x: mem f32[128], %y: mem f32[128])     define internal void @"rlxc.f.k0"(ptr noalias %x, ptr noalias %y)
+    kernel @f.k0(%x: mem f32[128], %y: mem f32[128])     define internal void @"rlxc.f.k0"(ptr noalias %x, ptr noalias %y, ptr noalias %workspace, ptr %pool)
     kernel @f(%x: ..., %out: ...)                        define void @"rlxc.entry.f"(ptr %arguments, ptr %workspace, ptr %pool)
 
 An entry takes the addresses of all its arguments in one array, a workspace for what it allocates, and a pool of threads, or null to run
-on the caller's thread alone. It calls nothing that allocates.
+on the caller's thread alone. What follows a kernel's own allocations in its workspace is the workspace of whichever kernel it calls.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
+from rlxc.codegen.workspace import room, workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
-from rlxc.ir.types import MemType
-
-ALIGNMENT = 64
+from rlxc.ir.types import INDEX, MemType
 
 
 @dataclass
@@ -35,16 +34,17 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     shared = Shared(fma, f16)
     bodies = []
     result = Emitted("")
+    needs = workspaces(module.funcs)
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
         is_entry = func.name in entries
-        writer = FuncWriter(shared, func)
+        writer = FuncWriter(shared, func, needs[func.name].own)
         bodies.append(writer.function(f'@"{symbol_of(func.name)}"', internal=True))
         if is_entry:
             symbol = symbol_of(f"entry.{func.name}")
             result.entries[func.name] = symbol
-            result.workspace[func.name] = writer.workspace
+            result.workspace[func.name] = needs[func.name].total
             bodies.append(_entry(func, symbol))
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.text = "\n".join([*shared.globals, "", *bodies, *declarations, ""])
@@ -77,11 +77,12 @@ class Shared:
 class FuncWriter(Access):
     """Writes one kernel."""
 
-    def __init__(self, shared: Shared, func: Func) -> None:
+    def __init__(self, shared: Shared, func: Func, own: int) -> None:
         super().__init__(shared)
         self.func = func
         self.refs: dict[Value, Ref] = {}
-        self.workspace = 0
+        self.own = own  # bytes of workspace that the kernel allocates in all
+        self.allocated = 0
 
     def function(self, symbol: str, *, internal: bool) -> str:
         """The whole definition."""
@@ -94,7 +95,7 @@ class FuncWriter(Access):
         self.start_block("entry")
         self.run(self.func.ops)
         lines = "\n".join(self.lines)
-        return f"define internal void {symbol}({', '.join([*args, 'ptr %workspace', 'ptr %pool'])}) #0 {{\n{lines}\n  ret void\n}}\n"
+        return f"define internal void {symbol}({', '.join([*args, 'ptr noalias %workspace', 'ptr %pool'])}) #0 {{\n{lines}\n  ret void\n}}\n"
 
     def run(self, ops: Sequence[Op]) -> None:
         for op in ops:
@@ -109,6 +110,16 @@ class FuncWriter(Access):
                 raise error.at(op.loc) from None
             if op.results:
                 self.refs[op.result] = Ref(text, op.result.type)
+                if op.result.type == INDEX:
+                    self.note_index(text, op, operands)
+
+    def note_index(self, text: str, op: Op, operands: Sequence[Ref]) -> None:
+        """Remember where an index is computed, and whether it is another one and a number."""
+        self.depth_of.setdefault(text, len(self.addresses))
+        if op.prim.sum == (1, 1):  # type: ignore[attr-defined]
+            (x, m), (y, n) = (self.split_index(v.text) for v in operands)
+            if x is None or y is None:
+                self.displaced[text] = (y if x is None else x, m + n)
 
     def write_for(self, op: Op) -> None:
         """One block that runs at least once; a loop that never runs is its initial values."""
@@ -118,23 +129,25 @@ class FuncWriter(Access):
         if start >= stop:
             self.refs.update(zip(op.results, inits, strict=True))
             return
-        head, latch, after = self.label("loop"), self.label("latch"), self.label("after")
+        head, after = self.label("loop"), self.label("after")
         before = self.block
         counter = self.fresh()
         following = self.fresh()
         self.end_block(f"br label %{head}")
         self.start_block(head)
+        self.addresses.append({})
+        self.depth_of[counter] = len(self.addresses)
         at = len(self.lines)
         self.refs[body.args[0]] = Ref(counter, body.args[0].type)
         for a in body.args[1:]:
             self.refs[a] = Ref(self.fresh(), a.type)
         self.run(body.ops)
+        latch = self.block
+        self.addresses.pop()
         phis = [f"  {counter} = phi i64 [ {start}, %{before} ], [ {following}, %{latch} ]"]
         for a, init, out in zip(body.args[1:], inits, body.results, strict=True):
             phis.append(f"  {self.refs[a].text} = phi {llvm_type(a.type)} [ {init.text}, %{before} ], [ {self.refs[out].text}, %{latch} ]")
         self.lines[at:at] = phis
-        self.end_block(f"br label %{latch}")
-        self.start_block(latch)
         self.lines.append(f"  {following} = add nuw nsw i64 {counter}, {step}")
         again = self.inst(f"icmp slt i64 {following}, {stop}")
         self.end_block(f"br i1 {again}, label %{head}, label %{after}")
@@ -150,7 +163,9 @@ class FuncWriter(Access):
         came_from, yields = [], []
         for label, region in zip(labels, op.regions, strict=True):
             self.start_block(label)
+            self.addresses.append({})
             self.run(region.ops)
+            self.addresses.pop()
             came_from.append(self.block)
             yields.append([self.refs[v].text for v in region.results])
             self.end_block(f"br label %{after}")
@@ -162,10 +177,13 @@ class FuncWriter(Access):
     # what needs the function or the module
 
     def allocate(self, type: MemType) -> str:
-        offset = self.workspace
-        self.workspace += -(-max(type.nbytes, 1) // ALIGNMENT) * ALIGNMENT
-        return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}")
+        offset = self.allocated
+        self.allocated += room(type)
+        return self.workspace_at(offset)
+
+    def workspace_at(self, offset: int) -> str:
+        return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}") if offset else "%workspace"
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
-        passed = ", ".join([*(f"ptr {m.text}" for m in memory), "ptr null", "ptr %pool"])
+        passed = ", ".join(f"ptr {text}" for text in [*(m.text for m in memory), self.workspace_at(self.own), "%pool"])
         self.lines.append(f'  call void @"{symbol_of(callee)}"({passed})')

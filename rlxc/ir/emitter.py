@@ -24,9 +24,10 @@ Index = int | Value
 class Scope:
     """Ops of one region while it is being written."""
 
-    def __init__(self, depth: int, movable: bool) -> None:
+    def __init__(self, depth: int, movable: bool, has_memory: bool) -> None:
         self.depth = depth
         self.movable = movable  # what is inside may be computed outside: true of loops, not of branches
+        self.has_memory = has_memory  # scratch memory that is asked for inside is allocated here: in kernels, and in parallel loops
         self.ops: list[Op] = []
         self.seen: dict[tuple, Op] = {}
         self.memo: dict[tuple, Value] = {}  # elements read already, by value and index
@@ -40,10 +41,9 @@ class Emitter(Builder):
     def __init__(self, target: Target | None = None) -> None:
         super().__init__()
         self.target = target or Target()
-        self.scopes = [Scope(0, True)]
+        self.scopes = [Scope(0, True, True)]
         self.depth_of: dict[Value, int] = {}
         self.read_only: set[Value] = set()
-        self.scratch: list[Value] = []
         self.numbers: dict[tuple, Value] = {}  # constants, by type and number
         self.integers: dict[Value, int] = {}  # index values that are known numbers
 
@@ -93,16 +93,16 @@ class Emitter(Builder):
             return tuple(init)
         counter = Value(INDEX, "i", loc=self.loc)
         carried = [Value(v.type, "acc", loc=self.loc) for v in init]
-        region = self.region([counter, *carried], lambda: body(counter, *carried))
+        region = self.region([counter, *carried], lambda: body(counter, *carried), has_memory=parallel)
         attrs = {"start": start, "stop": stop, "step": step, "parallel": parallel}
         return self.emit(lookup("for", "loop"), list(init), attrs, regions=(region,)).results
 
-    def region(self, args: Sequence[Value], body: Callable[[], Any], *, movable: bool = True) -> Func:
+    def region(self, args: Sequence[Value], body: Callable[[], Any], *, movable: bool = True, has_memory: bool = False) -> Func:
         """What `body` emits, as a region with arguments `args`, yielding what `body` returns."""
         depth = len(self.scopes)
         for a in args:
             self.depth_of[a] = depth
-        self.scopes.append(Scope(depth, movable))
+        self.scopes.append(Scope(depth, movable, has_memory))
         results = body()
         results = () if results is None else results if isinstance(results, tuple | list) else (results,)
         scope = self.scopes.pop()
@@ -198,10 +198,12 @@ class Emitter(Builder):
         return self.any_lane(mask)
 
     def alloc(self, dtype: str, shape: Sequence[int]) -> Memory:
-        """Scratch memory, as a writer and reader."""
-        value = Value(MemType(DType(dtype), tuple(shape)), "scratch")
-        self.scratch.append(value)
-        return Memory(self, value)
+        """Scratch memory of the kernel, or of the parallel loop that is being written, as a writer and reader."""
+        at = max(i for i, scope in enumerate(self.scopes) if scope.has_memory)
+        op = make_op(lookup("alloc", "loop"), (), {"type": MemType(DType(dtype), tuple(shape))}, names=["scratch"], loc=self.loc)
+        self.scopes[at].ops.append(op)
+        self.depth_of[op.result] = at
+        return Memory(self, op.result)
 
     # indices: Python ints, or values of type index
 

@@ -28,14 +28,6 @@ def print_func(func: Func) -> str:
     return "\n".join(lines)
 
 
-def canonical_text(func: Func) -> str:
-    """The function without its name and those of its values: equal for two that compute the same in the same way."""
-    names = _Names(wishes=False)
-    lines = [func_head(func, names).split("(", 1)[1]]
-    _body(func, names, "", lines)
-    return "\n".join([*lines, value_list(func.results, names)])
-
-
 def print_op(op: Op) -> str:
     """One op, with its operands under the names they wish for."""
     lines: list[str] = []
@@ -55,8 +47,7 @@ class Names(Protocol):
 class _Names:
     """Gives each value a name of its own: the wished one, else that with a number, else a number."""
 
-    def __init__(self, *, wishes: bool = True) -> None:
-        self.wishes = wishes
+    def __init__(self) -> None:
         self.given: dict[Value, str] = {}
         self.taken: set[str] = set()
         self.repeats: dict[str, int] = {}
@@ -67,7 +58,7 @@ class _Names:
         return name if name is not None else self.give(value)
 
     def give(self, value: Value) -> str:
-        wish = value.name if self.wishes else None
+        wish = value.name
         if wish is None:
             name = f"%{self.unnamed}"
             self.unnamed += 1

@@ -9,6 +9,7 @@ one operand a letter stands once. A letter that the result lacks is summed over;
 
 from __future__ import annotations
 
+import math
 from string import ascii_letters
 
 import numpy as np
@@ -16,8 +17,12 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
+from rlxc.primitives.contraction.letters import Operand, find_roles
+from rlxc.primitives.contraction.nest import lower_contraction
 from rlxc.primitives.families import Multilinear, is_linear, require_dtype, same_dtype
 from rlxc.primitives.shape import Broadcast, Transpose
+
+MIN_PRODUCTS = 256  # a contraction of fewer is not worth a schedule
 
 
 @register
@@ -32,6 +37,7 @@ class Contract(Multilinear):
     dtypes = REALS
     linear_in = (0, 1)
     cost = Cost(flops=2, recompute=False)
+    stores_once = True
     samples = (
         Sample("f64[2, 3]", "f64[3, 4]", spec="mk,kn->mn"),
         Sample("f64[2, 3, 4]", "f64[2, 4, 5]", spec="bmk,bkn->bmn"),
@@ -110,6 +116,19 @@ class Contract(Multilinear):
             return small
         sizes = dict(zip("".join(split_spec(spec)[:2]), x.type.shape + y.type.shape, strict=True))
         return b.broadcast(small, shape=tuple(sizes[a] for a in out), axes=tuple(i for i, a in enumerate(out) if a in repeated))
+
+    def lower(self, e, reads, writes, *, spec):
+        """Tiles of sums in registers, where the target has vectors and the sums are not few; else loops around `element`."""
+        (x, y), (out,) = reads, writes
+        in_x, in_y, in_out = split_spec(spec)
+        sizes = dict(zip(in_x + in_y, x.type.shape + y.type.shape, strict=True))
+        roles = None
+        if e.target.vector_bytes and math.prod(sizes.values()) >= MIN_PRODUCTS:
+            roles = find_roles(e, Operand(in_x, x), Operand(in_y, y), Operand(in_out, out), sizes)
+        if roles is not None:
+            lower_contraction(e, roles)
+        else:
+            e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, y, spec=spec)))
 
     def element(self, e, index, x, y, *, spec):
         in_x, in_y, out = split_spec(spec)

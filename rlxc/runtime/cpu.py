@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rlxc.errors import PassError
 
@@ -51,7 +52,7 @@ def target_cpu(level: str = "host") -> Cpu:
 
 
 @cache
-def _caches() -> dict[str, int]:
+def _caches() -> dict[str, Any]:
     """Bytes of the data caches that a core can use, by level; what the system does not tell is left to the defaults."""
     found: dict[str, int] = {}
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):

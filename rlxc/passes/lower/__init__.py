@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import Builder
+from rlxc.ir.canonical import canonical_op, canonical_text
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
-from rlxc.ir.printer import canonical_text
 from rlxc.ir.target import Target
-from rlxc.ir.types import MemType, TensorType
+from rlxc.ir.types import MemType, TensorType, Type
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
 
@@ -59,7 +59,8 @@ class _Lowering:
         self.func = func
         self.target = target
         self.kernels: list[Func] = []
-        self.by_text: dict[str, str] = {}
+        self.by_op: dict[tuple, str] = {}  # kernels by what they were lowered from
+        self.by_text: dict[str, str] = {}  # and by what came out
         self.b = Builder("loop")
         self.memory: dict[Value, Value] = {}
 
@@ -104,10 +105,15 @@ class _Lowering:
                 self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
-        kernel, scratch = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
         ins = [self.memory[v] for v in op.operands]
-        spare = [self.b.alloc(type=v.type) for v in scratch]
-        name = self.by_text.setdefault(canonical_text(kernel), kernel.name)
-        if name == kernel.name:
-            self.kernels.append(kernel)
-        self.b.apply(lookup("call", "loop"), *ins, *outs, *spare, callee=Symbol(name))
+        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(self.kernel(op)))
+
+    def kernel(self, op: Op) -> str:
+        """Name of the kernel for `op`; one of the same ops, or of ops that become the same, serves for all."""
+        key = (canonical_op(op), op.prim, *[inner.prim for region in op.regions for inner in region.walk()])
+        if key not in self.by_op:
+            kernel = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
+            self.by_op[key] = self.by_text.setdefault(canonical_text(kernel), kernel.name)
+            if self.by_op[key] == kernel.name:
+                self.kernels.append(kernel)
+        return self.by_op[key]

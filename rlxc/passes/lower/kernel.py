@@ -17,8 +17,8 @@ from rlxc.passes.lower.rows import lower_rows
 from rlxc.primitives.fused import anchor_of
 
 
-def lower_kernel(op: Op, name: str, target: Target) -> tuple[Func, list[Value]]:
-    """A kernel that takes the op's operands, then its results, then scratch memory; and that scratch memory."""
+def lower_kernel(op: Op, name: str, target: Target) -> Func:
+    """A kernel that takes the op's operands, then its results."""
     e = Emitter(target)
     e.loc = op.loc
     args = [_argument(v, "in") for v in op.operands]
@@ -36,10 +36,9 @@ def lower_kernel(op: Op, name: str, target: Target) -> tuple[Func, list[Value]]:
     except Error as error:
         raise error.at(op.loc) from None
     names = OwnNames()
-    for a in (*args, *outs, *e.scratch):
+    for a in (*args, *outs):
         a.name = names.give(a.name or "x")
-    kernel = Func(name, (*args, *outs, *e.scratch), tuple(e.ops), (), "kernel", loc=op.loc)
-    return kernel, list(e.scratch)
+    return Func(name, (*args, *outs), tuple(e.ops), (), "kernel", loc=op.loc)
 
 
 def _argument(v: Value, name: str) -> Value:
@@ -62,12 +61,12 @@ def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequ
 
 
 def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
-    """Loops over the result around the op's element rule; or, where it has none, its own loop nest."""
+    """The op's own loop nest; or, where it has none, loops over the result around its element rule."""
     e.loc = op.loc
-    if op.prim.has_rule("element") and len(writes) == 1:
+    if op.prim.has_rule("lower"):
+        op.prim.lower(e, list(reads), list(writes), **op.attrs)
+    elif op.prim.has_rule("element") and len(writes) == 1:
         (out,) = writes
         e.for_each(out.type.shape, lambda index: out.store(index, op.prim.element(e, index, *reads, **op.attrs)))  # type: ignore[arg-type]
-    elif op.prim.has_rule("lower"):
-        op.prim.lower(e, list(reads), list(writes), **op.attrs)
     else:
         raise MissingRule(f"{op.prim.name} has neither an element nor a lower rule", help="define one of them on its class")

@@ -16,7 +16,7 @@ def form_fma(module: Module) -> Module:
     %0 = mul %x, %y : f32
     %1 = add %0, %z : f32        =>     %1 = fma %x, %y, %z : f32
     """
-    return Module(tuple(_FormFma(f).run() if f.kind == "kernel" else f for f in module.funcs))
+    return Module(tuple(_FormFma(f).run() if f.kind == "kernel" and any(rules(op).product for op in f.walk()) else f for f in module.funcs))
 
 
 class _FormFma(Rewriter):

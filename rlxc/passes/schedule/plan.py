@@ -91,7 +91,7 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
             steps.update(dict.fromkeys(op.results, None))
             _survey(inner, plan, steps, known, loaded, stored)
             continue
-        if op.regions or not rules(op).widens:
+        if op.regions or not rules(op).widens or any(_is_wide(v) for v in (*op.operands, *op.results)):
             plan.legal = False
             return
         if rules(op).access:
@@ -124,6 +124,11 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
         for v in op.results:
             if isinstance(v.type, VectorType) and v.type.dtype != "index":
                 plan.element_bytes = max(plan.element_bytes, v.type.dtype.size)
+
+
+def _is_wide(v: Value) -> bool:
+    """Whether the value is a vector already."""
+    return isinstance(v.type, VectorType) and v.type.lanes > 1
 
 
 def folds_of(body: Func) -> tuple[Fold, ...]:

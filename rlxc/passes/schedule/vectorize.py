@@ -28,7 +28,7 @@ from rlxc.passes.schedule.rewrite import Rewriter, rules
 @module_pass("vectorize")
 def vectorize(module: Module, *, bytes: int = 64, unroll: int = 2) -> Module:
     """Widen one loop of each nest to `unroll` vectors of `bytes`; reductions to twice as many, so that their steps overlap."""
-    return Module(tuple(_Vectorize(f, bytes, unroll).run() if f.kind == "kernel" else f for f in module.funcs))
+    return Module(tuple(_Vectorize(f, bytes, unroll).run() if f.kind == "kernel" and any(op.regions for op in f.ops) else f for f in module.funcs))
 
 
 @dataclass(frozen=True, slots=True)

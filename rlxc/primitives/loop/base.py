@@ -18,6 +18,7 @@ class LoopPrimitive(Primitive):
 
     level = "loop"
     pure: ClassVar[bool] = True  # depends on its operands alone, and may be computed earlier, or once for two
+    allocates: ClassVar[bool] = False  # its result is memory of the kernel's own
     access: ClassVar[bool] = False  # loads or stores at an index
     widens: ClassVar[bool] = True  # has a meaning on vectors
     product: ClassVar[bool] = False  # may become part of an fma

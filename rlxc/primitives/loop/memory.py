@@ -39,12 +39,14 @@ def _in_bounds(memory: np.ndarray, index) -> tuple[int, ...]:
 
 @register
 class Alloc(LoopPrimitive):
-    """Memory of its own, not initialized."""
+    """Memory of the kernel's own, not initialized: the same in every iteration of a loop; inside `for {parallel = true}`, one for each thread."""
 
     name = "alloc"
     typed = True
     pure = False
     has_effect = False
+    allocates = True
+    widens = False
 
     def infer(self, *, type: MemType):
         return type

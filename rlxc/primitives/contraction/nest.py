@@ -1,0 +1,384 @@
+"""The loops around the tiles of a contraction.
+
+    for blocks of the summed axes                       a panel of y fits a part of the second cache
+      for blocks of rows                                the part of x that they read fits another one
+        for panels of columns           parallel        as wide as a tile; packed just before use, or all at first if there are more blocks of rows
+          for tiles of rows                             sums in registers
+
+The sums of a block are added to those of the blocks before, which are kept in the result itself, or, where the result is not plain memory,
+in memory of their own. Once complete, elements go to the result one by one: there, what was fused to the contraction is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rlxc.ir.core import Value
+from rlxc.ir.emitter import Index, Memory
+from rlxc.ir.types import DType, VectorType
+from rlxc.primitives.contraction.letters import Roles
+from rlxc.primitives.contraction.micro_kernel import Sums, add_products
+from rlxc.primitives.contraction.packing import Depth, Packing, Panels
+from rlxc.primitives.contraction.tiles import Parts, choose_depth, choose_rows, choose_tiling, cut
+
+PARALLEL_FLOPS = 200_000  # a contraction of fewer operations is not worth several threads
+SMALL = 64 << 10  # bytes of y that are read in place although their rows are not neighbours
+SEVERAL = 3  # tiles of rows from which on packing y pays
+
+Place = Mapping[str, Index]
+
+
+def lower_contraction(e: Any, roles: Roles) -> None:
+    """Emit the loops of a contraction; none of its sizes is 0."""
+    _Nest(e, roles).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One block of the summed axes: where the sums start from, and whether they are complete after it."""
+
+    block: Depth
+    depth: int
+    first: bool
+    last: bool
+
+
+class _Nest:
+    def __init__(self, e: Any, roles: Roles) -> None:
+        self.e = e
+        self.roles = roles
+        self.dtype: DType = roles.x.access.type.dtype
+        size = self.dtype.size
+        self.m, self.n, self.k = roles.size(roles.m), roles.size(roles.n), roles.size(roles.k)
+        self.tiling = choose_tiling(self.m, self.n, self.k, size, e.target)
+        self.lanes = self.tiling.lanes
+        self.packing = Packing(e, roles, self.lanes)
+        self.panels = self.split_tail()
+        self.vector = VectorType(self.dtype, self.lanes)
+        self.depth = choose_depth(self.k, self.tiling, size, e.target)
+        self.out = roles.out.memory if roles.out.access.type.dtype == self.dtype else None
+        self.partial: Memory | None = None
+        around = math.prod(roles.shape(roles.around))
+        work = 2 * around * self.m * self.n * self.k
+        self.split_around = work >= PARALLEL_FLOPS and around >= 4
+        self.split_inside = work >= PARALLEL_FLOPS and not self.split_around
+        self.pack_y = self.must_pack_y() or self.should_pack_y()
+
+    def split_tail(self) -> list[Panels]:
+        """Panels by width; the one with a vector that is not full stands alone."""
+        tail = self.n % self.lanes
+        panels = [Panels(p.start, p.count, p.size) for p in self.tiling.panels]
+        if tail:
+            last = panels.pop()
+            if last.count > 1:
+                panels.append(Panels(last.start, last.count - 1, last.size))
+            panels.append(Panels(last.start + (last.count - 1) * last.size, 1, last.size, tail))
+        return panels
+
+    # what is packed
+
+    def must_pack_y(self) -> bool:
+        """Whether vectors of y cannot be loaded as they lie."""
+        y, roles = self.roles.y, self.roles
+        in_place = y.memory is not None and len(roles.n) == 1 and y.last == roles.n and len(roles.k) <= 1
+        return not in_place or (bool(self.n % self.lanes) and not self.e.target.has_masks)
+
+    def should_pack_y(self) -> bool:
+        size = self.dtype.size
+        if self.tiling.tile_count < SEVERAL or self.depth * self.n * size <= SMALL:
+            return False
+        return self.tiling.panel_count > 1 or self.n * size % 64 != 0
+
+    def pack_x(self, step: _Step) -> bool:
+        """Whether scalars of x are not read in place: there they should be neighbours along the summed axis, and few of them far apart."""
+        x, roles = self.roles.x, self.roles
+        if x.memory is None or len(roles.k) > 1 or len(roles.m) > 1:
+            return True
+        if self.tiling.panel_count == 1:
+            return False
+        if roles.m and x.last == roles.m:
+            return self.m > 64 and self.tiling.tile_count > 1
+        row_bytes = self.k * self.dtype.size
+        return row_bytes >= 8192 and row_bytes % 1024 == 0 and self.m > 256
+
+    # loops
+
+    def run(self) -> None:
+        """All loops around."""
+        e, roles = self.e, self.roles
+        sizes = roles.shape(roles.around)
+
+        def nest(at: int, place: dict[str, Index]) -> None:
+            if at == len(sizes):
+                self.sums(place)
+            elif sizes[at] == 1:
+                nest(at + 1, {**place, roles.around[at]: 0})
+            else:
+                parallel = self.split_around and all(n == 1 for n in sizes[:at])
+                e.for_(0, sizes[at], lambda i: nest(at + 1, {**place, roles.around[at]: i}), parallel=parallel)
+
+        nest(0, {})
+
+    def sums(self, place: Place) -> None:
+        """Everything at one place of the loops around: blocks of the summed axes."""
+        e, letters = self.e, self.roles.k
+        shape = self.roles.shape(letters)
+        split = len(shape)  # the axis that is cut; those before it are loops, those behind it are whole
+        inner = 1
+        while split > 0 and inner * shape[split - 1] <= self.depth:
+            split -= 1
+            inner *= shape[split]
+        whole = dict(zip(letters, shape, strict=True))
+        if split == 0:
+            self.block(place, _Step(Depth(dict.fromkeys(letters, 0), whole), self.k, True, True))
+            return
+        cut_letter = letters[split - 1]
+        pieces = cut(shape[split - 1], max(1, self.depth // inner))
+        loops = shape[: split - 1]
+        if self.out is None:
+            self.partial = e.alloc(self.dtype, (self.m, self.n))
+        several = math.prod(loops) > 1
+
+        def blocks(outer: list[Index]) -> None:
+            first, total = not several, sum(p.count for p in pieces)
+            for number, parts in enumerate(pieces):
+                base = dict(zip(letters, outer, strict=False))
+                steps = {a: 1 for a in letters[: split - 1]} | {cut_letter: parts.size} | {a: whole[a] for a in letters[split:]}
+
+                def one(start: Index, first: bool, last: bool, base=base, steps=steps, parts=parts) -> None:
+                    starts = {**dict.fromkeys(letters, 0), **base, cut_letter: start}
+                    self.block(place, _Step(Depth(starts, steps), parts.size * inner, first, last))
+
+                at, end = 0, parts.count
+                final = not several and number == len(pieces) - 1
+                if first:
+                    one(parts.start, True, total == 1)
+                    at, first = 1, False
+                stop = end - 1 if final else end
+                if at < stop:
+                    e.for_(at, stop, lambda b, parts=parts, one=one: one(e.index_add(e.index_mul(b, parts.size), parts.start), False, False))
+                if final and at < end:
+                    one(parts.start + (end - 1) * parts.size, False, True)
+
+        if several:
+            self.clear(place)
+            e.for_each(loops, blocks)
+            if self.partial is not None:
+                self.finish(place)
+        else:
+            blocks([0] * len(loops))
+
+    def clear(self, place: Place) -> None:
+        e = self.e
+        e.for_each((self.m, self.n), lambda i: self.partial_sums(place).store(self.partial_index(place, *i), 0))
+
+    def finish(self, place: Place) -> None:
+        """Complete sums to the result."""
+        e, out = self.e, self.roles.out
+        assert self.partial is not None
+        e.for_each((self.m, self.n), lambda i: out.access.store(out.index(self.out_place(place, *i)), self.partial(i)))  # type: ignore[misc]
+
+    def block(self, place: Place, step: _Step) -> None:
+        """A block of the summed axes: blocks of rows, panels, tiles."""
+        most = choose_rows(step.depth, self.tiling, self.dtype.size, self.e.target)
+        together = sum(r.count for r in self.tiling.rows) <= most
+        tiles_outside = together and self.split_inside and self.tiling.panel_count < 4 <= self.tiling.tile_count
+        packed: list[Memory | None] = [None] * len(self.panels)
+        if self.pack_y and (not together or tiles_outside):
+            packed = [self.pack_all(place, step, p) for p in self.panels]
+        if not together:
+            for rows in self.tiling.rows:
+                self.blocks_of_rows(place, step, rows, -(-rows.count // -(-rows.count // most)), packed)
+            return
+        x = [(rows, self.read_x(place, step, rows, 0, rows.count)) for rows in self.tiling.rows]
+        if tiles_outside:
+            for rows, read in x:
+                self.each(rows.count, partial(self.row_of_tiles, place, step, rows, read, packed))
+        else:
+            for p, memory in zip(self.panels, packed, strict=True):
+                self.each(p.count, partial(self.panel, place, step, p, memory, x))
+
+    def pack_all(self, place: Place, step: _Step, p: Panels) -> Memory:
+        """All panels of one width, packed."""
+        memory = self.packing.panels(p, step.depth)
+        self.each(p.count, lambda i: self.packing.pack_panel(memory, i, place, step.block, p, i))
+        return memory
+
+    def blocks_of_rows(self, place: Place, step: _Step, rows: Parts, count: int, packed: list[Memory | None]) -> None:
+        """Tiles in blocks of `count`, of which the last one may be shorter; in a block, panel by panel."""
+        e = self.e
+
+        def block(b: Index) -> None:
+            first = e.index_mul(b, count)
+            read = self.read_x(place, step, rows, first, count)
+            for p, memory in zip(self.panels, packed, strict=True):
+                self.each(p.count, partial(panel, first, read, p, memory))
+
+        def panel(first: Index, read: Any, p: Panels, memory: Memory | None, i: Index) -> None:
+            self.loop(count, partial(tile, first, read, p, memory, i))
+
+        def tile(first: Index, read: Any, p: Panels, memory: Memory | None, i: Index, t: Index) -> None:
+            number = e.index_add(t, first)
+            run = partial(self.tile, place, step, rows, number, read(t), p, i, memory, i)
+            if rows.count % count == 0 or isinstance(number, int):
+                run()
+            else:
+                e.cond(e.lt(e.as_index(number), rows.count), run, lambda: None)
+
+        loop = self.each if self.tiling.panel_count < 4 else self.loop
+        loop(-(-rows.count // count), block)
+
+    def each(self, count: int, body: Callable[[Index], None]) -> None:
+        """A loop whose iterations may run at once, if it is not inside another one of this kind."""
+        if count == 1 or not self.split_inside:
+            self.loop(count, body)
+            return
+        self.split_inside = False
+        self.e.for_(0, count, body, parallel=True)
+        self.split_inside = True
+
+    def loop(self, count: int, body: Callable[[Index], None]) -> None:
+        if count == 1:
+            body(0)
+        else:
+            self.e.for_(0, count, body)
+
+    def panel(self, place: Place, step: _Step, p: Panels, packed: Memory | None, x: list[tuple[Parts, Any]], i: Index) -> None:
+        """One panel: all tiles of rows."""
+        memory, at = packed, i
+        if self.pack_y and memory is None:
+            memory, at = self.packing.panels(p, step.depth, count=1), 0
+            self.packing.pack_panel(memory, at, place, step.block, p, i)
+
+        def tile(rows: Parts, read: Any, t: Index) -> None:
+            self.tile(place, step, rows, t, read(t), p, i, memory, at)
+
+        for rows, read in x:
+            self.loop(rows.count, partial(tile, rows, read))
+
+    def row_of_tiles(self, place: Place, step: _Step, rows: Parts, read: Any, packed: list[Memory | None], t: Index) -> None:
+        """A tile of rows: all panels."""
+
+        def tile(p: Panels, memory: Memory | None, i: Index) -> None:
+            self.tile(place, step, rows, t, read(t), p, i, memory, i)
+
+        for p, memory in zip(self.panels, packed, strict=True):
+            self.loop(p.count, partial(tile, p, memory))
+
+    def read_x(self, place: Place, step: _Step, rows: Parts, first: Index, count: int) -> Any:
+        """Readers of the scalars of a tile, by its number from `first` on."""
+        e, roles = self.e, self.roles
+        if self.pack_x(step):
+            tiles = self.packing.pack_tiles(place, step.block, step.depth, rows, first, count, parallel=self.split_inside)
+            return tiles.reader
+
+        def reader(t: Index) -> Callable[[int, Index], Value]:
+            start = e.index_add(e.index_mul(e.index_add(t, first), rows.size), rows.start)
+            along = roles.k[:1]
+
+            def read(i: int, k: Index) -> Value:
+                where = {**place, **roles.place(e, roles.m, e.index_add(start, i))}
+                if along:
+                    where[along] = e.index_add(step.block.starts[along], k)
+                return roles.x(where)
+
+            return read
+
+        return reader
+
+    # one tile
+
+    def tile(self, place: Place, step: _Step, rows: Parts, t: Index, read_x: Any, p: Panels, i: Index, packed: Memory | None, at: Index) -> None:
+        """The sums of one tile, from where they start to where they go."""
+        e = self.e
+        row = e.index_add(e.index_mul(t, rows.size), rows.start)
+        column = e.index_mul(e.index_add(e.index_mul(i, p.size), p.start), self.lanes)
+        sums = self.initial(place, step, row, rows.size, column, p)
+        sums = add_products(e, step.depth, sums, read_x, self.read_y(place, step, column, p, packed, at))
+        if not step.last or self.out is not None:
+            self.store_sums(place, row, column, p, sums)
+        else:
+            self.store_elements(place, row, column, p, sums)
+
+    def read_y(self, place: Place, step: _Step, column: Index, p: Panels, packed: Memory | None, at: Index) -> Callable[[int, Index], Value]:
+        e, roles = self.e, self.roles
+        if packed is not None:
+            return lambda j, k: self.load(packed, [at, k, j * self.lanes])
+        memory, along = roles.y.memory, roles.k[:1]
+        assert memory is not None
+
+        def read(j: int, k: Index) -> Value:
+            where = {**place, roles.n: e.index_add(column, j * self.lanes)}
+            if along:
+                where[along] = e.index_add(step.block.starts[along], k)
+            return self.load(memory, roles.y.index(where), self.mask(p, j))
+
+        return read
+
+    def mask(self, p: Panels, j: int) -> Value | None:
+        """The lanes of a panel's vector that are there; None: all."""
+        if not p.tail or j < p.size - 1:
+            return None
+        e = self.e
+        lane = e.lane_index(type=VectorType(DType("i32"), self.lanes))
+        return e.lt(lane, e.constant(p.tail, like=lane)) if self.lanes > 1 else None
+
+    def load(self, memory: Memory, index: list[Index], mask: Value | None = None) -> Value:
+        e = self.e
+        at = [e.as_index(i) for i in index]
+        return e.load(memory.value, *at, lanes=self.lanes) if mask is None else e.masked_load(memory.value, mask, *at)
+
+    # sums
+
+    def initial(self, place: Place, step: _Step, row: Index, rows: int, column: Index, p: Panels) -> Sums:
+        e = self.e
+        if step.first:
+            zero = e.constant(0, type=self.vector)
+            return [[zero] * p.size for _ in range(rows)]
+        memory = self.partial_sums(place)
+        return [
+            [self.load(memory, self.partial_index(place, e.index_add(row, i), e.index_add(column, j * self.lanes)), self.mask(p, j)) for j in range(p.size)]
+            for i in range(rows)
+        ]
+
+    def partial_sums(self, place: Place) -> Memory:
+        memory = self.partial or self.out
+        assert memory is not None
+        return memory
+
+    def partial_index(self, place: Place, row: Index, column: Index) -> list[Index]:
+        return [row, column] if self.partial is not None else self.roles.out.index(self.out_place(place, row, column))
+
+    def out_place(self, place: Place, row: Index, column: Index) -> dict[str, Index]:
+        return {**place, self.roles.m[:1]: row, self.roles.n[:1]: column}
+
+    def store_sums(self, place: Place, row: Index, column: Index, p: Panels, sums: Sums) -> None:
+        """Vectors to plain memory."""
+        e, memory = self.e, self.partial_sums(place)
+        for i, values in enumerate(sums):
+            for j, value in enumerate(values):
+                index = self.partial_index(place, e.index_add(row, i), e.index_add(column, j * self.lanes))
+                at, mask = [e.as_index(x) for x in index], self.mask(p, j)
+                if mask is None:
+                    e.store(memory.value, value, *at)
+                else:
+                    e.masked_store(memory.value, value, mask, *at)
+
+    def store_elements(self, place: Place, row: Index, column: Index, p: Panels, sums: Sums) -> None:
+        """Elements one by one, by way of a buffer of the tile's size: what is fused to them is computed on the way."""
+        e, out = self.e, self.roles.out
+        buffer = e.alloc(self.dtype, (len(sums), p.size * self.lanes))
+        for i, values in enumerate(sums):
+            for j, value in enumerate(values):
+                e.store(buffer.value, value, e.as_index(i), e.as_index(j * self.lanes))
+
+        def store(index: list[Index]) -> None:
+            i, j = index
+            where = self.out_place(place, e.index_add(row, i), e.index_add(column, j))
+            out.access.store(out.index(where), buffer(index))
+
+        e.for_each((len(sums), p.columns(self.lanes)), store)

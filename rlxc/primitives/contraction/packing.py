@@ -1,0 +1,114 @@
+"""Operands copied into the order in which tiles read them, by way of their readers: whatever was drawn into a reader is done here.
+
+panels of y     [panel, k, columns of a panel]; columns beyond the last one are zeros
+tiles of x      [tile, k, rows of a tile] if rows are neighbours in x, else [tile, rows of a tile, k]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlxc.ir.core import Value
+from rlxc.ir.emitter import Index, Memory
+from rlxc.primitives.contraction.letters import Roles
+from rlxc.primitives.contraction.tiles import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Panels(Parts):
+    """Panels of one width, in vectors; of the last vector `tail` columns are there, or all (0)."""
+
+    tail: int = 0
+
+    def columns(self, lanes: int) -> int:
+        """Columns that are there."""
+        return self.size * lanes - (lanes - self.tail if self.tail else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A block of the summed axes: along each of them a start and a number of steps."""
+
+    starts: Mapping[str, Index]
+    steps: Mapping[str, int]
+
+    @property
+    def shape(self) -> list[int]:
+        return list(self.steps.values())
+
+    def where(self, e: Any, index: Sequence[Index]) -> dict[str, Index]:
+        """The place at `index` in the block."""
+        return {a: e.index_add(self.starts[a], i) for a, i in zip(self.steps, index, strict=True)}
+
+
+class Packing:
+    """Packs blocks of the operands of one contraction."""
+
+    def __init__(self, e: Any, roles: Roles, lanes: int) -> None:
+        self.e = e
+        self.roles = roles
+        self.lanes = lanes
+        self.dtype = roles.y.access.type.dtype
+
+    def panels(self, panels: Panels, depth: int, *, count: int | None = None) -> Memory:
+        """Memory for `count` panels (all of them unless stated)."""
+        return self.e.alloc(self.dtype, (panels.count if count is None else count, depth, panels.size * self.lanes))
+
+    def pack_panel(self, memory: Memory, at: Index, place: Mapping[str, Index], block: Depth, panels: Panels, panel: Index) -> None:
+        """Fill panel `at` of `memory` with panel number `panel` of y."""
+        e, roles = self.e, self.roles
+        first = e.index_mul(e.index_add(e.index_mul(panel, panels.size), panels.start), self.lanes)
+        columns = panels.columns(self.lanes)
+
+        def copy(index: list[Index]) -> None:
+            *ks, j = index
+            where = {**place, **block.where(e, ks), **roles.place(e, roles.n, e.index_add(first, j))}
+            memory.store([at, e.ravel(ks, block.shape), j], roles.y(where))
+
+        if roles.y.last in roles.n:
+            e.for_each((*block.shape, columns), copy)
+        else:
+            e.for_each((columns, *block.shape), lambda index: copy([*index[1:], index[0]]))
+        if columns < panels.size * self.lanes:
+            e.for_each((memory.type.shape[1], panels.size * self.lanes - columns), lambda i: memory.store([at, i[0], e.index_add(i[1], columns)], 0))
+
+    def pack_tiles(self, place: Mapping[str, Index], block: Depth, depth: int, rows: Parts, first: Index, count: int, *, parallel: bool) -> Tiles:
+        """`count` tiles of x from tile number `first` on, in memory of their own; beyond the last tile it is repeated."""
+        e, roles = self.e, self.roles
+        by_rows = roles.x.last in roles.m
+        shape = (count, depth, rows.size) if by_rows else (count, rows.size, depth)
+        memory = e.alloc(self.dtype, shape)
+
+        def tile(t: Index) -> None:
+            number = e.index_add(t, first)
+            if rows.count % count and not isinstance(number, int):
+                number = e.min(number, rows.count - 1)
+            start = e.index_add(e.index_mul(number, rows.size), rows.start)
+
+            def copy(index: list[Index]) -> None:
+                ks, i = (index[:-1], index[-1]) if by_rows else (index[1:], index[0])
+                where = {**place, **block.where(e, ks), **roles.place(e, roles.m, e.index_add(start, i))}
+                k = e.ravel(ks, block.shape)
+                memory.store([t, k, i] if by_rows else [t, i, k], roles.x(where))
+
+            e.for_each((*block.shape, rows.size) if by_rows else (rows.size, *block.shape), copy)
+
+        if count == 1:
+            tile(0)
+        else:
+            e.for_(0, count, tile, parallel=parallel)
+        return Tiles(memory, by_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Packed tiles of x."""
+
+    memory: Memory
+    by_rows: bool
+
+    def reader(self, tile: Index) -> Callable[[int, Index], Value]:
+        """Element (i, k) of a tile."""
+        return lambda i, k: self.memory([tile, k, i] if self.by_rows else [tile, i, k])
