@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
+from rlxc.codegen.work import work
 from rlxc.codegen.workspace import room, workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
@@ -22,11 +23,12 @@ from rlxc.ir.types import INDEX, MemType
 
 @dataclass
 class Emitted:
-    """LLVM IR text, and how much workspace each entry needs in bytes."""
+    """LLVM IR text; how much workspace each entry needs in bytes, and how much work a call of it is."""
 
     text: str
     entries: dict[str, str] = field(default_factory=dict)  # kernel -> symbol
     workspace: dict[str, int] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
 
 
 def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True) -> Emitted:
@@ -45,6 +47,7 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
             symbol = symbol_of(f"entry.{func.name}")
             result.entries[func.name] = symbol
             result.workspace[func.name] = needs[func.name].total
+            result.work[func.name] = work(module, func.name)
             bodies.append(_entry(func, symbol))
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.text = "\n".join([*shared.globals, "", *bodies, *declarations, ""])

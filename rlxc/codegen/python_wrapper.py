@@ -2,9 +2,9 @@
 
     ptr @rlxc.python.call(ptr %self, ptr %arguments, i64 %count, ptr %names)          CPython's vectorcall
 
-One such function serves every compiled function. `%self` holds the address of a `call`: the native code, and what arrays it takes. Whatever is
-out of the ordinary (an array that does not fit, an unknown name, results that overlap arguments) goes to the slow path, a Python
-function that takes the same arguments, converts what can be converted, and raises what must be raised.
+One such function serves every compiled function: `%self` has a `call`, which says what arrays it takes and where its native code is. Whatever is out
+of the ordinary (an array that does not fit, an unknown name, results that overlap arguments) goes to the slow path, a Python function that takes the
+same arguments, converts what can be converted, and raises what must be raised.
 
 The text has no addresses in it: they are in the structures below, which are filled in at run time. So the machine code can be kept on disk.
 """
@@ -22,7 +22,8 @@ STRUCTURES: dict[str, dict[str, str]] = {
         "float_type": "ptr",
         "tuple_type": "ptr",
         "tuple_items": "i64",  # offset of the first item of a tuple
-        "call_slot": "i64",  # offset of the address of the `call` in a callable
+        "call_type": "ptr",  # of the object that has a `call`
+        "call_slot": "i64",  # offset of that object in a callable; null if there is none yet
         "slow_path": "ptr",  # takes self and the arguments
         "new_array": "ptr",  # PyArray_NewFromDescr
         "new_tuple": "ptr",
@@ -44,7 +45,6 @@ STRUCTURES: dict[str, dict[str, str]] = {
     "call": {
         "entry": "ptr",
         "threads": "ptr",  # the pool of threads, or null
-        "owner": "ptr",  # the object that owns this structure and all it points to
         "workspaces": "ptr",  # a list of arrays of bytes that nobody uses now; null for a function that needs none
         "new_workspace": "ptr",  # makes one more
         "arguments": "i64",
@@ -66,7 +66,8 @@ STRUCTURES: dict[str, dict[str, str]] = {
 # Where things are in CPython's and NumPy's objects, in 64-bit builds with a GIL; the runtime verifies it on objects before it relies on it.
 TYPE = 8  # of any object
 SIZE = 16  # of a tuple
-FLOAT = 16
+FLOAT = 16  # of a float
+STRUCTURE = 16  # of the object that ctypes has for a structure: its address
 ARRAY = {"data": 16, "rank": 24, "shape": 32, "dtype": 56, "flags": 64}
 DTYPE = {"order": 26, "number": 28}
 READABLE = 0x101  # C-contiguous and aligned
@@ -107,13 +108,18 @@ def _item(name: str, type: str, base: str, index: str) -> str:
 _CALL = f"""\
 define ptr @"{CALL}"(ptr %self, ptr %given, i64 %flagged_count, ptr %names) {{
   {_python("call_slot")}
-  {_at("%call", "ptr", "%self", "%call_slot")}
-  %unknown = icmp eq ptr %call, null
-  br i1 %unknown, label %slow, label %known
+  {_at("%owner", "ptr", "%self", "%call_slot")}
+  %nothing = icmp eq ptr %owner, null
+  br i1 %nothing, label %slow, label %something
+something:
+  {_at("%type", "ptr", "%owner", TYPE)}
+  {_python("call_type")}
+  %is_known = icmp eq ptr %type, %call_type
+  br i1 %is_known, label %known, label %slow
 known:
+  {_at("%call", "ptr", "%owner", STRUCTURE)}
   {_field("%count", "call", "%call", "arguments")}
   {_field("%results", "call", "%call", "results")}
-  {_field("%owner", "call", "%call", "owner")}
   {_python("keep")}
   {_python("drop")}
   %positional = and i64 %flagged_count, {2**63 - 1} ; the highest bit is a flag
@@ -624,4 +630,3 @@ bound:
 failed:
   ret ptr null
 }}"""
-

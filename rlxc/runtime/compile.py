@@ -64,7 +64,8 @@ class Native:
         """The function in this process."""
         symbol = self.emitted.entries[self.func.name]
         loaded = jit.load(self.object_code(), [symbol])
-        return Executable(self.func, loaded, symbol, self.emitted.workspace[self.func.name])
+        name = self.func.name
+        return Executable(self.func, loaded, symbol, self.emitted.workspace[name], work=self.emitted.work[name])
 
 
 def native(func: Func, **options: Any) -> Native:

@@ -12,6 +12,8 @@ from rlxc.ir.core import Func
 from rlxc.runtime.jit import Loaded
 from rlxc.runtime.workspaces import Workspaces, address_of
 
+LONG = 60_000  # ops of the loop level: some 20 microseconds
+
 
 class Executable:
     """Called with one array for each argument, of its dtype and shape, C-contiguous; returns a tuple of new arrays.
@@ -19,10 +21,10 @@ class Executable:
     Nothing is checked here: `rlxc.compile` gives a callable that checks. It may be called from several threads at once.
     """
 
-    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None) -> None:
+    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None, *, work: int = LONG) -> None:
         self.func = func
         self.workspace = workspace
-        self.is_long = True  # whether other threads of Python should run meanwhile
+        self.is_long = work >= LONG  # other threads of Python run meanwhile
         self.workspaces = Workspaces(func, workspace) if workspace else None
         self.pool = pool  # address of the pool of threads
         self.loaded = loaded  # keeps the machine code alive

@@ -1,21 +1,23 @@
 """Calls from Python straight into machine code: types whose instances CPython calls by the emitted wrapper, and what the wrapper reads.
 
-    kind = CallableType(base)      a subclass of `base`, `kind.type`; `base.__call__` stands behind it as the slow path
-    kind.prepare(instance)         calls of this instance go through the wrapper, which knows no native code yet
-    kind.serve(instance, call)     they go to the native function of a `Call` from now on
+    kind = CallableType(base)            a subclass of `base`, `kind.type`; `base.__call__` stands behind it as the slow path
+    kind.prepare(instance)               calls of this instance go through the wrapper, which knows no native code yet
+    instance._call = Call(executable)    it runs that from now on
 
-An instance has two words more than one of `base`: the address of the wrapper, where CPython looks for it (the vectorcall protocol), and that of a `call`.
+An instance has two words more than one of `base`: the address of the wrapper, where CPython looks for it (the vectorcall protocol), and `_call`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from rlxc.codegen.python_wrapper import CALL, PYTHON, STRUCTURES, wrapper_text
+from rlxc.errors import InternalError
 from rlxc.ir.core import Value
 from rlxc.runtime import jit
 from rlxc.runtime.cpu import target_cpu
@@ -32,44 +34,45 @@ def _structure(name: str) -> Any:
     return type(name, (ctypes.Structure,), {"_fields_": [(field, c_types[type_]) for field, type_ in STRUCTURES[name].items()]})
 
 
-_Python, _Call, _Array = map(_structure, ("python", "call", "array"))
+_Python, _CallStructure, _Array = map(_structure, ("python", "call", "array"))
 
 
-class Call:
-    """What the wrapper reads of one native function. It owns all of that, machine code included."""
+class Call(_CallStructure):  # type: ignore[misc, valid-type]
+    """What the wrapper reads of one native function. It owns all that it points to, machine code included."""
 
     def __init__(self, executable: Executable) -> None:
         func, workspaces = executable.func, executable.workspaces
-        self._loaded = executable.loaded
-        self._shapes: list[Any] = []
-        self._dtypes: list[np.dtype] = []
-        values = [*func.args, *func.results]
-        self._arrays = (_Array * len(values))(*map(self._array, values))
-        self._names = [sys.intern(name) for name in (*func.arg_names, "out")]
-        self._name_addresses = (ctypes.c_void_p * len(self._names))(*map(id, self._names))
-        self._workspaces = (workspaces.spare, workspaces.new) if workspaces else None
-        self._structure = _Call(
+        self.executable = executable
+        self.kept: list[Any] = []
+        super().__init__(
             entry=executable.entry,
             threads=executable.pool,
-            owner=id(self),
-            workspaces=id(self._workspaces[0]) if self._workspaces else None,
-            new_workspace=id(self._workspaces[1]) if self._workspaces else None,
+            workspaces=self._id(workspaces.spare) if workspaces else None,
+            new_workspace=self._id(workspaces.new) if workspaces else None,
             arguments=len(func.args),
             results=len(func.results),
-            names=ctypes.addressof(self._name_addresses),
-            arrays=ctypes.addressof(self._arrays),
+            names=self._array(ctypes.c_void_p, [self._id(sys.intern(name)) for name in (*func.arg_names, "out")]),
+            arrays=self._array(_Array, [self._type(v) for v in (*func.args, *func.results)]),
             is_long=executable.is_long,
         )
-        self.address = ctypes.addressof(self._structure)
 
-    def _array(self, value: Value) -> Any:
+    def _type(self, value: Value) -> Any:
         type_: Any = value.type
         dtype = type_.dtype.numpy
-        shape = (ctypes.c_int64 * type_.rank)(*type_.shape)
-        self._dtypes.append(dtype)
-        self._shapes.append(shape)
         float_bits = type_.dtype.bits if type_.rank == 0 and type_.dtype in ("f32", "f64") else 0
-        return _Array(dtype=id(dtype), rank=type_.rank, shape=ctypes.addressof(shape), bytes=type_.size * dtype.itemsize, float_bits=float_bits)
+        shape = self._array(ctypes.c_int64, type_.shape)
+        return _Array(dtype=self._id(dtype), rank=type_.rank, shape=shape, bytes=type_.size * dtype.itemsize, float_bits=float_bits)
+
+    def _array(self, type_: Any, items: Sequence[Any]) -> int:
+        """The address of a C array that lives as long as this object."""
+        array = (type_ * len(items))(*items)
+        self.kept.append(array)
+        return ctypes.addressof(array)
+
+    def _id(self, thing: Any) -> int:
+        """The address of an object that lives as long as this one."""
+        self.kept.append(thing)
+        return id(thing)
 
 
 class CallableType:
@@ -80,15 +83,15 @@ class CallableType:
         self._slow_path = vars(base)["__call__"]
         self._loaded = jit.load(jit.object_code(wrapper_text(), target_cpu("plain")), [CALL, PYTHON])
         self._wrapper = self._loaded.address(CALL)
-        _Python.from_address(self._loaded.address(PYTHON)).__init__(**self._python())
+        python = _Python.from_address(self._loaded.address(PYTHON))
+        for field, value in self._python().items():
+            setattr(python, field, value)
         self.type = _subclass(base)
 
     def prepare(self, instance: Any) -> None:
-        _word(instance, self._slot).value = self._wrapper
-
-    def serve(self, instance: Any, call: Call) -> None:
-        """The instance must keep `call` alive for as long as it serves."""
-        _word(instance, self._slot + _WORD).value = call.address
+        if type(instance) is not self.type:
+            raise InternalError(f"{type(instance).__name__} has no room for the address of its code")
+        ctypes.c_void_p.from_address(id(instance) + self._slot).value = self._wrapper
 
     def _python(self) -> dict[str, int]:
         functions = {
@@ -112,15 +115,12 @@ class CallableType:
             "float_type": id(float),
             "tuple_type": id(tuple),
             "tuple_items": tuple_items(),
+            "call_type": id(Call),
             "call_slot": self._slot + _WORD,
             "slow_path": id(self._slow_path),
             "new_array": new_array(),
             **{field: address(name) for field, name in functions.items()},
         }
-
-
-def _word(instance: Any, offset: int) -> ctypes.c_void_p:
-    return ctypes.c_void_p.from_address(id(instance) + offset)
 
 
 # How a type is described to PyType_FromSpecWithBases; numbers are part of CPython's stable binary interface.
@@ -145,15 +145,18 @@ class _Spec(ctypes.Structure):
 
 
 _TP_CALL, _TP_MEMBERS = 50, 72
-_PYSSIZET, _READONLY = 19, 1
+_OBJECT_EX, _SIZE, _READONLY = 16, 19, 1
 _HAVE_VECTORCALL = 1 << 11
 _described: list[Any] = []  # CPython may go on reading a description
 
 
 def _subclass(base: type) -> type:
-    """A subclass with two words more, the first of which is the address of the function that calls an instance."""
+    """A subclass with two words more: the address of the function that calls an instance, and an attribute, `_call`."""
     slot = base.__basicsize__
-    members = (_Member * 2)(_Member(b"__vectorcalloffset__", _PYSSIZET, slot, _READONLY, None))
+    members = (_Member * 3)(
+        _Member(b"__vectorcalloffset__", _SIZE, slot, _READONLY, None),
+        _Member(b"_call", _OBJECT_EX, slot + _WORD, 0, None),
+    )
     slots = (_Slot * 3)(_Slot(_TP_MEMBERS, ctypes.addressof(members)), _Slot(_TP_CALL, address("PyVectorcall_Call")))
     spec = _Spec(f"{base.__module__}.{base.__qualname__}".encode(), slot + 2 * _WORD, 0, _HAVE_VECTORCALL, slots)
     _described.append((members, slots, spec))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.codegen.python_wrapper import ARRAY, DTYPE, FLOAT, READABLE, SIZE, TYPE, WRITABLE
+from rlxc.codegen.python_wrapper import ARRAY, DTYPE, FLOAT, READABLE, SIZE, STRUCTURE, TYPE, WRITABLE
 
 # Positions in the table of functions that NumPy offers to C code; they are part of its binary interface.
 _ARRAY_TYPE = 2
@@ -87,10 +87,11 @@ def _lies_as_expected(x: np.ndarray) -> bool:
 
 
 def _others_lie_as_expected() -> bool:
-    number, items = 0.1, (object(), object(), object())
+    number, items, structure = 0.1, (object(), object(), object()), (ctypes.c_int64 * 2)()
     return (
         object.__basicsize__ == TYPE + 8
         and _read(ctypes.c_double, id(number), FLOAT) == number
+        and _read(ctypes.c_size_t, id(structure), STRUCTURE) == ctypes.addressof(structure)
         and _read(ctypes.c_int64, id(items), SIZE) == len(items)
         and [_read(ctypes.c_size_t, id(items), tuple_items() + 8 * i) for i in range(3)] == [id(x) for x in items]
     )

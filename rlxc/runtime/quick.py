@@ -15,18 +15,16 @@ def compiled(func: Func, engine: Engine) -> Compiled:
     """`func` as a Compiled, the quickest that this Python allows."""
     if not supported() or len(func.args) + len(func.results) > MAX_ARRAYS:
         return Compiled(func, engine)
-    made: Compiled = _kind().type(func, engine)
-    return made
+    return Quick(func, engine)
 
 
 class Quick(Compiled):
-    """The wrapper serves the executable of the sizes last met."""
+    """The wrapper runs the executable for the sizes last met."""
 
-    _served: Any = None  # an executable
-    _call: Call | None = None
+    _call: Call  # see CallableType
 
     def __new__(cls, *_: Any, **__: Any) -> Quick:
-        self = super().__new__(cls)
+        self: Quick = super().__new__(_kind().type)
         _kind().prepare(self)
         return self
 
@@ -34,22 +32,18 @@ class Quick(Compiled):
 
     def _make(self, sizes: tuple[int, ...]) -> Any:
         executable = super()._make(sizes)
-        if executable is not self._served:
-            self._serve(executable)
+        call = getattr(self, "_call", None)
+        if call is None or call.executable is not executable:
+            self._call = Call(executable)
         return executable
 
-    def _serve(self, executable: Any) -> None:
-        call = Call(executable)
-        _kind().serve(self, call)
-        self._served, self._call = executable, call  # and now the call before may go
-
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_served": None, "_call": None}
+        return vars(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self._only is not None:
-            self._serve(self._only)
+            self._call = Call(self._only)
 
 
 @cache
