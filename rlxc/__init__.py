@@ -24,6 +24,7 @@ _HOMES = {
         "run_passes",
         "value_and_grad",
     ),
+    "rlxc.runtime.cache": ("cache_info",),
     "rlxc.runtime.compiled": ("Compiled",),
     "rlxc.runtime.session": ("Program",),
     "rlxc.ir.attributes": ("Dense",),
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
     from rlxc.ir.types import Dim, DType, TensorType
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
+    from rlxc.runtime.cache import cache_info
     from rlxc.runtime.compiled import Compiled
     from rlxc.runtime.session import Program
 

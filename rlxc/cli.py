@@ -239,6 +239,22 @@ def _natural(text: str) -> int:
     return int(text)
 
 
+def _positive(text: str) -> int:
+    if _natural(text) == 0:
+        raise argparse.ArgumentTypeError("0 is too few")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 3600:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return value
+
+
 def _tolerance(text: str) -> float:
     try:
         value = float(text)
@@ -267,6 +283,19 @@ def _run_flags(add: Add) -> None:
     add("--atol", type=_tolerance, default=1e-6, metavar="X", help="absolute tolerance of --expect (1e-6)")
     add("--interpret", action="store_true", help="run op by op in NumPy instead of native code")
     add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
+
+
+def _bench_flags(add: Add) -> None:
+    _file(add)
+    _fn(add)
+    _inputs(add)
+    _dims(add)
+    add("--grad", metavar="NAMES", help="value and gradient with respect to these arguments (comma-separated)")
+    add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
+    add("--threads", type=_positive, metavar="N", help="threads to use (as RLXC_NUM_THREADS says)")
+    add("--seconds", type=_duration, default=1.0, metavar="S", help="how long to measure (1)")
+    add("--trace", metavar="FILE", help="write a Chrome trace of the kernels, for chrome://tracing or Perfetto")
+    add("--json", action="store_true", help="as JSON")
 
 
 def _opt_flags(add: Add) -> None:
@@ -339,6 +368,12 @@ def _info_flags(add: Add) -> None:
     add("--json", action="store_true", help="as JSON")
 
 
+def _cache_flags(add: Add) -> None:
+    add("action", nargs="?", choices=("show", "path", "clear"), default="show", help="show what is there, say where it is, or delete it all (show)")
+    add("--limit", metavar="SIZE", help="first delete what was used longest ago, until at most this is left: 300M, 2G")
+    add("--json", action="store_true", help="as JSON")
+
+
 #: name -> module in rlxc.commands, function, flags, one line
 COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "run": ("run", "run", _run_flags, "compile a function and call it"),
@@ -350,9 +385,11 @@ COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "linearize": ("transforms", "linearize", _transform_flags, "primal and linear part, IR to IR"),
     "transpose": ("transforms", "transpose", _transform_flags, "a linear function turned around, IR to IR"),
     "build": ("build", "build", _build_flags, "write IR, assembly and object code"),
+    "bench": ("bench", "bench", _bench_flags, "time a call and its kernels"),
     "ops": ("reference", "ops", _ops_flags, "the ops, or one of them"),
     "passes": ("reference", "passes", _passes_flags, "the passes, or one of them"),
     "explain": ("reference", "explain", _explain_flags, "what an error code means"),
+    "cache": ("cache", "cache", _cache_flags, "machine code kept on disk"),
     "info": ("info", "info", _info_flags, "versions and this machine"),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rlxc import __version__
 from rlxc.cli import OK
+from rlxc.runtime.cache import cache_info
 
 
 def info(args: argparse.Namespace) -> int:
@@ -36,6 +37,7 @@ def gather() -> dict[str, Any]:
     facts["cpu features"] = [f for f in wanted if features.get(f)]
     facts["vector width"] = f"{512 if features.get('avx512f') else 256 if features.get('avx2') else 128} bits"
     facts["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    facts["cache"] = cache_info().path or "none"
     return facts
 
 

@@ -87,14 +87,16 @@ class Emitter(Builder):
 
     # loops
 
-    def for_(self, start: int, stop: int, body: Callable[..., Any], init: Sequence[Value] = (), *, step: int = 1, parallel: bool = False) -> tuple[Value, ...]:
+    def for_(
+        self, start: int, stop: int, body: Callable[..., Any], init: Sequence[Value] = (), *, step: int = 1, parallel: bool = False, **hints: Any
+    ) -> tuple[Value, ...]:
         """A counted loop; `body(i, *carried)` returns the new carried values. A loop that never runs is left out."""
         if start >= stop:
             return tuple(init)
         counter = Value(INDEX, "i", loc=self.loc)
         carried = [Value(v.type, "acc", loc=self.loc) for v in init]
         region = self.region([counter, *carried], lambda: body(counter, *carried), has_memory=parallel)
-        attrs = {"start": start, "stop": stop, "step": step, "parallel": parallel}
+        attrs = {"start": start, "stop": stop, "step": step, "parallel": parallel, **hints}
         return self.emit(lookup("for", "loop"), list(init), attrs, regions=(region,)).results
 
     def region(self, args: Sequence[Value], body: Callable[[], Any], *, movable: bool = True, has_memory: bool = False) -> Func:

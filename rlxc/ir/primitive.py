@@ -261,6 +261,12 @@ class Primitive:
         """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
         return not self.elementwise
 
+    def flops(self, operands: Sequence[Any], results: Sequence[Any], **attrs: Any) -> float:
+        """Arithmetic of the whole op on operands of these types: `cost.flops` for each element of the largest array."""
+        if self.view or self.index_map or not operands:
+            return 0.0
+        return self.cost.flops * max(t.size for t in (*operands, *results))
+
     @property
     def has_loops(self) -> bool:
         """Whether the op needs loops of its own: what is neither elementwise nor another op's element at some index."""

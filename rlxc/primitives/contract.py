@@ -19,6 +19,7 @@ from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
 from rlxc.primitives.contraction.letters import Operand, find_roles
 from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.row_times_matrix import is_row_times_matrix, lower_row_times_matrix
 from rlxc.primitives.families import Multilinear, is_linear, require_dtype, same_dtype
 from rlxc.primitives.shape import Broadcast, Transpose
 
@@ -86,6 +87,11 @@ class Contract(Multilinear):
             return _cotangent(b, cts[0], out, y, in_y, x.type, in_x), None
         return None, _cotangent(b, cts[0], out, x, in_x, y.type, in_y)
 
+    def flops(self, operands, results, *, spec):
+        """A product and a sum for each setting of all letters."""
+        sizes = {letter: n for letters, t in zip(split_spec(spec), operands, strict=False) for letter, n in zip(letters, t.shape, strict=True)}
+        return 2.0 * math.prod(sizes.values())
+
     def batch(self, b, x, y, *, batched, spec):
         in_x, in_y, out = split_spec(spec)
         new = fresh_letters(self.name, 1, in_x + in_y)
@@ -125,7 +131,9 @@ class Contract(Multilinear):
         roles = None
         if e.target.vector_bytes and math.prod(sizes.values()) >= MIN_PRODUCTS:
             roles = find_roles(e, Operand(in_x, x), Operand(in_y, y), Operand(in_out, out), sizes)
-        if roles is not None:
+        if roles is not None and is_row_times_matrix(roles):
+            lower_row_times_matrix(e, roles)
+        elif roles is not None:
             lower_contraction(e, roles)
         else:
             e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, y, spec=spec)))

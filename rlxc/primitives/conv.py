@@ -159,6 +159,10 @@ class Conv(Multilinear):
             return _cotangent_of_image(b, ct, w, axes, groups), None
         return None, _cotangent_of_kernel(b, ct, x, axes, groups)
 
+    def flops(self, operands, results, **attrs):
+        """A product and a sum for each element of the result and of the kernel that makes it."""
+        return 2.0 * results[0].size * (operands[1].size // max(operands[1].shape[0], 1))
+
     def batch(self, b, x, w, *, batched, groups, **attrs):
         """A batch of images joins N; a batch of kernels joins O; a batch of both is one more set of groups."""
         n = x.type.shape[0] if batched[0] else w.type.shape[0]

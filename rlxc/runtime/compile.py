@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import cached_property
@@ -9,22 +10,41 @@ from typing import Any
 
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import PassError
-from rlxc.ir.core import Func, Module
+from rlxc.ir.core import Func, Module, Value
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
-from rlxc.runtime import jit
+from rlxc.runtime import cache, jit
 from rlxc.runtime.cpu import Cpu, target_cpu
 from rlxc.runtime.executable import Executable
+from rlxc.runtime.identity import program_key
 from rlxc.runtime.params import resolve_resources
+from rlxc.runtime.threads import num_threads, pool_address
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out."""
+    """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out.
+
+    `threads` is how many threads may share the work of a call (0: what `rlxc.num_threads()` says); the results are the same for any number.
+    With `profile` the function has one more result: the times at which its kernels began, and when the last one ended.
+    """
 
     cpu: str = "host"
     fuse: bool = True
     vectorize: bool = True
+    threads: int = 0
+    profile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Machine code as an object file, and what has to be known to run it."""
+
+    code: bytes
+    entry: str  # symbol
+    workspace: int  # bytes
+    parallel: bool  # whether it has loops for a pool of threads
+    work: int  # ops of the loop level that a call executes
 
 
 @dataclass(frozen=True)
@@ -38,15 +58,35 @@ class Native:
     def cpu(self) -> Cpu:
         return target_cpu(self.options.cpu)
 
+    @property
+    def threads(self) -> int:
+        return self.options.threads or num_threads()
+
+    @property
+    def pipeline(self) -> str:
+        return native_pipeline(self.cpu, self.options)
+
+    @cached_property
+    def whole(self) -> Func:
+        """The function without calls, its constants at hand."""
+        return resolve_resources(inline_calls(self.func)).with_(module=None)
+
     @cached_property
     def kernels(self) -> Module:
         """The function at the loop level, scheduled for the target."""
-        whole = resolve_resources(inline_calls(self.func))
-        return make_pipeline(native_pipeline(self.cpu, self.options)).run(Module((whole.with_(module=None),)))
+        return make_pipeline(self.pipeline).run(Module((self.whole,)))
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16)
+        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, threads=self.threads)
+
+    @cached_property
+    def interface(self) -> Func:
+        """The function as it is called: with `profile`, its timestamps are one more result."""
+        if not self.options.profile:
+            return self.func
+        times = self.kernels[self.func.name].args[-1]
+        return self.func.with_(results=(*self.func.results, Value(times.type.tensor, times.name)))
 
     def llvm(self) -> str:
         """LLVM IR."""
@@ -60,12 +100,31 @@ class Native:
         """A relocatable object file."""
         return jit.object_code(self.emitted.text, self.cpu)
 
+    @cached_property
+    def binary(self) -> Binary:
+        """Machine code: from the cache on disk, if it is there."""
+        store = cache.store()
+        key = program_key(self.whole, self.cpu, self.pipeline, self.threads) if store else None
+        if store is None or key is None:
+            return self._compiled()
+        kept = store.get(key)
+        if kept is not None:
+            header, code = kept
+            return Binary(code, **header)
+        made = self._compiled()
+        store.put(key, {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel, "work": made.work}, made.code)
+        return made
+
+    def _compiled(self) -> Binary:
+        name = self.func.name
+        emitted = self.emitted
+        return Binary(self.object_code(), emitted.entries[name], emitted.workspace[name], emitted.parallel, emitted.work[name])
+
     def executable(self) -> Executable:
         """The function in this process."""
-        symbol = self.emitted.entries[self.func.name]
-        loaded = jit.load(self.object_code(), [symbol])
-        name = self.func.name
-        return Executable(self.func, loaded, symbol, self.emitted.workspace[name], work=self.emitted.work[name])
+        binary = self.binary
+        loaded = jit.load(binary.code, [binary.entry])
+        return Executable(self.interface, loaded, binary.entry, binary.workspace, pool_address() if binary.parallel else None, work=binary.work)
 
 
 def native(func: Func, **options: Any) -> Native:
@@ -94,12 +153,14 @@ def compile_func(func: Func, **options: Any) -> Executable:
 def native_pipeline(cpu: Cpu, options: Options) -> str:
     """The passes from the tensor level to code generation, as text."""
     steps = ["legalize", "simplify", "cse", "dce", f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}"]
-    if options.vectorize:
-        steps.append(f"lower{{bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}}}")
-    else:
-        steps.append("lower")
+    settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
+    settings += ["work = true"] if options.profile else []
+    steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
     if cpu.has_fma:
         steps.append("form-fma")
     if options.vectorize:
         steps.append(f"vectorize{{bytes = {cpu.vector_bytes}}}")
-    return ",".join([*steps, "expand-math"])
+    steps.append("expand-math")
+    if options.profile:
+        steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")
+    return ",".join(steps)

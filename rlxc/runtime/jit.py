@@ -9,6 +9,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from rlxc.errors import InternalError
+from rlxc.runtime import perf
 from rlxc.runtime.cpu import Cpu
 
 
@@ -75,4 +76,7 @@ def load(obj: bytes, symbols: list[str]) -> Loaded:
     builder = llvm.JITLibraryBuilder().add_object_img(obj).add_current_process()
     for symbol in symbols:
         builder = builder.export_symbol(symbol)
-    return Loaded(builder.link(_jit(), f"rlxc.{_counter}"))
+    loaded = Loaded(builder.link(_jit(), f"rlxc.{_counter}"))
+    if perf.is_wanted():
+        perf.write_map(obj, symbols[0], loaded.address(symbols[0]))
+    return loaded

@@ -19,10 +19,9 @@ import numpy as np
 from rlxc.codegen.python_wrapper import CALL, PYTHON, STRUCTURES, wrapper_text
 from rlxc.errors import InternalError
 from rlxc.ir.core import Value
-from rlxc.runtime import jit
-from rlxc.runtime.cpu import target_cpu
 from rlxc.runtime.executable import Executable
 from rlxc.runtime.python_objects import address, new_array, tuple_items
+from rlxc.runtime.support import load_support
 
 MAX_ARRAYS = 4096  # of a call: their addresses are on the stack
 
@@ -81,9 +80,10 @@ class CallableType:
     def __init__(self, base: type) -> None:
         self._slot = base.__basicsize__
         self._slow_path = vars(base)["__call__"]
-        self._loaded = jit.load(jit.object_code(wrapper_text(), target_cpu("plain")), [CALL, PYTHON])
-        self._wrapper = self._loaded.address(CALL)
-        python = _Python.from_address(self._loaded.address(PYTHON))
+        loaded = load_support(wrapper_text(), [CALL, PYTHON])
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(loaded))  # for good: at exit, callables may outlive this
+        self._wrapper = loaded.address(CALL)
+        python = _Python.from_address(loaded.address(PYTHON))
         for field, value in self._python().items():
             setattr(python, field, value)
         self.type = _subclass(base)

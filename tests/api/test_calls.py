@@ -497,10 +497,14 @@ def test_an_interrupt_is_raised_after_the_call():
     long = rlxc.compile(LONG)
     x = np.zeros((400, 400))
     timer = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
-    with pytest.raises(KeyboardInterrupt):
+
+    def call_on():
         timer.start()
         while True:
             long(x)
+
+    with pytest.raises(KeyboardInterrupt):
+        call_on()
     np.testing.assert_array_equal(long(x), 0)
 
 

@@ -9,7 +9,8 @@
 
 Four kinds of ops are told apart, by what their primitives say of themselves:
 
-    row ops      elementwise ones, and reductions of trailing axes: they join a group over one space, rows and what is in them
+    row ops      elementwise ones, and reductions: they join a group over one space, rows and what is in them. What is reduced along
+                 the rows can be read there again, what is reduced across them is known after the last
     index maps   broadcast, transpose, slice, ...: an element is an operand's element elsewhere; drawn into whoever reads them
     views        reshape: the same memory
     the others   contract, gather, scatter, ...: a kernel of their own, with what can be drawn in

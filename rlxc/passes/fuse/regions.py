@@ -81,7 +81,6 @@ class _Regions:
         if shape is None:
             results = self.out.emit(lookup("fused"), region.operands, {"rows": -1}, regions=(body,), names=names, loc=ops[-1].loc).results
         else:
-            rows = max(len(shape) - 1, 0) if rows is None else rows
             results = merge_axes(self.out, region.operands, body, rows, shape, names)
         self.env.update(zip(outputs, results, strict=True))
 
@@ -120,7 +119,7 @@ class _Regions:
             return value
         arg = Value(value.type, value.name)
         body = Func("", (arg,), (), (arg,), "region")
-        (copy,) = merge_axes(self.out, [value], body, max(value.type.rank - 1, 0), value.type.shape, [value.name])
+        (copy,) = merge_axes(self.out, [value], body, None, value.type.shape, [value.name])
         return copy
 
 

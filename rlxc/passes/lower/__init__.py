@@ -13,6 +13,7 @@ func @f(%x: f32[8]) -> f32[8] {               kernel @f.k0(%x: mem f32[8], %y: m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.attributes import Symbol
@@ -22,27 +23,29 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.ir.target import Target
-from rlxc.ir.types import MemType, TensorType, Type
+from rlxc.ir.types import MemType, TensorType
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
+from rlxc.passes.work import work_of
 
 
 @module_pass("lower")
-def lower(module: Module, *, bytes: int = 0, registers: int = 16, l1: int = 32 << 10, l2: int = 512 << 10, l3: int = 8 << 20) -> Module:
+def lower(module: Module, *, bytes: int = 0, registers: int = 16, l1: int = 32 << 10, l2: int = 512 << 10, l3: int = 8 << 20, work: bool = False) -> Module:
     """Turn each function into kernels at the loop level: loops around the element rules of its ops.
 
     Ops that have schedules of their own, such as contractions, use vectors of `bytes` in as many `registers`, and blocks that fit into caches.
+    With `work`, calls say what their kernels do, for profiles.
     """
     target = Target(bytes, registers, l1, l2, l3)
     funcs: list[Func] = []
     for f in module.funcs:
-        funcs += lower_func(f, target) if f.kind == "func" else [f]
+        funcs += lower_func(f, target, work=work) if f.kind == "func" else [f]
     return Module(tuple(funcs))
 
 
-def lower_func(func: Func, target: Target | None = None) -> list[Func]:
+def lower_func(func: Func, target: Target | None = None, *, work: bool = False) -> list[Func]:
     """The kernels of `func`, the last of which has its name and takes its arguments, then its results, as memory."""
-    return _Lowering(func, target or Target()).run()
+    return _Lowering(func, target or Target(), work).run()
 
 
 def mem(type: TensorType, loc) -> MemType:
@@ -55,9 +58,10 @@ def mem(type: TensorType, loc) -> MemType:
 
 
 class _Lowering:
-    def __init__(self, func: Func, target: Target) -> None:
+    def __init__(self, func: Func, target: Target, work: bool = False) -> None:
         self.func = func
         self.target = target
+        self.work = work
         self.kernels: list[Func] = []
         self.by_op: dict[tuple, str] = {}  # kernels by what they were lowered from
         self.by_text: dict[str, str] = {}  # and by what came out
@@ -106,7 +110,7 @@ class _Lowering:
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
         ins = [self.memory[v] for v in op.operands]
-        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(self.kernel(op)))
+        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(self.kernel(op)), **(asdict(work_of(op)) if self.work else {}))
 
     def kernel(self, op: Op) -> str:
         """Name of the kernel for `op`; one of the same ops, or of ops that become the same, serves for all."""

@@ -162,6 +162,26 @@ class Store(LoopPrimitive):
 
 
 @register
+class Prefetch(LoopPrimitive):
+    """Ask for the memory around an index to be brought near; the index may lie outside."""
+
+    name = "prefetch"
+    pure = False
+    has_effect = True
+    widens = False
+
+    def infer(self, memory, *index):
+        _require_memory(self.name, memory, index)
+        return ()
+
+    def eval(self, memory, *index):
+        return ()
+
+    def llvm(self, w, type, memory, *index):
+        w.prefetch(w.address(memory, index))
+
+
+@register
 class MaskedLoad(LoopPrimitive):
     """Consecutive elements, in the lanes where the mask holds; 0 in the others, which are not touched."""
 

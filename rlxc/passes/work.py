@@ -1,0 +1,63 @@
+"""What an op of the tensor level does, counted: arithmetic, and bytes that it must at least read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rlxc.ir.core import Func, Op, Value
+
+MAX_NAMES = 5  # of ops in a label
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """`flops` as ops count them (`Primitive.flops`), `bytes` as if caches were perfect; `what` names the ops."""
+
+    what: str
+    flops: float
+    bytes: int
+
+
+def work_of(op: Op) -> Work:
+    """The work of one op, fused or not."""
+    if not op.prim.kernel:
+        return Work(op.prim.name, _flops(op), _total(v.type for v in (*op.operands, *op.results)))
+    (region,) = op.regions
+    inner = [o for o in region.ops if not _is_free(o)]
+    read = sum(_bytes_read(region, a) for a in region.args)
+    return Work(_label(inner or region.ops), sum(map(_flops, region.ops)), read + _total(v.type for v in op.results))
+
+
+def work_of_func(func: Func) -> float:
+    """The flops of a function, as it is written."""
+    return sum(_flops(op) for op in func.ops)
+
+
+def _flops(op: Op) -> float:
+    return op.prim.flops([v.type for v in op.operands], [v.type for v in op.results], **op.attrs)
+
+
+def _is_free(op: Op) -> bool:
+    return op.prim.view or op.prim.index_map or not op.operands
+
+
+def _bytes_read(region: Func, arg: Value) -> int:
+    """An argument that only index maps read (a slice, a gather) may be read in part."""
+    users = [op for op in region.ops if arg in op.operands]
+    whole = _total([arg.type])
+    if not users or arg in region.results or not all(_is_free(op) for op in users):
+        return whole
+    return min(whole, sum(op.result.type.size for op in users) * arg.type.dtype.size)
+
+
+def _total(types: Iterable[Any]) -> int:
+    return sum(t.nbytes for t in types)
+
+
+def _label(ops: Iterable[Op]) -> str:
+    """The names of the ops, each once: the first ones, if there are many. What it says of a copy is `copy`."""
+    names = list(dict.fromkeys(op.prim.name for op in ops))
+    shown = [*names[: MAX_NAMES - 1], f"{len(names) - MAX_NAMES + 1} more"] if len(names) > MAX_NAMES else names
+    return " ".join(shown) or "copy"

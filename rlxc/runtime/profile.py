@@ -1,0 +1,91 @@
+"""Profile: how long each kernel of a function takes, from timestamps that an instrumented build stores around it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import Loc
+from rlxc.ir.calls import callee_of
+from rlxc.ir.core import Func
+from rlxc.runtime.compile import Native, native
+
+MAX_CALLS = 2_000
+TRACED = 5  # calls in a trace
+CALIBRATION = 0.02  # seconds over which ticks are compared with the wall clock
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRun:
+    """One call of a kernel in the program: what it does, and the median of the seconds it took."""
+
+    name: str
+    what: str
+    flops: float
+    bytes: int
+    loc: Loc
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Kernels in order of execution. `ticks` has a row for each call of the function, `rate` ticks make a second."""
+
+    func: str
+    kernels: tuple[KernelRun, ...]
+    ticks: np.ndarray
+    rate: float
+
+    @property
+    def seconds(self) -> float:
+        """What all kernels take together."""
+        return sum(k.seconds for k in self.kernels)
+
+    def chrome_trace(self) -> dict[str, Any]:
+        """The last calls in the format of chrome://tracing and Perfetto: one event a kernel, times in microseconds."""
+        rows = self.ticks[-TRACED:]
+        micros = (rows - rows[:1, :1]) / self.rate * 1e6
+        events: list[dict[str, Any]] = [{"name": "process_name", "ph": "M", "pid": 1, "args": {"name": f"@{self.func}"}}]
+        for row in micros:
+            events.append(_event(f"@{self.func}", row[0], row[-1], {}))
+            for k, start, end in zip(self.kernels, row, row[1:], strict=False):
+                events.append(_event(k.name, start, end, {"what": k.what, "flops": k.flops, "bytes": k.bytes, "source": str(k.loc)}))
+        return {"traceEvents": events, "displayTimeUnit": "ns"}
+
+
+def profile(func: Func, arrays: Sequence[np.ndarray], *, seconds: float = 0.5, **options: Any) -> Profile:
+    """Call an instrumented build of `func` on `arrays`, which fit it, for about so many seconds."""
+    made = native(func, **options, profile=True)
+    run = made.executable()
+    run(*arrays)
+    began, rows = [], []
+    end = time.perf_counter() + max(seconds, CALIBRATION)
+    while True:
+        began.append(time.perf_counter())
+        rows.append(run(*arrays)[-1])
+        now = time.perf_counter()
+        if now > end or (len(rows) >= MAX_CALLS and now - began[0] > CALIBRATION):
+            break
+    while began[-1] - began[0] < CALIBRATION:  # one long call
+        began.append(time.perf_counter())
+        rows.append(run(*arrays)[-1])
+    ticks = np.array(rows)
+    rate = float(ticks[-1, 0] - ticks[0, 0]) / (began[-1] - began[0])
+    return Profile(func.name, tuple(_kernels(made, ticks, rate)), ticks, rate)
+
+
+def _kernels(made: Native, ticks: np.ndarray, rate: float) -> list[KernelRun]:
+    main = made.kernels[made.func.name]
+    calls = [op for op in main.ops if callee_of(op)]
+    took = np.diff(ticks, axis=1) / rate
+    work = [(op.attrs["what"], op.attrs["flops"], op.attrs["bytes"], op.loc) for op in calls]
+    return [KernelRun(str(callee_of(op)), *w, statistics.median(s.tolist())) for op, w, s in zip(calls, work, took.T, strict=True)]
+
+
+def _event(name: str, start: float, end: float, args: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "ph": "X", "pid": 1, "tid": 1, "ts": float(start), "dur": float(end - start), "args": args}

@@ -1,0 +1,57 @@
+"""`rlxc bench`."""
+
+import json
+
+import pytest
+
+from rlxc.cli import main
+
+TEXT = """
+func @f(%x: f32[B, 16], param %w: f32[16, 8]) -> f32[] {
+  %y = matmul %x, %w
+  %t = tanh %y
+  %l = mean %t
+  return %l
+}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "f.rlx"
+    path.write_text(TEXT)
+    return str(path)
+
+
+def test_bench_shows_the_call_and_its_kernels(file, capsys):
+    assert main(["bench", file, "--dim", "B=32", "--seconds", "0.02"]) == 0
+    out = capsys.readouterr().out
+    assert "@f" in out
+    assert "GFLOP/s" in out
+    assert "of the roofline" in out
+    assert any(line.startswith("k0") for line in out.splitlines())
+
+
+def test_bench_as_json_has_numbers(file, capsys):
+    assert main(["bench", file, "--dim", "B=32", "--seconds", "0.02", "--grad", "w", "--json", "--cpu", "plain"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["function"] == "f.grad"
+    assert 0 < report["seconds"]["low"] <= report["seconds"]["median"] <= report["seconds"]["high"]
+    assert report["flops"] >= 2 * 2 * 32 * 16 * 8  # the product, and the gradient to w
+    assert abs(sum(k["share"] for k in report["kernels"]) - 1) < 1e-6
+    assert sum(k["flops"] for k in report["kernels"]) >= 2 * 2 * 32 * 16 * 8
+
+
+def test_bench_writes_a_trace(file, tmp_path, capsys):
+    trace = tmp_path / "out.json"
+    assert main(["bench", file, "--dim", "B=2", "--seconds", "0.02", "--trace", str(trace)]) == 0
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert {e["ph"] for e in events} == {"M", "X"}
+    assert all(e["dur"] >= 0 for e in events if e["ph"] == "X")
+
+
+def test_bench_says_what_is_missing(file, capsys):
+    assert main(["bench", file, "--seconds", "0.02"]) in (1, 2)
+    assert "B" in capsys.readouterr().err
+    assert main(["bench", file, "--seconds", "soon"]) == 2
+    assert main(["bench", file, "--dim", "B=2", "--threads", "0"]) == 2
