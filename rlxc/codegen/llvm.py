@@ -16,7 +16,7 @@ from rlxc.codegen.access import Access
 from rlxc.codegen.parallel import is_parallel, write_parallel
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
 from rlxc.codegen.work import work
-from rlxc.codegen.workspace import room, workspaces
+from rlxc.codegen.workspace import workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import INDEX, MemType
@@ -199,13 +199,17 @@ class FuncWriter(Access):
     # what needs the function or the module
 
     def allocate(self, type: MemType) -> str:
-        return self.reserve(room(type))
+        return self.reserve(type.room)
 
     def reserve(self, size: int) -> str:
         """The next `size` bytes of the kernel's workspace."""
         offset = self.allocated
         self.allocated += size
         return self.workspace_at(offset)
+
+    def part_of(self, memory: Ref, offset: int) -> str:
+        """The address of what lies `offset` bytes into memory."""
+        return self.inst(f"getelementptr inbounds i8, ptr {memory.text}, i64 {offset}") if offset else memory.text
 
     def stack(self, size: int) -> str:
         """`size` bytes that live as long as the call."""

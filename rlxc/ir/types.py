@@ -218,6 +218,10 @@ class VectorType:
         return self.text
 
 
+#: where memory that is allocated starts: at a multiple of so many bytes
+ALIGNMENT = 64
+
+
 @dataclass(frozen=True)
 class MemType:
     """Memory at the loop level: a row-major array that can be loaded from and stored to."""
@@ -236,6 +240,11 @@ class MemType:
     @property
     def nbytes(self) -> int:
         return self.size * self.dtype.size
+
+    @property
+    def room(self) -> int:
+        """Bytes up to where other memory may start: at least one line of the cache, so that no two are at one address."""
+        return -(-max(self.nbytes, 1) // ALIGNMENT) * ALIGNMENT
 
     @cached_property
     def text(self) -> str:

@@ -156,6 +156,7 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
+    steps.append("plan-memory")
     if cpu.has_fma:
         steps.append("form-fma")
     if options.vectorize:

@@ -7,7 +7,7 @@ import numpy as np
 from rlxc.errors import DTypeError, ShapeError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.primitive import register
-from rlxc.ir.types import MemType, VectorType
+from rlxc.ir.types import ALIGNMENT, MemType, VectorType
 from rlxc.primitives.loop.base import LoopPrimitive, require_vector
 
 
@@ -76,6 +76,28 @@ class Global(LoopPrimitive):
 
     def llvm(self, w, type, *, value):
         return w.global_data(value)
+
+
+@register
+class Slot(LoopPrimitive):
+    """A part of a block of bytes, as memory of its own type."""
+
+    name = "slot"
+    typed = True
+    pure = False  # of two slots at one place, each has its own life
+
+    def infer(self, block, *, offset: int, type: MemType):
+        if not isinstance(block, MemType) or block.dtype != "u8" or len(block.shape) != 1:
+            raise DTypeError(f"slot takes a block of bytes, mem u8[n], not {block}")
+        if offset < 0 or offset % ALIGNMENT or offset + type.nbytes > block.size:
+            raise ShapeError(f"slot: {type} does not fit into {block} at {offset}, or not at a multiple of {ALIGNMENT}")
+        return type
+
+    def eval(self, block, *, offset, type):
+        return block[offset : offset + type.nbytes].view(type.dtype.numpy).reshape(type.shape)
+
+    def llvm(self, w, type, block, *, offset):
+        return w.part_of(block, offset)
 
 
 @register
