@@ -19,9 +19,9 @@ from rlxc.errors import ArgumentError, FileError, UnknownName, Unsupported
 from rlxc.ir.core import Func, Value
 from rlxc.ir.names import did_you_mean
 from rlxc.ir.types import DType, TensorType
-from rlxc.runtime.compiled import Compiled
 from rlxc.runtime.cpu import missing_features
 from rlxc.runtime.executable import Executable
+from rlxc.runtime.quick import compiled
 
 
 def load_library(path: str | os.PathLike[str], name: str | None = None, *, weights: str | os.PathLike[str] | None = None) -> LoadedLibrary:
@@ -96,8 +96,8 @@ def _function(shared: ctypes.CDLL, facts: dict[str, Any], weights: np.ndarray | 
         args.append(Value(TensorType(DType("u8"), weights.shape), "weights"))
     func = Func(facts["name"], tuple(args), (), tuple(_value(r) for r in facts["results"]))
     executable = Executable(func, _Symbols(shared), f"{facts['symbol']}_entry", facts["workspace"])
-    compiled = Compiled(func, lambda _: _Made(executable))
-    return partial(compiled, weights=weights) if facts["maps_weights"] else compiled
+    callable_ = compiled(func, lambda _: _Made(executable))
+    return partial(callable_, weights=weights) if facts["maps_weights"] else callable_
 
 
 def _value(facts: dict[str, Any]) -> Value:
