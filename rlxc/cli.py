@@ -309,6 +309,7 @@ def _opt_flags(add: Add) -> None:
     add("--print-ir-changed", action="store_true", help="IR after every pass that changed it, to stderr")
     add("--verify-each", action="store_true", default=True, help="verify after every pass (on)")
     add("--no-verify", dest="verify_each", action="store_false", help="do not verify")
+    add("--remarks", action="store_true", help="what passes decided, and why, to stderr")
     add("--timing", nargs="?", const="text", choices=("text", "json"), help="time of every pass, to stderr")
     add("--list-passes", action="store_true", help="list the passes and leave")
 
@@ -347,6 +348,7 @@ def _build_flags(add: Add) -> None:
     add("-o", "--output", metavar="DIR", default=".", help="folder to write to (.)")
     add("--emit", default="obj", metavar="KINDS", help="rlx, loops, llvm, asm, obj (comma-separated)")
     add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
+    add("--remarks", action="store_true", help="what fused into which kernel, what did not, and why, to stderr")
     _dims(add)
 
 

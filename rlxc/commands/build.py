@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rlxc.cli import OK, UsageError
 from rlxc.commands.program import names, read_func
+from rlxc.commands.remarks import show_remarks
 from rlxc.errors import FileError
 from rlxc.ir.core import Module
 from rlxc.passes.dims import named_dims
@@ -37,6 +38,8 @@ def build(args: argparse.Namespace) -> int:
     if free:
         raise UsageError(f"@{func.name} has named dimensions: {', '.join(free)}", "give them sizes: " + " ".join(f"--dim {d}=..." for d in free))
     made = native(func, cpu=args.cpu)
+    if args.remarks:
+        show_remarks(made.remarks())
     for kind in kinds:
         print(_write(made, kind, Path(args.output)))
     return OK
