@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
+from rlxc.codegen.call_table import CallTable, fits_call_table
 from rlxc.codegen.parallel import is_parallel, write_parallel
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
+from rlxc.codegen.work import work
 from rlxc.codegen.workspace import workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
@@ -23,11 +25,12 @@ from rlxc.ir.types import INDEX, MemType
 
 @dataclass
 class Emitted:
-    """LLVM IR text, how much workspace each entry needs in bytes, and whether it has loops for a pool of threads."""
+    """LLVM IR text; of each entry how much workspace it needs in bytes and how much work a call is; whether loops want a pool of threads."""
 
     text: str
     entries: dict[str, str] = field(default_factory=dict)  # kernel -> symbol
     workspace: dict[str, int] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
     parallel: bool = False
 
 
@@ -40,14 +43,18 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
-        is_entry = func.name in entries
         writer = FuncWriter(shared, func, needs[func.name].own)
-        bodies.append(writer.function())
-        if is_entry:
-            symbol = symbol_of(f"entry.{func.name}")
-            result.entries[func.name] = symbol
-            result.workspace[func.name] = needs[func.name].total
-            bodies.append(_entry(func, symbol))
+        if func.name not in entries:
+            bodies.append(writer.function())
+            continue
+        symbol = symbol_of(f"entry.{func.name}")
+        result.entries[func.name] = symbol
+        result.workspace[func.name] = needs[func.name].total
+        result.work[func.name] = work(module, func.name)
+        if fits_call_table(func):
+            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol))
+        else:
+            bodies += [writer.function(), _entry(func, symbol)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.parallel = bool(shared.outlined)
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])

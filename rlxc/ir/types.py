@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -52,6 +52,8 @@ class DType(str):
     __slots__ = ()
 
     def __new__(cls, name: str) -> DType:
+        if type(name) is DType:
+            return name
         if name not in _DTYPES:
             raise DTypeError(f"there is no dtype '{name}'", code="RLX0204", help=did_you_mean_dtype(name) or f"dtypes are {', '.join(TENSOR_DTYPES)}")
         return str.__new__(cls, name)
@@ -208,7 +210,7 @@ class VectorType:
         return VectorType(DType(dtype), self.lanes)
 
     def with_lanes(self, lanes: int) -> VectorType:
-        return replace(self, lanes=lanes)
+        return VectorType(self.dtype, lanes)
 
     @cached_property
     def text(self) -> str:

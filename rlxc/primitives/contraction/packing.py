@@ -15,7 +15,6 @@ from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.letters import Roles
 from rlxc.primitives.contraction.tiles import Parts
 
-
 AHEAD = 8  # rows of y
 LINE = 64  # bytes of a line of the cache
 
