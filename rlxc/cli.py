@@ -309,6 +309,7 @@ def _opt_flags(add: Add) -> None:
     add("--print-ir-changed", action="store_true", help="IR after every pass that changed it, to stderr")
     add("--verify-each", action="store_true", default=True, help="verify after every pass (on)")
     add("--no-verify", dest="verify_each", action="store_false", help="do not verify")
+    add("--remarks", action="store_true", help="what passes decided, and why, to stderr")
     add("--timing", nargs="?", const="text", choices=("text", "json"), help="time of every pass, to stderr")
     add("--list-passes", action="store_true", help="list the passes and leave")
 
