@@ -79,6 +79,11 @@ class Access(Conversions):
         text = self._stored(value)
         self.lines.append(f"  store {t} {text}, ptr {address}, align {value.type.dtype.size}")
 
+    def prefetch(self, address: str) -> None:
+        """To the second level of caches, for reading."""
+        self.shared.declarations.setdefault("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.lines.append(f"  call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 2, i32 1)")
+
     def masked_load(self, type: VectorType, address: str, mask: Ref) -> str:
         element = memory_type(type.dtype)
         t = vector_type(element, type.lanes)

@@ -23,6 +23,7 @@ from rlxc.passes.dims import require_bound
 from rlxc.passes.fuse.groups import MAX_FLOPS, group_ops
 from rlxc.passes.fuse.readings import Readings
 from rlxc.passes.fuse.regions import write_regions
+from rlxc.passes.fuse.residuals import choose_residuals
 from rlxc.passes.manager import func_pass
 
 
@@ -31,4 +32,6 @@ def fuse(func: Func, *, max_flops: float = MAX_FLOPS) -> Func:
     """Gather ops into regions that become one kernel each; see the picture at the top of the file."""
     require_bound(func)
     readings = Readings(func)
-    return write_regions(func, readings, group_ops(func, readings, max_flops))
+    groups = group_ops(func, readings, max_flops)
+    choose_residuals(func, readings, groups, max_flops)
+    return write_regions(func, readings, groups)

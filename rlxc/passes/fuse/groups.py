@@ -30,6 +30,8 @@ class Group:
     rows: int | None = None
     ops: list[Op] = field(default_factory=list)
     flops: float = 0.0
+    stored: list[Value] = field(default_factory=list)  # what other groups read, or elsewhere than where it is computed
+    again: dict[Value, Op] = field(default_factory=dict)  # ops of earlier groups that are computed here again
 
     def accepts(self, wanted: set[int], reduced: Sequence[tuple[int, ...]]) -> bool:
         """Whether ops can join that ask for these numbers of row axes, and reduce over these axes."""

@@ -34,6 +34,22 @@ class Plan:
     folds: tuple[Fold, ...] = ()
 
 
+def loops_to_widen(func: Func) -> dict[Op, Plan]:
+    """One loop of each nest, and what vectorizing it means."""
+    chosen: dict[Op, Plan] = {}
+    stack = list(func.ops)
+    while stack:
+        op = stack.pop()
+        if op.prim.syntax == "for":
+            plan = plan_loop(op)
+            if worthwhile(op, plan) and walks_better(op, plan):
+                chosen[op] = plan
+                continue
+        for region in op.regions:
+            stack += region.ops
+    return chosen
+
+
 def walks_better(op: Op, own: Plan) -> bool:
     """Whether `op` is the loop of its nest to widen, rather than those inside it."""
     inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]

@@ -21,14 +21,18 @@ from typing import Any
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import INDEX, MemType, VectorType
 from rlxc.passes.manager import module_pass
-from rlxc.passes.schedule.plan import Fold, Plan, plan_loop, strides_of, trips, walks_better, worthwhile
+from rlxc.passes.schedule.plan import Fold, Plan, loops_to_widen, strides_of, trips
 from rlxc.passes.schedule.rewrite import Rewriter, rules
 
 
 @module_pass("vectorize")
 def vectorize(module: Module, *, bytes: int = 64, unroll: int = 2) -> Module:
     """Widen one loop of each nest to `unroll` vectors of `bytes`; reductions to twice as many, so that their steps overlap."""
-    return Module(tuple(_Vectorize(f, bytes, unroll).run() if f.kind == "kernel" and any(op.regions for op in f.ops) else f for f in module.funcs))
+    done = []
+    for f in module.funcs:
+        chosen = loops_to_widen(f) if f.kind == "kernel" else {}
+        done.append(_Vectorize(f, chosen, bytes, unroll).run() if chosen else f)
+    return Module(tuple(done))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,9 @@ class Affine:
 
 
 class _Vectorize(Rewriter):
-    def __init__(self, func: Func, bytes: int, unroll: int) -> None:
+    def __init__(self, func: Func, chosen: dict[Op, Plan], bytes: int, unroll: int) -> None:
         super().__init__(func)
+        self.chosen = chosen
         self.bytes = bytes
         self.unroll = unroll
         self.lanes = 0
@@ -51,9 +56,8 @@ class _Vectorize(Rewriter):
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
     def loop(self, op: Op) -> None:
-        own = plan_loop(op)
-        if worthwhile(op, own) and walks_better(op, own):
-            self.widen(op, own)
+        if op in self.chosen:
+            self.widen(op, self.chosen[op])
         else:
             super().loop(op)
 
