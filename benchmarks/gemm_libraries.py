@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import os
 import statistics
 import sys
@@ -108,7 +109,7 @@ def measure(shape: Shape, libraries: Sequence[Library], seconds: float, cpu: str
     medians = {name: _median(s) for name, s in samples.items()}
     ratios = {name: seconds / medians["rlxc"] for name, seconds in medians.items() if name != "rlxc"}
     rates = {name: flops / s / 1e9 for name, s in medians.items()}
-    return {"shape": str(shape), "gflops": rates, "peak": peak / 1e9, "share": flops / medians["rlxc"] / peak, "ratios": ratios}
+    return {"shape": str(shape), "flops": flops, "gflops": rates, "peak": peak / 1e9, "share": flops / medians["rlxc"] / peak, "ratios": ratios}
 
 
 def _our_call(shape: Shape, a: int, b: int, c: int, cpu: str, kept: list[Any]) -> str:
@@ -253,8 +254,9 @@ def table_text(data: dict[str, Any]) -> str:
     for r in data["rows"]:
         rates, ratios = [f"{r['gflops'][n]:.0f}" for n in names], [f"{r['ratios'][n]:.2f}" for n in names]
         rows.append([f"`{r['shape']}`", f"{r['gflops']['rlxc']:.0f}", f"{r['share']:.0%}", *rates, *ratios])
-    means = [f"**{geometric_mean(r['ratios'][n] for r in data['rows']):.2f}**" for n in names]
-    rows.append(["geometric mean", "", "", *[""] * len(names), *means])
+    for label, kept in (("geometric mean", data["rows"]), ("of those above 1 MFLOP", [r for r in data["rows"] if r["flops"] > 1e6])):
+        means = [f"**{geometric_mean(r['ratios'][n] for r in kept):.2f}**" for n in names]
+        rows.append([label, "", "", *[""] * len(names), *means])
     return markdown(rows)
 
 
@@ -267,13 +269,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each shape")
     parser.add_argument("--cpu", default="host", help="what rlxc compiles for; libraries are held to it by their own variables")
+    parser.add_argument("--json", action="store_true", help="as JSON")
     for name in _KNOWN:
         parser.add_argument(f"--{name.lower()}", metavar="FILE")
     args = parser.parse_args()
     paths = {name: path for name in _KNOWN if (path := getattr(args, name.lower()))}
     if args.cpu == "avx2":
         os.environ |= {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
-    print(table_text(compare(seconds=args.seconds, cpu=args.cpu, paths=paths)))
+    data = compare(seconds=args.seconds, cpu=args.cpu, paths=paths)
+    print(json.dumps(data) if args.json else table_text(data))
     return 0
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,12 @@ def run(plan: Plan) -> list[dict[str, Any]]:
     return results
 
 
-def run_one(plan: Plan, peer: str, case: Case) -> dict[str, Any]:
-    """One process."""
+def run_one(plan: Plan, peer: str, case: Case, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One process, with `extra` in its environment."""
     command = [plan.pythons[peer], "-m", "benchmarks.worker", peer, case.name, str(plan.seconds), str(plan.threads)]
     if plan.pin and shutil.which("taskset"):
         command = ["taskset", "-c", plan.pin, *command]
-    env = environment(peer, plan.threads)
+    env = environment(peer, plan.threads) | dict(extra or {})
     what = {"peer": peer, "case": case.name, "threads": plan.threads}
     with tempfile.TemporaryDirectory() as folder:
         if INDUCTOR not in os.environ:
@@ -84,6 +84,19 @@ def run_one(plan: Plan, peer: str, case: Case) -> dict[str, Any]:
     if not lines:
         return what | {"error": f"ended with {done.returncode}: {done.stderr.strip()[-300:]}"}
     return json.loads(lines[-1])
+
+
+def second_processes(plan: Plan) -> list[dict[str, Any]]:
+    """For each case the compile time of rlxc in a first process, which fills a cache, and in a second one, which finds it filled."""
+    found = []
+    for case in plan.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            cached = {"RLXC_CACHE": "1", "RLXC_CACHE_DIR": folder}
+            first, second = (run_one(plan, "rlxc", case, cached) for _ in range(2))
+        if "cold" in first and "cold" in second:
+            print(f"{case.name:22} {first['cold']:.3f} s, then {second['cold']:.3f} s", file=sys.stderr, flush=True)
+            found.append({"case": case.name, "first": first["cold"], "second": second["cold"]})
+    return found
 
 
 def warm_inductor(plan: Plan, folder: str) -> None:
