@@ -96,7 +96,7 @@ def measure(shape: Shape, libraries: Sequence[Library], seconds: float, cpu: str
         if wrong > 1e-4:
             raise SystemExit(f"{name} computes {shape} wrong: by {wrong:.2g} of the largest element")
     counts = {name: max(1, int(SAMPLE / _seconds(run, 1))) for name, run in runs.items()}
-    samples: dict[str, list[tuple[float, bool]]] = {name: [] for name in runs}
+    samples: dict[str, list[Sample]] = {name: [] for name in runs}
     peaks = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(peaks) < 5:
@@ -106,7 +106,8 @@ def measure(shape: Shape, libraries: Sequence[Library], seconds: float, cpu: str
             peaks.append(peak_flops(target_cpu(cpu), steps=5_000))
     flops = 2.0 * shape.m * shape.n * shape.k
     peak = statistics.median(peaks)
-    medians = {name: _median(s) for name, s in samples.items()}
+    busy = any(sum(s.is_clean for s in of_one) < 3 for of_one in samples.values())
+    medians = {name: statistics.median(s.cpu if busy else s.wall for s in of_one if busy or s.is_clean) for name, of_one in samples.items()}
     ratios = {name: seconds / medians["rlxc"] for name, seconds in medians.items() if name != "rlxc"}
     rates = {name: flops / s / 1e9 for name, s in medians.items()}
     return {"shape": str(shape), "flops": flops, "gflops": rates, "peak": peak / 1e9, "share": flops / medians["rlxc"] / peak, "ratios": ratios}
@@ -153,17 +154,22 @@ def _seconds(run: Callable[[int], Any], times: int) -> float:
     return max(time.perf_counter() - start, 1e-9) / times
 
 
-def _sample(run: Callable[[int], Any], times: int) -> tuple[float, bool]:
-    """Seconds per call, and whether another process had the processor meanwhile."""
+class Sample(NamedTuple):
+    """Seconds per call on the clock, and seconds for which this process had the processor: where that is busy, the latter count."""
+
+    wall: float
+    cpu: float
+
+    @property
+    def is_clean(self) -> bool:
+        return self.cpu >= UNDISTURBED * self.wall
+
+
+def _sample(run: Callable[[int], Any], times: int) -> Sample:
     cpu, start = time.process_time(), time.perf_counter()
     run(times)
     took = time.perf_counter() - start
-    return took / times, time.process_time() - cpu < UNDISTURBED * took
-
-
-def _median(samples: Sequence[tuple[float, bool]]) -> float:
-    clean = [s for s, disturbed in samples if not disturbed]
-    return statistics.median(clean if len(clean) >= 3 else [s for s, _ in samples])
+    return Sample(took / times, (time.process_time() - cpu) / times)
 
 
 def _pointer(address: int) -> str:

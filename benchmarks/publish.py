@@ -40,7 +40,8 @@ CPU seconds of tracing, compiling and the first call, with compilers that a peer
 """
 SECOND = """### a second process
 
-CPU seconds of rlxc from the function to its first results, in a process that compiles it, and in the next one, which finds the machine code in the cache.
+CPU seconds of rlxc from the function to its first results, without one computation of them: in a process that compiles it, and in the next
+one, which finds the machine code in the cache.
 """
 MEMORY = """## Memory
 
@@ -103,7 +104,7 @@ def page_text(main: dict[str, Any], two: list[dict[str, Any]], gemm: dict[str, A
         parts += [THREADS, gains]
     if gemm.get("rows"):
         parts += [GEMM, gemm_libraries.table_text(gemm)]
-    return "\n".join(parts).rstrip() + "\n"
+    return "\n\n".join(p.strip() for p in parts if p.strip()) + "\n"
 
 
 def again_text(rows: list[dict[str, Any]]) -> str:
