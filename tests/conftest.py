@@ -7,6 +7,7 @@ from hypothesis import settings
 from rlx_files import RlxFile
 
 from rlxc.ir.primitive import REGISTRY
+from rlxc.runtime import threads
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -35,3 +36,17 @@ def _primitives_of_a_test_go_with_it():
         for name in set(prims) - before[level]:
             if not type(prims[name]).__module__.startswith("rlxc."):
                 del prims[name]
+
+
+@pytest.fixture
+def eager_workers():
+    """Sets how many threads there are, and lets them take part in loops of any length; what was before comes back."""
+    before = threads.num_threads()
+
+    def use(count):
+        threads.set_num_threads(count)
+        threads.wake_after(0)
+
+    yield use
+    threads.set_num_threads(before)
+    threads.wake_after(threads.PATIENCE_NS)

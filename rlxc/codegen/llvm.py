@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
+from rlxc.codegen.call_table import CallTable, fits_call_table
+from rlxc.codegen.parallel import is_parallel, write_parallel
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
-from rlxc.codegen.workspace import room, workspaces
+from rlxc.codegen.work import work
+from rlxc.codegen.workspace import workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import INDEX, MemType
@@ -22,38 +25,49 @@ from rlxc.ir.types import INDEX, MemType
 
 @dataclass
 class Emitted:
-    """LLVM IR text, and how much workspace each entry needs in bytes."""
+    """LLVM IR text; of each entry how much workspace it needs in bytes and how much work a call is; whether loops want a pool of threads."""
 
     text: str
     entries: dict[str, str] = field(default_factory=dict)  # kernel -> symbol
     workspace: dict[str, int] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
+    parallel: bool = False
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True) -> Emitted:
-    """LLVM IR of all kernels in `module`, with an entry for each of `entries`."""
-    shared = Shared(fma, f16)
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1, internal: bool = False) -> Emitted:
+    """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
+
+    Entries that are `internal` are for other code of the same LLVM module.
+    """
+    linkage = "internal " if internal else ""
+    shared = Shared(fma, f16, threads)
     bodies = []
     result = Emitted("")
-    needs = workspaces(module.funcs)
+    needs = workspaces(module.funcs, threads)
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
-        is_entry = func.name in entries
         writer = FuncWriter(shared, func, needs[func.name].own)
-        bodies.append(writer.function(f'@"{symbol_of(func.name)}"', internal=True))
-        if is_entry:
-            symbol = symbol_of(f"entry.{func.name}")
-            result.entries[func.name] = symbol
-            result.workspace[func.name] = needs[func.name].total
-            bodies.append(_entry(func, symbol))
+        if func.name not in entries:
+            bodies.append(writer.function())
+            continue
+        symbol = symbol_of(f"entry.{func.name}")
+        result.entries[func.name] = symbol
+        result.workspace[func.name] = needs[func.name].total
+        result.work[func.name] = work(module, func.name)
+        if fits_call_table(func):
+            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol, linkage))
+        else:
+            bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
-    result.text = "\n".join([*shared.globals, "", *bodies, *declarations, ""])
+    result.parallel = bool(shared.outlined)
+    result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
 
-def _entry(func: Func, symbol: str) -> str:
+def _entry(func: Func, symbol: str, linkage: str) -> str:
     """Unpack the addresses and call the kernel."""
-    lines = [f'define void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
+    lines = [f'define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
     passed = []
     for i, _ in enumerate(func.args):
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")
@@ -69,9 +83,11 @@ class Shared:
 
     fma: bool = True
     f16: bool = True
+    threads: int = 1
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
     data: dict[tuple, str] = field(default_factory=dict)
+    outlined: list[str] = field(default_factory=list)  # functions that pools call
 
 
 class FuncWriter(Access):
@@ -83,8 +99,11 @@ class FuncWriter(Access):
         self.refs: dict[Value, Ref] = {}
         self.own = own  # bytes of workspace that the kernel allocates in all
         self.allocated = 0
+        self.symbol = symbol_of(func.name)
+        self.parts = 0  # parallel loops written
+        self.stacked: list[str] = []  # what stands at the beginning of the function
 
-    def function(self, symbol: str, *, internal: bool) -> str:
+    def function(self) -> str:
         """The whole definition."""
         args = []
         for i, a in enumerate(self.func.args):
@@ -94,8 +113,13 @@ class FuncWriter(Access):
             args.append(f"ptr noalias %a{i}")
         self.start_block("entry")
         self.run(self.func.ops)
-        lines = "\n".join(self.lines)
-        return f"define internal void {symbol}({', '.join([*args, 'ptr noalias %workspace', 'ptr %pool'])}) #0 {{\n{lines}\n  ret void\n}}\n"
+        return self.definition(self.symbol, ", ".join([*args, "ptr noalias %workspace", "ptr %pool"]))
+
+    def definition(self, symbol: str, args: str) -> str:
+        """What was written, as a function."""
+        entry, *rest = self.lines
+        lines = "\n".join([entry, *self.stacked, *rest])
+        return f'define internal void @"{symbol}"({args}) #0 {{\n{lines}\n  ret void\n}}\n'
 
     def run(self, ops: Sequence[Op]) -> None:
         for op in ops:
@@ -122,13 +146,20 @@ class FuncWriter(Access):
                 self.displaced[text] = (y if x is None else x, m + n)
 
     def write_for(self, op: Op) -> None:
-        """One block that runs at least once; a loop that never runs is its initial values."""
+        """Blocks that run at least once; a loop that never runs is its initial values."""
         start, stop, step = op.attrs["start"], op.attrs["stop"], op.attrs["step"]
         (body,) = op.regions
         inits = [self.refs[v] for v in op.operands]
         if start >= stop:
             self.refs.update(zip(op.results, inits, strict=True))
-            return
+        elif is_parallel(op, self.shared.threads):
+            write_parallel(self, op)
+        else:
+            self.counted(body, inits, str(start), str(stop), step)
+            self.refs.update(zip(op.results, [self.refs[v] for v in body.results], strict=True))
+
+    def counted(self, body: Func, inits: Sequence[Ref], start: str, stop: str, step: int) -> None:
+        """The blocks of a loop that runs at least once."""
         head, after = self.label("loop"), self.label("after")
         before = self.block
         counter = self.fresh()
@@ -152,7 +183,6 @@ class FuncWriter(Access):
         again = self.inst(f"icmp slt i64 {following}, {stop}")
         self.end_block(f"br i1 {again}, label %{head}, label %{after}")
         self.start_block(after)
-        self.refs.update(zip(op.results, [self.refs[v] for v in body.results], strict=True))
 
     def write_if(self, op: Op) -> None:
         """Two blocks that meet again."""
@@ -177,9 +207,32 @@ class FuncWriter(Access):
     # what needs the function or the module
 
     def allocate(self, type: MemType) -> str:
+        return self.reserve(type.room)
+
+    def reserve(self, size: int) -> str:
+        """The next `size` bytes of the kernel's workspace."""
         offset = self.allocated
-        self.allocated += room(type)
+        self.allocated += size
         return self.workspace_at(offset)
+
+    def part_of(self, memory: Ref, offset: int) -> str:
+        """The address of what lies `offset` bytes into memory."""
+        return self.inst(f"getelementptr inbounds i8, ptr {memory.text}, i64 {offset}") if offset else memory.text
+
+    def stack(self, size: int) -> str:
+        """`size` bytes that live as long as the call."""
+        name = self.fresh()
+        self.stacked.append(f"  {name} = alloca [{size} x i8], align 64")
+        return name
+
+    def inside(self) -> FuncWriter:
+        """A writer of a function that does a part of this one's work."""
+        return FuncWriter(Shared(**{**vars(self.shared), "threads": 1}), self.func, 0)
+
+    def outlined_symbol(self) -> str:
+        """A name for the next parallel loop; no kernel's symbol has a single $."""
+        self.parts += 1
+        return f"{self.symbol}.$p{self.parts - 1}"
 
     def workspace_at(self, offset: int) -> str:
         return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}") if offset else "%workspace"

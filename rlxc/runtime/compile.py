@@ -18,18 +18,21 @@ from rlxc.runtime.cpu import Cpu, target_cpu
 from rlxc.runtime.executable import Executable
 from rlxc.runtime.identity import program_key
 from rlxc.runtime.params import resolve_resources
+from rlxc.runtime.threads import num_threads, pool_address
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out.
 
+    `threads` is how many threads may share the work of a call (0: what `rlxc.num_threads()` says); the results are the same for any number.
     With `profile` the function has one more result: the times at which its kernels began, and when the last one ended.
     """
 
     cpu: str = "host"
     fuse: bool = True
     vectorize: bool = True
+    threads: int = 0
     profile: bool = False
 
 
@@ -40,6 +43,8 @@ class Binary:
     code: bytes
     entry: str  # symbol
     workspace: int  # bytes
+    parallel: bool  # whether it has loops for a pool of threads
+    work: int  # ops of the loop level that a call executes
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,10 @@ class Native:
     @property
     def cpu(self) -> Cpu:
         return target_cpu(self.options.cpu)
+
+    @property
+    def threads(self) -> int:
+        return self.options.threads or num_threads()
 
     @property
     def pipeline(self) -> str:
@@ -69,7 +78,7 @@ class Native:
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16)
+        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, threads=self.threads)
 
     @cached_property
     def interface(self) -> Func:
@@ -95,7 +104,7 @@ class Native:
     def binary(self) -> Binary:
         """Machine code: from the cache on disk, if it is there."""
         store = cache.store()
-        key = program_key(self.whole, self.cpu, self.pipeline) if store else None
+        key = program_key(self.whole, self.cpu, self.pipeline, self.threads) if store else None
         if store is None or key is None:
             return self._compiled()
         kept = store.get(key)
@@ -103,17 +112,19 @@ class Native:
             header, code = kept
             return Binary(code, **header)
         made = self._compiled()
-        store.put(key, {"entry": made.entry, "workspace": made.workspace}, made.code)
+        store.put(key, {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel, "work": made.work}, made.code)
         return made
 
     def _compiled(self) -> Binary:
         name = self.func.name
-        return Binary(self.object_code(), self.emitted.entries[name], self.emitted.workspace[name])
+        emitted = self.emitted
+        return Binary(self.object_code(), emitted.entries[name], emitted.workspace[name], emitted.parallel, emitted.work[name])
 
     def executable(self) -> Executable:
         """The function in this process."""
         binary = self.binary
-        return Executable(self.interface, jit.load(binary.code, [binary.entry]), binary.entry, binary.workspace)
+        loaded = jit.load(binary.code, [binary.entry])
+        return Executable(self.interface, loaded, binary.entry, binary.workspace, pool_address() if binary.parallel else None, work=binary.work)
 
 
 def native(func: Func, **options: Any) -> Native:
@@ -145,6 +156,7 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
+    steps.append("plan-memory")
     if cpu.has_fma:
         steps.append("form-fma")
     if options.vectorize:

@@ -27,10 +27,27 @@ class Plan:
     legal: bool = True
     consecutive: int = 0
     scattered: int = 0
-    in_place: bool = False
+    in_place: bool = False  # an element is read and then replaced, so that no step may run twice
+    repeats: bool = False  # places that are stored to may repeat: later steps win
     element_bytes: int = 1
     has_loops: bool = False
     folds: tuple[Fold, ...] = ()
+
+
+def loops_to_widen(func: Func) -> dict[Op, Plan]:
+    """One loop of each nest, and what vectorizing it means."""
+    chosen: dict[Op, Plan] = {}
+    stack = list(func.ops)
+    while stack:
+        op = stack.pop()
+        if op.prim.syntax == "for":
+            plan = plan_loop(op)
+            if worthwhile(op, plan) and walks_better(op, plan):
+                chosen[op] = plan
+                continue
+        for region in op.regions:
+            stack += region.ops
+    return chosen
 
 
 def walks_better(op: Op, own: Plan) -> bool:
@@ -78,7 +95,7 @@ def plan_loop(op: Op) -> Plan:
             if any(steps.get(i) is None and i in steps for i in indices[0]):
                 plan.legal = False
         elif any(steps.get(i) is None and i in steps for i in indices[0]):
-            plan.in_place = True  # places may repeat: later iterations win, and none may run twice
+            plan.repeats = True
     return plan
 
 

@@ -21,6 +21,7 @@ class LoopPrimitive(Primitive):
     allocates: ClassVar[bool] = False  # its result is memory of the kernel's own
     access: ClassVar[bool] = False  # loads or stores at an index
     widens: ClassVar[bool] = True  # has a meaning on vectors
+    tabular: ClassVar[bool] = False  # calls a kernel, or says where memory is: many such ops may be written as a table
     product: ClassVar[bool] = False  # may become part of an fma
     sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
 
@@ -62,7 +63,8 @@ def require_vector(name: str, x: Any, kinds: str = "biuf") -> None:
 
 def require_same(name: str, *xs: Any) -> None:
     """Raise DTypeError unless all of `xs` are the same type."""
-    if any(x != xs[0] for x in xs):
+    first = xs[0]
+    if any(x is not first and x != first for x in xs):
         raise DTypeError(f"{name}: types differ: {', '.join(map(str, xs))}")
 
 

@@ -16,14 +16,18 @@ from rlxc.primitives.loop.base import LoopPrimitive
 
 @register
 class For(LoopPrimitive):
-    """`for %i in start..stop step n carry (%a = %init) { ... yield %b }`: a counted loop; its results are the last carried values."""
+    """`for %i in start..stop step n carry (%a = %init) { ... yield %b }`: a counted loop; its results are the last carried values.
+
+    `parallel` says that iterations are independent. Then a thread takes `chunk` of them at a time (0: any number), and `work` is how
+    many nanoseconds all of them are thought to take (0: not known).
+    """
 
     name = "for"
     syntax = "for"
     pure = False
     has_effect = True
 
-    def infer(self, *inits, start: int, stop: int, step: int = 1, parallel: bool = False):
+    def infer(self, *inits, start: int, stop: int, step: int = 1, parallel: bool = False, chunk: int = 0, work: int = 0):
         raise ShapeError("for needs a region")
 
     def infer_regions(self, types, regions, attrs) -> tuple:
@@ -82,6 +86,7 @@ class Call(LoopPrimitive):
     """Run a kernel on memory. Where a profile is made, `what`, `flops` and `bytes` say what the kernel does."""
 
     name = "call"
+    tabular = True
     inline_attr = "callee"
     pure = False
     has_effect = True
