@@ -11,8 +11,10 @@ from rlxc import api
 from rlxc.cli import OK, UsageError
 from rlxc.commands.files import split_function
 from rlxc.commands.program import names, pick, read_module, sizes, with_dims
+from rlxc.commands.remarks import show_remarks
 from rlxc.errors import FileError
 from rlxc.ir.core import Func, Module
+from rlxc.ir.remarks import collecting
 from rlxc.passes.dims import named_dims
 from rlxc.runtime.aot import Library
 from rlxc.runtime.compile import Options
@@ -38,6 +40,10 @@ KINDS: dict[str, tuple[Callable[[str, Library], str], Callable[[Library], bytes]
 def build(args: argparse.Namespace) -> int:
     kinds = _kinds(args)
     library = read_library(args)
+    if args.remarks:
+        with collecting() as remarks:
+            assert library.kernels
+        show_remarks(remarks)
     for kind in kinds:
         print(_write(library, kind, args))
     return OK
