@@ -167,7 +167,7 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     if cpu.has_fma:
         steps.append("form-fma")
     if options.vectorize:
-        steps.append(f"vectorize{{bytes = {cpu.vector_bytes}}}")
+        steps += [f"block-transposes{{bytes = {cpu.vector_bytes}, l1 = {cpu.l1}}}", f"vectorize{{bytes = {cpu.vector_bytes}}}"]
     steps.append("expand-math")
     if options.profile:
         steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")
