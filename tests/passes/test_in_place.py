@@ -33,7 +33,8 @@ BODIES = {
 
 
 def program(body: list[str], m: int, n: int) -> str:
-    lines = ['%first = contract %x, %w {spec = "mk,kn->mn"}', "%h = scatter_add %first, %u, %i {axes = [0]}", *body, '%y = contract %c, %w {spec = "mk,kn->mn"}', "return %y"]
+    first = ['%first = contract %x, %w {spec = "mk,kn->mn"}', "%h = scatter_add %first, %u, %i {axes = [0]}"]
+    lines = [*first, *body, '%y = contract %c, %w {spec = "mk,kn->mn"}', "return %y"]
     text = "\n".join(lines).replace("M", str(m)).replace("N", str(n))
     return f"func @f(%x: f32[{m}, {n}], %w: f32[{n}, {n}], %u: f32[2, {n}], %i: i64[2], %at: i64[]) -> f32[{m}, {n}] {{\n{text}\n}}"
 
