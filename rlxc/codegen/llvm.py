@@ -49,7 +49,7 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
             result.workspace[func.name] = needs[func.name].total
             bodies.append(_entry(func, symbol))
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
-    result.parallel = bool(shared.outlined)
+    result.parallel = threads > 1 and bool(shared.outlined)
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
@@ -212,7 +212,7 @@ class FuncWriter(Access):
 
     def inside(self) -> FuncWriter:
         """A writer of a function that does a part of this one's work."""
-        return FuncWriter(Shared(**{**vars(self.shared), "threads": 1}), self.func, 0)
+        return FuncWriter(Shared(**{**vars(self.shared), "threads": 0}), self.func, 0)
 
     def outlined_symbol(self) -> str:
         """A name for the next parallel loop; no kernel's symbol has a single $."""

@@ -26,6 +26,7 @@ class Options:
     """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out.
 
     `threads` is how many threads may share the work of a call (0: what `rlxc.num_threads()` says); the results are the same for any number.
+    With `share_all`, for tests, they share every loop they can, however short it is.
     With `profile` the function has one more result: the times at which its kernels began, and when the last one ended.
     """
 
@@ -33,6 +34,7 @@ class Options:
     fuse: bool = True
     vectorize: bool = True
     threads: int = 0
+    share_all: bool = False
     profile: bool = False
 
 
@@ -156,9 +158,10 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
     if cpu.has_fma:
         steps.append("form-fma")
+    steps += ["split-reductions{tile = 8}" if options.share_all else "split-reductions", "parallelize"]
     if options.vectorize:
         steps.append(f"vectorize{{bytes = {cpu.vector_bytes}}}")
-    steps.append("expand-math")
+    steps += ["expand-math", f"chunk-loops{{bytes = {cpu.vector_bytes}{', least = 0.0' if options.share_all else ''}}}"]
     if options.profile:
         steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")
     return ",".join(steps)

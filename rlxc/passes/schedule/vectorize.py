@@ -89,14 +89,14 @@ class _Vectorize(Rewriter):
             return tuple(self.vector(v) for v in body.results)
 
         end = stop if overlap else start + whole
-        totals = e.for_(start, end, run, vectors, step=lanes)
+        totals = e.for_(start, end, run, vectors, step=lanes, parallel=op.attrs["parallel"])
         self.lane.clear()
         combined = [
             getattr(e, f.kind if f.kind not in ("and", "or") else f.kind + "_")(init, e.fold_lanes(total, kind=f.kind))
             for f, init, total in zip(plan.folds, inits, totals, strict=True)
         ]
         if not overlap and whole != count:
-            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole}, op.results, op.regions, op.loc)
+            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole, "parallel": False}, op.results, op.regions, op.loc)
             self.env.update(zip(op.operands, combined, strict=True))
             super().loop(rest)
             return

@@ -132,6 +132,7 @@ class Div(IntegerDivision):
     """x / y; for integers truncated, 0 where y is 0."""
 
     name = "div"
+    cycles = 8.0
     kinds = "iuf"
 
     def eval(self, x, y):
@@ -148,6 +149,7 @@ class Rem(IntegerDivision):
     """x - y trunc(x / y), with the sign of x; for integers 0 where y is 0."""
 
     name = "rem"
+    cycles = 20.0
     kinds = "iuf"
 
     def eval(self, x, y):
@@ -263,6 +265,7 @@ class Sqrt(Intrinsic):
     """Square root, correctly rounded; nan below zero."""
 
     name = "sqrt"
+    cycles = 10.0
     intrinsic = "sqrt"
 
     def eval(self, x):
