@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
+from rlxc.codegen.call_table import CallTable, fits_call_table
 from rlxc.codegen.parallel import is_parallel, write_parallel
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
-from rlxc.codegen.workspace import room, workspaces
+from rlxc.codegen.work import work
+from rlxc.codegen.workspace import workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import INDEX, MemType
@@ -23,16 +25,21 @@ from rlxc.ir.types import INDEX, MemType
 
 @dataclass
 class Emitted:
-    """LLVM IR text, how much workspace each entry needs in bytes, and whether it has loops for a pool of threads."""
+    """LLVM IR text; of each entry how much workspace it needs in bytes and how much work a call is; whether loops want a pool of threads."""
 
     text: str
     entries: dict[str, str] = field(default_factory=dict)  # kernel -> symbol
     workspace: dict[str, int] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
     parallel: bool = False
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1) -> Emitted:
-    """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops."""
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1, internal: bool = False) -> Emitted:
+    """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
+
+    Entries that are `internal` are for other code of the same LLVM module.
+    """
+    linkage = "internal " if internal else ""
     shared = Shared(fma, f16, threads)
     bodies = []
     result = Emitted("")
@@ -40,23 +47,27 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
-        is_entry = func.name in entries
         writer = FuncWriter(shared, func, needs[func.name].own)
-        bodies.append(writer.function())
-        if is_entry:
-            symbol = symbol_of(f"entry.{func.name}")
-            result.entries[func.name] = symbol
-            result.workspace[func.name] = needs[func.name].total
-            bodies.append(_entry(func, symbol))
+        if func.name not in entries:
+            bodies.append(writer.function())
+            continue
+        symbol = symbol_of(f"entry.{func.name}")
+        result.entries[func.name] = symbol
+        result.workspace[func.name] = needs[func.name].total
+        result.work[func.name] = work(module, func.name)
+        if fits_call_table(func):
+            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol, linkage))
+        else:
+            bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.parallel = threads > 1 and bool(shared.outlined)
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
 
-def _entry(func: Func, symbol: str) -> str:
+def _entry(func: Func, symbol: str, linkage: str) -> str:
     """Unpack the addresses and call the kernel."""
-    lines = [f'define void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
+    lines = [f'define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
     passed = []
     for i, _ in enumerate(func.args):
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")
@@ -196,13 +207,17 @@ class FuncWriter(Access):
     # what needs the function or the module
 
     def allocate(self, type: MemType) -> str:
-        return self.reserve(room(type))
+        return self.reserve(type.room)
 
     def reserve(self, size: int) -> str:
         """The next `size` bytes of the kernel's workspace."""
         offset = self.allocated
         self.allocated += size
         return self.workspace_at(offset)
+
+    def part_of(self, memory: Ref, offset: int) -> str:
+        """The address of what lies `offset` bytes into memory."""
+        return self.inst(f"getelementptr inbounds i8, ptr {memory.text}, i64 {offset}") if offset else memory.text
 
     def stack(self, size: int) -> str:
         """`size` bytes that live as long as the call."""

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 
 from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func, Op
-from rlxc.ir.types import MemType
-
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ def own_room(ops: Sequence[Op], threads: int) -> int:
     total = 0
     for op in ops:
         if getattr(op.prim, "allocates", False):
-            total += room(op.result.type)  # type: ignore[arg-type]
+            total += op.result.type.room
         elif is_parallel(op, threads):
             total += slots_of(op, threads) * private_room(op)
         else:
@@ -80,8 +77,3 @@ def slots_of(op: Op, threads: int) -> int:
 def trips(op: Op) -> int:
     """How often a loop runs."""
     return max(0, -(-(op.attrs["stop"] - op.attrs["start"]) // op.attrs["step"]))
-
-
-def room(type: MemType) -> int:
-    """Bytes that memory of a type takes, up to where the next one may start."""
-    return -(-max(type.nbytes, 1) // ALIGNMENT) * ALIGNMENT

@@ -69,7 +69,10 @@ class Builder:
 
     def as_values(self, operands: Sequence[Any]) -> list[Value]:
         """Operands with Python numbers turned into constants like the last operand that is a value."""
-        if all(isinstance(x, Value) for x in operands):
+        for x in operands:
+            if not isinstance(x, Value):
+                break
+        else:
             return list(operands)
         like = next((x for x in reversed(operands) if isinstance(x, Value)), None)
         if like is None:
@@ -119,14 +122,17 @@ def make_op(
         result_types = prim.infer_regions(types, regions, attrs)  # type: ignore[attr-defined]
     else:
         result_types = prim.infer_types(types, attrs)
-    linear = any(v.linear for v in operands) or any(_captures_linear(r) for r in regions)
+    linear = prim.level == "tensor" and _is_linear(operands, regions)
     named = chain(names, repeat(None))
-    results = tuple(Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, named, strict=False))
+    results = tuple([Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, named, strict=False)])
     return Op(prim, tuple(operands), attrs, results, tuple(regions), loc)
 
 
-def _captures_linear(region: Func) -> bool:
-    return any(v.linear for op in region.walk() for v in op.operands)
+def _is_linear(operands: Sequence[Value], regions: Sequence[Func]) -> bool:
+    for v in operands:
+        if v.linear:
+            return True
+    return any(v.linear for region in regions for op in region.walk() for v in op.operands)
 
 
 def remap_region(region: Func, env: dict[Value, Value]) -> Func:

@@ -6,7 +6,7 @@ code and common subexpressions take care of themselves. Memory in `read_only` ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,21 +63,40 @@ class Emitter(Builder):
             for v in op.results:
                 self.depth_of[v] = len(self.scopes) - 1
             return op
+        return self._once(prim, operands, attrs, lambda: make_op(prim, operands, attrs, names=names, loc=self.loc if loc is None else loc))
+
+    def again(self, op: Op, operands: Sequence[Value]) -> Op:
+        """An op without regions once more, with operands of the same types: its attributes and result types need no second look."""
+
+        def make() -> Op:
+            return Op(op.prim, tuple(operands), op.attrs, tuple([Value(v.type, loc=op.loc) for v in op.results]), (), op.loc)
+
+        if self._is_pure(op.prim, operands):
+            return self._once(op.prim, operands, op.attrs, make)
+        new = make()
+        self.insert(new)
+        self.depth_of.update(dict.fromkeys(new.results, len(self.scopes) - 1))
+        return new
+
+    def _once(self, prim: Primitive, operands: Sequence[Value], attrs: Mapping[str, Any], make: Callable[[], Op]) -> Op:
+        """The pure op that was emitted already and is in sight, else a new one, in the outermost scope that it may stand in."""
         key = (prim, tuple(operands), attrs_key(attrs))
-        depth = max((self.depth_of.get(v, 0) for v in operands), default=0)
+        depth = 0
+        for v in operands:
+            depth = max(depth, self.depth_of.get(v, 0))
+        for scope in self.scopes[depth:]:
+            if key in scope.seen:
+                return scope.seen[key]
+        op = make()
         at = len(self.scopes) - 1
         while at > depth and self.scopes[at].movable:
             at -= 1
-        for scope in self.scopes[depth : len(self.scopes)]:
-            if key in scope.seen:
-                return scope.seen[key]
-        op = make_op(prim, operands, attrs, names=names, loc=self.loc if loc is None else loc)
         self.scopes[at].ops.append(op)
         self.scopes[at].seen[key] = op
         for v in op.results:
             self.depth_of[v] = at
-        if not operands and op.result.type == INDEX and isinstance(attrs.get("value"), Dense):
-            self.integers[op.result] = int(attrs["value"].array)
+        if not operands and op.result.type == INDEX and isinstance(op.attrs.get("value"), Dense):
+            self.integers[op.result] = int(op.attrs["value"].array)
         return op
 
     def _is_pure(self, prim: Any, operands: Sequence[Value]) -> bool:

@@ -28,6 +28,7 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
@@ -102,7 +103,9 @@ class Signature:
         whole = {}
         for key, annotation in self.attrs.items():
             if key in attrs:
-                whole[key] = coerce(annotation, attrs[key], f"{name}: attribute '{key}'")
+                value = attrs[key]
+                fits = type(value) is annotation and annotation is not int  # an int may be out of range
+                whole[key] = value if fits else coerce(annotation, value, f"{name}: attribute '{key}'")
             elif key in self.defaults:
                 whole[key] = self.defaults[key]
             else:
@@ -112,9 +115,11 @@ class Signature:
 
 def coerce(annotation: Any, value: Any, what: str) -> Any:
     """`value` as the annotated kind of attribute, or an AttrError; ints pass for floats, lists for tuples."""
+    if annotation is int and type(value) is int and -(2**63) <= value < 2**64:
+        return value
     if annotation is Any or annotation is inspect.Parameter.empty:
         return tuple(value) if isinstance(value, list) else value
-    origin = typing.get_origin(annotation)
+    origin = _origin(annotation)
     if origin in (typing.Union, pytypes.UnionType):
         for choice in typing.get_args(annotation):
             try:
@@ -163,6 +168,9 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
     elif isinstance(annotation, type) and isinstance(value, annotation):
         return value
     raise AttrError(f"{what} is {_kind_text(annotation)}, not {_value_text(value)}")
+
+
+_origin = lru_cache(typing.get_origin)
 
 
 def _kind_text(annotation: Any) -> str:

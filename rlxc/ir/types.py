@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -52,6 +52,8 @@ class DType(str):
     __slots__ = ()
 
     def __new__(cls, name: str) -> DType:
+        if type(name) is DType:
+            return name
         if name not in _DTYPES:
             raise DTypeError(f"there is no dtype '{name}'", code="RLX0204", help=did_you_mean_dtype(name) or f"dtypes are {', '.join(TENSOR_DTYPES)}")
         return str.__new__(cls, name)
@@ -208,7 +210,7 @@ class VectorType:
         return VectorType(DType(dtype), self.lanes)
 
     def with_lanes(self, lanes: int) -> VectorType:
-        return replace(self, lanes=lanes)
+        return VectorType(self.dtype, lanes)
 
     @cached_property
     def text(self) -> str:
@@ -216,6 +218,10 @@ class VectorType:
 
     def __str__(self) -> str:
         return self.text
+
+
+#: where memory that is allocated starts: at a multiple of so many bytes
+ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -236,6 +242,11 @@ class MemType:
     @property
     def nbytes(self) -> int:
         return self.size * self.dtype.size
+
+    @property
+    def room(self) -> int:
+        """Bytes up to where other memory may start: at least one line of the cache, so that no two are at one address."""
+        return -(-max(self.nbytes, 1) // ALIGNMENT) * ALIGNMENT
 
     @cached_property
     def text(self) -> str:

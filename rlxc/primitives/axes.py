@@ -52,5 +52,11 @@ def scalar(b: Any, number: Any, like: Value) -> Value:
     return b.constant(bool(number) if like.type.dtype.is_bool else number, type=TensorType(like.type.dtype))
 
 
+def fits_rows(axes: Sequence[int], rows: int, rank: int) -> bool:
+    """Whether a reduction over `axes` goes by rows, which are the first axes of a space: along each row it combines all, or nothing."""
+    inside = [a for a in axes if a >= rows]
+    return not inside or len(inside) == rank - rows
+
+
 def _which_axes(x: TensorType) -> str:
     return f"axes count from 0 to {x.rank - 1}" if x.rank else "it has no axes"

@@ -19,6 +19,7 @@ from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
 from rlxc.primitives.contraction.letters import Operand, find_roles
 from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.row_times_matrix import is_row_times_matrix, lower_row_times_matrix
 from rlxc.primitives.families import Multilinear, is_linear, require_dtype, same_dtype
 from rlxc.primitives.shape import Broadcast, Transpose
 
@@ -130,7 +131,9 @@ class Contract(Multilinear):
         roles = None
         if e.target.vector_bytes and math.prod(sizes.values()) >= MIN_PRODUCTS:
             roles = find_roles(e, Operand(in_x, x), Operand(in_y, y), Operand(in_out, out), sizes)
-        if roles is not None:
+        if roles is not None and is_row_times_matrix(roles):
+            lower_row_times_matrix(e, roles)
+        elif roles is not None:
             lower_contraction(e, roles)
         else:
             e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, y, spec=spec)))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from rlxc.errors import DTypeError, ShapeError, VerifyError
-from rlxc.ir.core import Func, Op
+from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.interp import run_ops
 from rlxc.ir.primitive import Primitive, register
+from rlxc.primitives.axes import fits_rows
 
 
 @register
 class Fused(Primitive):
     """Compute a region in one kernel. Its operands are the region's arguments, its results what the region yields.
 
-    Where `rows` is given, all values of the region have one shape, or its first `rows` axes: the kernel goes over those row by row.
+    Where `rows` is given, all values of the region have one shape, or its first `rows` axes: the kernel goes over those row by row. Reductions
+    along the rows may be read in the region; others, of which each row has all or nothing of an element, are yielded.
     Without, the region has an *anchor*, the one op with loops of its own; index maps give its operands, and elementwise ops may follow
     on its result. (A region of index maps alone ends in one, which is then the anchor.)
     """
@@ -36,9 +38,7 @@ class Fused(Primitive):
         if attrs.get("rows", -1) < 0:
             _check_anchored(region)
         else:
-            for op in region.ops:
-                if op.prim.has_loops and not op.prim.reduction:
-                    raise VerifyError(f"{op.prim.name} does not go by rows: it cannot stand in a fused region with `rows`", code="RLX0211", loc=op.loc)
+            _check_rows(region, attrs["rows"])
         return tuple(v.type for v in region.results)
 
     def eval_regions(self, env: dict, op: Any) -> tuple:
@@ -46,6 +46,22 @@ class Fused(Primitive):
         env.update(zip(region.args, [env[v] for v in op.operands], strict=True))
         run_ops(region.ops, env)
         return tuple(env[v] for v in region.results)
+
+
+def _check_rows(region: Func, rows: int) -> None:
+    """Raise VerifyError unless the region can be computed row by row, and reads no reduction before its last row."""
+    last: set[Value] = set()
+    for op in region.ops:
+        if op.prim.has_loops and not op.prim.reduction:
+            raise VerifyError(f"{op.prim.name} does not go by rows: it cannot stand in a fused region with `rows`", code="RLX0211", loc=op.loc)
+        if not last.isdisjoint(op.operands):
+            raise VerifyError(f"{op.prim.name} reads what is known only after the last row", code="RLX0211", loc=op.loc)
+        if op.prim.reduction:
+            axes, rank = op.attrs["axes"], op.operands[0].type.rank  # type: ignore[union-attr]
+            if not fits_rows(axes, rows, rank):
+                raise VerifyError(f"{op.prim.name} over axes {list(axes)} combines a part of each row: rows = {rows} does not fit", code="RLX0211", loc=op.loc)
+            if axes and min(axes) < rows:
+                last.add(op.result)
 
 
 def anchor_of(region: Func) -> Op:

@@ -79,7 +79,7 @@ class Reduction(Primitive):
         return False
 
     def axis_breaks(self, rank, types, *, axes):
-        return [min(axes)] if axes else []
+        return [a for a in range(1, rank) if (a in axes) != (a - 1 in axes)]
 
     def merge(self, b, x, *, runs, space, result, axes):
         return b.apply(self, x, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))

@@ -11,6 +11,7 @@ from typing import Any
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import PassError
 from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.remarks import Remark, collecting
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime import cache, jit
@@ -46,6 +47,7 @@ class Binary:
     entry: str  # symbol
     workspace: int  # bytes
     parallel: bool  # whether it has loops for a pool of threads
+    work: int  # ops of the loop level that a call executes
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ class Native:
     def kernels(self) -> Module:
         """The function at the loop level, scheduled for the target."""
         return make_pipeline(self.pipeline).run(Module((self.whole,)))
+
+    def remarks(self) -> list[Remark]:
+        """What was fused into which kernel, what was not, and why; what is stored; how loops were scheduled."""
+        with collecting() as remarks:
+            make_pipeline(self.pipeline).run(Module((self.whole,)))
+        return remarks
 
     @cached_property
     def emitted(self) -> Emitted:
@@ -113,18 +121,19 @@ class Native:
             header, code = kept
             return Binary(code, **header)
         made = self._compiled()
-        store.put(key, {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel}, made.code)
+        store.put(key, {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel, "work": made.work}, made.code)
         return made
 
     def _compiled(self) -> Binary:
         name = self.func.name
-        return Binary(self.object_code(), self.emitted.entries[name], self.emitted.workspace[name], self.emitted.parallel)
+        emitted = self.emitted
+        return Binary(self.object_code(), emitted.entries[name], emitted.workspace[name], emitted.parallel, emitted.work[name])
 
     def executable(self) -> Executable:
         """The function in this process."""
         binary = self.binary
         loaded = jit.load(binary.code, [binary.entry])
-        return Executable(self.interface, loaded, binary.entry, binary.workspace, pool_address() if binary.parallel else None)
+        return Executable(self.interface, loaded, binary.entry, binary.workspace, pool_address() if binary.parallel else None, work=binary.work)
 
 
 def native(func: Func, **options: Any) -> Native:
@@ -156,11 +165,12 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
+    steps.append("plan-memory")
     if cpu.has_fma:
         steps.append("form-fma")
     steps += ["split-reductions{tile = 8}" if options.share_all else "split-reductions", "parallelize"]
     if options.vectorize:
-        steps.append(f"vectorize{{bytes = {cpu.vector_bytes}}}")
+        steps += [f"block-transposes{{bytes = {cpu.vector_bytes}, l1 = {cpu.l1}}}", f"vectorize{{bytes = {cpu.vector_bytes}}}"]
     steps += ["expand-math", f"chunk-loops{{bytes = {cpu.vector_bytes}{', least = 0.0' if options.share_all else ''}}}"]
     if options.profile:
         steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from rlxc.codegen.thunks import SYMBOL
 from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
-from rlxc.runtime.jit import Loaded
+from rlxc.runtime.jit import Loaded, Symbols
+from rlxc.runtime.lowlevel import c_function, lowlevel_callable, scalar_function
+from rlxc.runtime.workspaces import ALIGNMENT, Workspaces, address_of
 
-ALIGNMENT = 64
+LONG = 60_000  # ops of the loop level: some 20 microseconds
 
 
 class Executable:
@@ -20,15 +24,17 @@ class Executable:
     Nothing is checked here: `rlxc.compile` gives a callable that checks. It may be called from several threads at once.
     """
 
-    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None) -> None:
+    def __init__(self, func: Func, loaded: Symbols, symbol: str, workspace: int, pool: int | None = None, *, work: int = LONG) -> None:
         self.func = func
         self.workspace = workspace
-        self._pool = pool  # address of the pool of threads
-        self._loaded = loaded  # keeps the machine code alive
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))
+        self.is_long = work >= LONG  # other threads of Python run meanwhile
+        self.workspaces = Workspaces(func, workspace) if workspace else None
+        self.pool = pool  # address of the pool of threads
+        self.loaded = loaded  # keeps the machine code alive
+        self.entry = loaded.address(symbol)
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.entry)
         self._results = [(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr]
         self._addresses = ctypes.c_void_p * (len(func.args) + len(func.results))
-        self._spare: list[np.ndarray] = []
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
@@ -40,20 +46,37 @@ class Executable:
 
     def run_into(self, arrays: Any, results: Any) -> None:
         """Run on `arrays` and put the results into arrays that exist; none of them may overlap an argument."""
-        addresses = self._addresses(*[a.__array_interface__["data"][0] for a in (*arrays, *results)])
-        if not self.workspace:
-            self._run(addresses, None, self._pool)
+        addresses = self._addresses(*[address_of(a) for a in (*arrays, *results)])
+        if self.workspaces is None:
+            self._run(addresses, None, self.pool)
             return
-        try:
-            space = self._spare.pop()
-        except IndexError:
-            space = self._new_workspace()
-        start = space.__array_interface__["data"][0]
-        self._run(addresses, start + -start % ALIGNMENT, self._pool)
-        self._spare.append(space)
+        workspace = self.workspaces.take()
+        self._run(addresses, address_of(workspace), self.pool)
+        self.workspaces.give(workspace)
 
-    def _new_workspace(self) -> np.ndarray:
-        try:
-            return np.empty(self.workspace + ALIGNMENT, np.uint8)
-        except (MemoryError, ValueError):
-            raise OutOfMemory(f"@{self.func.name} needs {self.workspace} bytes for what it computes in between", loc=self.func.loc) from None
+    # for other native code
+
+    @property
+    def address(self) -> int:
+        """The address of `int f(const void *const *in, void *const *out, void *workspace)`, good for as long as this object lives.
+
+        It takes the addresses of arguments and results, and `workspace_size` bytes, as functions of libraries do; nothing is checked.
+        """
+        return self._c_function.address(SYMBOL)
+
+    @cached_property
+    def _c_function(self) -> Loaded:
+        return c_function(self)
+
+    @property
+    def workspace_size(self) -> int:
+        """Bytes of workspace that `address` asks for, wherever they begin."""
+        return self.workspace + ALIGNMENT if self.workspace else 0
+
+    def scalar_function(self, /, **fixed: Any) -> Any:
+        """`double f(double)` or `double f(int n, double *x)` as a ctypes function; see `lowlevel.scalar_function`."""
+        return scalar_function(self, fixed)
+
+    def lowlevel_callable(self, /, **fixed: Any) -> Any:
+        """The scalar function as a scipy.LowLevelCallable."""
+        return lowlevel_callable(scalar_function(self, fixed))

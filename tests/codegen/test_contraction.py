@@ -148,3 +148,11 @@ def test_a_column_of_nan_stays_in_its_place():
     (got,) = native(rlxc.parse(program("mk,kn->mn", {"m": 20, "n": 37, "k": 40})).funcs[0]).executable()(x, y)
     assert np.isnan(got[:, 36]).all()
     assert np.isfinite(got[:, :36]).all()
+
+
+@pytest.mark.parametrize("spec", ["k,kn->n", "k,nk->n", "mk,k->m", "km,k->m", "bk,bkn->bn", "bk,bnk->bn", "bk,nbk->bn"])
+@pytest.mark.parametrize("size", [(1, 300), (3, 100), (19, 33), (64, 64), (100, 1), (130, 70), (1000, 700)], ids=str)
+@pytest.mark.parametrize("level", available_levels())
+def test_a_row_times_a_matrix(spec, size, level):
+    k, n = size
+    check(spec, {"k": k, "n": n, "m": n, "b": 3}, cpu=level)

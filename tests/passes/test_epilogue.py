@@ -48,7 +48,8 @@ def test_what_follows_is_computed_as_the_op_stores(prim):
     whole = Func("f", *(tuple(x for f in funcs for x in part(f)) for part in (lambda f: f.args, lambda f: f.ops, lambda f: f.results)))
     fused = make_pipeline("fuse").run(Module((whole,))).funcs[0]
     assert cases
-    assert len(kernels(fused)) <= len(cases), fused  # reductions of rows share a kernel where their shapes agree
+    apart = 2 if prim.reduction else 1  # what is reduced across rows is known only after them, and read by a kernel of its own
+    assert len(kernels(fused)) <= apart * len(cases), fused  # reductions of rows share a kernel where their shapes agree
     rng = np.random.default_rng(1)
     inputs = []
     for case, func in zip(cases, funcs, strict=True):

@@ -9,7 +9,8 @@
 
 Four kinds of ops are told apart, by what their primitives say of themselves:
 
-    row ops      elementwise ones, and reductions of trailing axes: they join a group over one space, rows and what is in them
+    row ops      elementwise ones, and reductions: they join a group over one space, rows and what is in them. What is reduced along
+                 the rows can be read there again, what is reduced across them is known after the last
     index maps   broadcast, transpose, slice, ...: an element is an operand's element elsewhere; drawn into whoever reads them
     views        reshape: the same memory
     the others   contract, gather, scatter, ...: a kernel of their own, with what can be drawn in
@@ -22,6 +23,7 @@ from rlxc.passes.dims import require_bound
 from rlxc.passes.fuse.groups import MAX_FLOPS, group_ops
 from rlxc.passes.fuse.readings import Readings
 from rlxc.passes.fuse.regions import write_regions
+from rlxc.passes.fuse.residuals import choose_residuals
 from rlxc.passes.manager import func_pass
 
 
@@ -30,4 +32,6 @@ def fuse(func: Func, *, max_flops: float = MAX_FLOPS) -> Func:
     """Gather ops into regions that become one kernel each; see the picture at the top of the file."""
     require_bound(func)
     readings = Readings(func)
-    return write_regions(func, readings, group_ops(func, readings, max_flops))
+    groups = group_ops(func, readings, max_flops)
+    choose_residuals(func, readings, groups, max_flops)
+    return write_regions(func, readings, groups)

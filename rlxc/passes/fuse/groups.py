@@ -6,18 +6,21 @@ other in a circle, and their numbers are an order of execution.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
+from rlxc.passes.fuse import report
 from rlxc.passes.fuse.readings import Readings, Where
+from rlxc.primitives.axes import fits_rows
 
 MAX_FLOPS = 480.0  # of one element of a group: beyond, kernels compile slowly and gain nothing
 
 
 @dataclass(eq=False)
 class Group:
-    """Ops that will be one kernel, over `shape`, of which the first `rows` axes are the rows (None while nothing has fixed it).
+    """Ops that will be one kernel, over `shape`. Its first `rows` axes are the rows, where an op reads what was reduced along a row; else None.
 
     Or one op with loops of its own, the anchor, and elementwise ops that follow it: `shape` is that of its result, None if nothing can follow.
     """
@@ -28,6 +31,16 @@ class Group:
     rows: int | None = None
     ops: list[Op] = field(default_factory=list)
     flops: float = 0.0
+    stored: list[Value] = field(default_factory=list)  # what other groups read, or elsewhere than where it is computed
+    again: dict[Value, Op] = field(default_factory=dict)  # ops of earlier groups that are computed here again
+
+    def accepts(self, wanted: set[int], reduced: Sequence[tuple[int, ...]]) -> bool:
+        """Whether ops can join that ask for these numbers of row axes, and reduce over these axes."""
+        assert self.shape is not None
+        rank = len(self.shape)
+        wanted = wanted if self.rows is None else {*wanted, self.rows}
+        axes = [*(op.attrs["axes"] for op in self.ops if op.prim.reduction), *reduced]
+        return len(wanted) < 2 and any(all(fits_rows(a, rows, rank) for a in axes) for rows in wanted or range(max(rank, 1)))
 
 
 @dataclass(slots=True)
@@ -38,9 +51,9 @@ class Groups:
     of: dict[Value, Group] = field(default_factory=dict)
     latest: dict[tuple, Group] = field(default_factory=dict)  # by shape
 
-    def new(self, shape: tuple[Any, ...], rows: int | None) -> Group:
+    def new(self, shape: tuple[Any, ...]) -> Group:
         """A group over a space."""
-        group = Group(len(self.inorder), shape=shape, rows=rows)
+        group = Group(len(self.inorder), shape=shape)
         self.inorder.append(group)
         self.latest[shape] = group
         return group
@@ -67,72 +80,100 @@ def group_ops(func: Func, readings: Readings, max_flops: float) -> Groups:
     return groups
 
 
-def row_reduction(op: Op) -> int | None:
-    """Number of row axes, if the op combines the trailing axes of its operand by an associative op."""
-    if not op.prim.reduction or len(op.operands) != 1:
-        return None
-    rank = op.operands[0].type.rank
-    axes = tuple(sorted(op.attrs["axes"]))
-    kept = rank - len(axes)
-    return kept if axes == tuple(range(kept, rank)) and axes else None
-
-
 def _place(op: Op, groups: Groups, readings: Readings, max_flops: float) -> None:
     """Put `op` into the latest group that it can join, or a new one."""
-    kept = None if op.prim.elementwise else row_reduction(op)
-    if not op.prim.elementwise and kept is None:
+    if not op.prim.elementwise and not is_plain_reduction(op):
         groups.anchored(op)
         return
     shape, flops = op.operands[0].type.shape, op.prim.cost.flops
-    earliest, near = _neighbours(op, shape, groups, readings)
+    reduced = [op.attrs["axes"]] if op.prim.reduction else []
+    near, reasons = _neighbours(op, shape, groups, readings)
     for group in near:
-        if group.number < earliest or group.flops + flops > max_flops:
+        if group.flops + flops > max_flops:
+            reasons.append(f"a group is full with {group.flops:g} flops an element")
             continue
-        if group.anchor is not None:
-            if kept is not None or group.shape != shape:
+        if group.shape is None or group.anchor is not None:
+            if op.prim.elementwise and group.shape == shape:
+                groups.add(op, group, flops)
+                return
+            reasons.append(_cannot_follow(op, group))
+            continue
+        wanted = _rows_wanted(op, group, groups, readings)
+        if group.shape != shape:
+            if not op.prim.elementwise or shape != group.shape[: len(shape)]:
+                reasons.append(f"it does not go over {list(group.shape)}")
                 continue
-            groups.add(op, group, flops)
-            return
-        rows = _rows_needed(op, kept, group, groups, readings)
-        if group.shape == shape and (not rows or rows == {group.rows} or (len(rows) == 1 and group.rows is None)):
-            group.rows = rows.pop() if rows else group.rows
-        elif rows or not _is_over_rows(op, shape, group):
+            wanted.add(len(shape))
+        if not group.accepts(wanted, reduced):
+            reasons.append("it asks for other rows than the group has")
             continue
+        group.rows = next(iter(wanted), group.rows)
         groups.add(op, group, flops)
         return
-    groups.add(op, groups.new(shape, kept), flops)
+    report.apart(op, reasons)
+    groups.add(op, groups.new(shape), flops)
 
 
-def _neighbours(op: Op, shape: tuple[Any, ...], groups: Groups, readings: Readings) -> tuple[int, list[Group]]:
-    """The number of the earliest group that may compute `op`, and the groups worth joining, latest first."""
-    earliest, near = 0, {}
+def _cannot_follow(op: Op, group: Group) -> str:
+    assert group.anchor is not None
+    name = group.anchor.prim.name
+    if not group.anchor.prim.takes_epilogue:
+        return f"{name} reads back or accumulates in its result"
+    return f"a reduction does not follow {name} in its kernel" if op.prim.reduction else f"it does not go over what {name} gives"
+
+
+def is_plain_reduction(op: Op) -> bool:
+    """Whether the op combines elements of its one operand along axes."""
+    return op.prim.reduction and len(op.operands) == 1 and bool(op.attrs["axes"])
+
+
+def row_reduction(op: Op) -> int | None:
+    """Number of axes that are left, if the op combines the trailing axes of its operand."""
+    if not is_plain_reduction(op):
+        return None
+    rank, axes = op.operands[0].type.rank, op.attrs["axes"]
+    kept = rank - len(axes)
+    return kept if set(axes) == set(range(kept, rank)) else None
+
+
+def _neighbours(op: Op, shape: tuple[Any, ...], groups: Groups, readings: Readings) -> tuple[list[Group], list[str]]:
+    """The groups that `op` may join, latest first, and why it may not join others that it reads."""
+    earliest, near, reasons = 0, {}, []
     for v in op.operands:
         reading = readings.of(v)
         for w in reading.sources:
             group = groups.of.get(w)
             if group is None:
                 continue
-            if reading.where is Where.ELSEWHERE or (group.anchor is not None and reading.where is not Where.HERE):
+            follows = group.anchor is not None and reading.where is not Where.HERE
+            if follows or reading.where is Where.ELSEWHERE or _is_known_last(readings.producer[w]):
                 earliest = max(earliest, group.number + 1)
+                reasons.append(
+                    "a reduction of its kernel is known last"
+                    if _is_known_last(readings.producer[w])
+                    else f"it reads the {readings.producer[w].prim.name} at other indices"
+                )
             else:
                 earliest = max(earliest, group.number)
                 near[group.number] = group
     sibling = groups.latest.get(shape)
     if sibling is not None:
         near[sibling.number] = sibling
-    return earliest, [near[n] for n in sorted(near, reverse=True)]
+    return [near[n] for n in sorted(near, reverse=True) if n >= earliest], reasons
 
 
-def _rows_needed(op: Op, kept: int | None, group: Group, groups: Groups, readings: Readings) -> set[int | None]:
-    """The numbers of row axes that `op` asks of the group: what it keeps of its operand, and what it reads along the group's rows."""
-    rows: set[int | None] = set() if kept is None else {kept}
+def _is_known_last(op: Op) -> bool:
+    """Whether the op's result is known only after the last row."""
+    return is_plain_reduction(op) and row_reduction(op) is None
+
+
+def _rows_wanted(op: Op, group: Group, groups: Groups, readings: Readings) -> set[int]:
+    """The numbers of row axes that `op` asks of the group: those of what it reads along the group's rows, and of what was reduced there."""
+    wanted: set[int] = set()
     for v in op.operands:
         reading = readings.of(v)
-        if reading.where is Where.ROW and groups.of.get(reading.sources[0]) is group:
-            rows.add(reading.rows)
-    return rows
-
-
-def _is_over_rows(op: Op, shape: tuple[Any, ...], group: Group) -> bool:
-    """Whether `op` is an elementwise one over the rows of the group."""
-    return op.prim.elementwise and group.rows is not None and group.shape is not None and shape == group.shape[: group.rows]
+        if reading.where is Where.ELSEWHERE or groups.of.get(reading.sources[0]) is not group:
+            continue
+        kept = row_reduction(readings.producer[reading.sources[0]])
+        wanted.update(rows for rows in (kept, reading.rows) if rows is not None)
+    return wanted

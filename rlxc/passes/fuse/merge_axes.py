@@ -8,16 +8,17 @@ from typing import Any
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Value
 from rlxc.ir.primitive import lookup, merge_shape
+from rlxc.primitives.axes import fits_rows
 
 
-def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int, shape: tuple[Any, ...], names: Sequence[str | None]) -> tuple[Value, ...]:
-    """Emit a fused op for `body`, over `shape` with `rows` row axes, on merged axes where its ops allow it; results in their own shapes.
+def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int | None, shape: tuple[Any, ...], names: Sequence[str | None]) -> tuple[Value, ...]:
+    """Emit a fused op for `body`, over `shape` with `rows` row axes (None: any number), on merged axes where its ops allow it; results in their own shapes.
 
     fused %x {rows = 1} do (%a: f32[8, 4, 4]) { %0 = exp %a }    =>    reshape, fused {rows = 0} do (%a: f32[128]) { %0 = exp %a }, reshape
     """
     runs = _runs(body, rows, shape)
     if len(runs) == len(shape):
-        rows = rows if any(op.prim.reduction for op in body.ops) else max(len(shape) - 1, 0)
+        rows = _best_rows(body, len(shape)) if rows is None else rows
         return out.emit(lookup("fused"), list(operands), {"rows": rows}, regions=(body,), names=names, loc=_loc(body)).results
     b = Builder()
     env: dict[Value, Value] = {}
@@ -44,19 +45,29 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int, s
         env[op.result] = op.prim.merge(b, *xs, runs=runs, space=shape, result=op.result.type, **op.attrs)
     results = [merged(v, merge_shape(v.type.shape, runs)) for v in body.results]
     inner = Func("", tuple(args.values()), tuple(b.ops), tuple(results), "region")
-    new_rows = sum(1 for run in runs if run[-1] < rows)
-    if not any(op.prim.reduction for op in body.ops):
-        new_rows = max(len(runs) - 1, 0)
+    new_rows = _best_rows(inner, len(runs)) if rows is None else sum(1 for run in runs if run[-1] < rows)
     fused = out.emit(lookup("fused"), outside, {"rows": new_rows}, regions=(inner,), names=names, loc=_loc(body))
     out.loc = _loc(body)
     return tuple(r if r.type == v.type else out.reshape(r, shape=v.type.shape) for r, v in zip(fused.results, body.results, strict=True))
 
 
-def _runs(body: Func, rows: int, shape: tuple[Any, ...]) -> list[tuple[int, ...]]:
+def _best_rows(body: Func, rank: int) -> int:
+    """The number of row axes of a region in which nothing reads what is reduced: reductions of whole rows, else of none of a row, else of both."""
+    reduced = [op.attrs["axes"] for op in body.ops if op.prim.reduction]
+    last = max(rank - 1, 0)
+
+    def worth(rows: int) -> tuple[int, int]:
+        whole = sum(min(axes) >= rows for axes in reduced)
+        return whole, sum(max(axes) < rows for axes in reduced)
+
+    choices = [rows for rows in range(min(1, last), last + 1) if all(fits_rows(axes, rows, rank) for axes in reduced)]
+    return max(choices or [0], key=worth) if reduced else last
+
+
+def _runs(body: Func, rows: int | None, shape: tuple[Any, ...]) -> list[tuple[int, ...]]:
     """Axes in runs that can be merged; axes of size 1 go with their neighbours where the ops allow it."""
     rank = len(shape)
-    reduces = any(op.prim.reduction for op in body.ops) or any(v.type.rank != rank for v in body.results)
-    breaks = {rows} if reduces and 0 < rows < rank else set()
+    breaks = {rows} if rows is not None and 0 < rows < rank else set()
     for op in body.ops:
         breaks |= set(op.prim.axis_breaks(rank, [v.type for v in op.operands], **op.attrs))
     runs: list[tuple[int, ...]] = []

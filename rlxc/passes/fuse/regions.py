@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlxc.ir.builder import Builder
@@ -11,7 +11,7 @@ from rlxc.ir.primitive import lookup
 from rlxc.passes.dce import live_ops
 from rlxc.passes.fuse.groups import Group, Groups
 from rlxc.passes.fuse.merge_axes import merge_axes
-from rlxc.passes.fuse.readings import Readings, Where
+from rlxc.passes.fuse.readings import Readings
 
 
 def write_regions(func: Func, readings: Readings, groups: Groups) -> Func:
@@ -30,46 +30,31 @@ class _Regions:
         self.indexed = 0
 
     def run(self) -> Func:
-        used = self.used_outside()
         for group in self.groups.inorder:
-            self.write(group, used)
+            if group.ops:
+                self.write(group)
         taken: set[Value] = set()
         results = [self.result(v, taken) for v in self.func.results]
         return self.func.with_(ops=tuple(live_ops(self.out.ops, results)), results=tuple(results))
 
-    def used_outside(self) -> set[Value]:
-        """Values that must be in memory: read by another group, or elsewhere than where they are computed."""
-        used: set[Value] = set()
-        for group in self.groups.inorder:
-            for v in (v for op in group.ops for v in op.operands):
-                reading = self.readings.of(v)
-                used.update(w for w in reading.sources if reading.where is Where.ELSEWHERE or self.groups.of.get(w) is not group)
-        for v in self.func.results:
-            used.update(self.readings.sources(v))
-        return used
-
-    def write(self, group: Group, used: set[Value]) -> None:
+    def write(self, group: Group) -> None:
         """The op that computes a group: fused, or the one op of the group as it is."""
-        outputs = [v for op in group.ops for v in op.results if v in used]
         if group.anchor is None:
-            if outputs:
-                self.fused(group.ops, outputs, group.rows, group.shape)
+            self.fused(group.ops, group.stored, group.again, group.rows, group.shape)
             return
-        if len(group.ops) > 1:
-            if outputs:
-                self.fused(group.ops, outputs, None, None)
+        drawn_in = any(v in group.again or self.readings.is_drawn_in(v) for v in group.anchor.operands)
+        if len(group.ops) > 1 or drawn_in:
+            self.fused(group.ops, group.stored, group.again)
             return
-        (op,) = group.ops
-        if any(map(self.readings.is_drawn_in, op.operands)):
-            self.fused(group.ops, list(op.results), None, None)
-            return
-        for v in op.operands:
+        for v in group.anchor.operands:
             self.memory(v)
-        self.out.rebuild(op, self.env)
+        self.out.rebuild(group.anchor, self.env)
 
-    def fused(self, ops: Sequence[Op], outputs: Sequence[Value], rows: int | None, shape: tuple[Any, ...] | None) -> None:
-        """One fused op that computes `ops`, with the index maps they read, and yields `outputs`."""
-        region = _Region(self)
+    def fused(
+        self, ops: Sequence[Op], outputs: Sequence[Value], again: Mapping[Value, Op], rows: int | None = None, shape: tuple[Any, ...] | None = None
+    ) -> None:
+        """One fused op that computes `ops`, with the index maps they read and what is computed `again`, and yields `outputs`."""
+        region = _Region(self, again)
         for op in ops:
             for v in op.operands:
                 region.bring(v)
@@ -81,7 +66,6 @@ class _Regions:
         if shape is None:
             results = self.out.emit(lookup("fused"), region.operands, {"rows": -1}, regions=(body,), names=names, loc=ops[-1].loc).results
         else:
-            rows = max(len(shape) - 1, 0) if rows is None else rows
             results = merge_axes(self.out, region.operands, body, rows, shape, names)
         self.env.update(zip(outputs, results, strict=True))
 
@@ -100,7 +84,7 @@ class _Regions:
                 stack += missing
                 continue
             if self.readings.is_drawn_in(w):
-                self.fused([op], [w], None, None)
+                self.fused([op], [w], {})
             elif op.prim.view or not op.operands:
                 self.out.rebuild(op, self.env)
             stack.pop()
@@ -120,15 +104,16 @@ class _Regions:
             return value
         arg = Value(value.type, value.name)
         body = Func("", (arg,), (), (arg,), "region")
-        (copy,) = merge_axes(self.out, [value], body, max(value.type.rank - 1, 0), value.type.shape, [value.name])
+        (copy,) = merge_axes(self.out, [value], body, None, value.type.shape, [value.name])
         return copy
 
 
 class _Region:
     """A region while it is written: what it reads becomes an argument, or, if it is an index map, is drawn in."""
 
-    def __init__(self, outside: _Regions) -> None:
+    def __init__(self, outside: _Regions, again: Mapping[Value, Op]) -> None:
         self.outside = outside
+        self.again = again
         self.b = Builder()
         self.env: dict[Value, Value] = {}
         self.args: list[Value] = []
@@ -141,7 +126,7 @@ class _Region:
         while stack:
             w = stack[-1]
             if w not in self.env:
-                if readings.is_drawn_in(w):
+                if w in self.again or readings.is_drawn_in(w):
                     op = readings.producer[w]
                     missing = [x for x in op.operands if x not in self.env]
                     if missing:

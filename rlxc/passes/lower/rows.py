@@ -8,21 +8,32 @@ A reduction splits what is inside a row into stages: what is computed before it 
                                              for j in 0..64 { y[row, j] = kept[j] / s }                          stage 2
                                            }
 
-A value that a later stage needs again is computed again if that is cheap, else kept in a row of scratch memory.
+A value that a later stage needs again is computed again if that is cheap, else kept in a row of scratch memory. A reduction across
+rows adds to memory (`accumulate.py`); where there is nothing but those, a step takes several rows at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter, Index, Memory
+from rlxc.passes.lower.accumulate import Accumulator, even
 from rlxc.passes.lower.readers import Readers
+from rlxc.passes.lower.stages import Stages
+
+TILE = 1 << 16  # elements of a space that one tile of a reduction across rows goes over, at least
+MAX_TILES = 16
+FEW = 16  # a tile has no fewer rows
+LONG = 1 << 14  # elements of a row that are combined into one partial result; those are combined in order
+BLOCK = 4  # rows in a step
+MAX_BLOCK_OPS = 48  # ops that such a step may repeat
 
 
 def lower_rows(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory], rows: int) -> None:
-    """Emit the loops of a region whose values have one shape, or its first `rows` axes."""
+    """Emit the loops of a region whose values have one shape, its first `rows` axes, or are reduced across those."""
     _Rows(e, region, reads, writes, rows).run()
 
 
@@ -32,127 +43,24 @@ class _Rows:
         self.region = region
         self.rows = rows
         self.now = 0  # the stage being written
-        self.shape = self.space()
+        self.stages = Stages(region, rows)
+        self.shape = self.stages.shape
+        self.level = self.stages.level
         self.readers = Readers(e)
-        self.producer = {v: op for op in region.ops for v in op.results}
-        self.level = self.levels()
-        self.reductions = {op.result: op for op in region.ops if op.prim.reduction}
         for a, memory in zip(region.args, reads, strict=True):
             self.readers.bind(a, memory)
         self.outputs: dict[Value, list[Memory]] = {}
         for v, memory in zip(region.results, writes, strict=True):
             self.outputs.setdefault(v, []).append(memory)
-        self.kept = self.values_to_keep()
+        self.kept = {v: self.place_to_keep(v) for v in self.stages.kept()}
         for op in region.ops:
-            if op.result not in self.reductions:
+            if not op.prim.reduction:
                 self.define(op)
+        self.along, self.across = self.stages.along, self.accumulators()
 
-    def space(self) -> tuple[int, ...]:
-        """The shape that the loops go over."""
-        shapes = [v.type.shape for op in self.region.ops for v in (*op.operands, *op.results) if op.prim.elementwise or op.prim.reduction]
-        shapes += [v.type.shape for v in self.region.results]
-        return max(shapes, key=len)
-
-    def is_full(self, v: Value) -> bool:
-        return len(v.type.shape) == len(self.shape)
-
-    # stages
-
-    def levels(self) -> dict[Value, int]:
-        """The stage in which each value can be computed: one later than a reduction it depends on."""
-        level: dict[Value, int] = dict.fromkeys(self.region.args, 0)
-        for op in self.region.ops:
-            at = max((level[v] for v in op.operands), default=0)
-            level[op.result] = at + (op.prim.reduction)
-        return level
-
-    def values_to_keep(self) -> dict[Value, Memory]:
-        """Values of the whole space that a later stage reads, and that cost too much to compute twice; with their memory."""
-        readers: dict[Value, int] = {}
-        for op in self.region.ops:
-            stage = self.level[op.operands[0]] if op.prim.reduction else self.level[op.result]
-            for v in op.operands:
-                readers[v] = max(readers.get(v, 0), stage)
-        # A cheap value that is read later is computed again there, and so reads its operands later too.
-        for op in reversed(self.region.ops):
-            v = op.result
-            last = readers.get(v, 0)
-            if last > self.level[v] and self.is_full(v) and not self.worth_keeping(op):
-                for x in op.operands:
-                    readers[x] = max(readers.get(x, 0), last)
-        keep: dict[Value, Memory] = {}
-        for op in self.region.ops:
-            v = op.result
-            if self.is_full(v) and readers.get(v, 0) > self.level[v] and self.worth_keeping(op):
-                place = self.outputs.get(v)
-                keep[v] = place[0] if place else self.e.alloc(v.type.dtype, self.shape[self.rows :])  # type: ignore[union-attr]
-        return keep
-
-    def worth_keeping(self, op: Op) -> bool:
-        return op.prim.elementwise and not op.prim.cost.recompute
-
-    # loops
-
-    def run(self) -> None:
-        self.e.for_each(self.shape[: self.rows], self.row)
-
-    def row(self, row: list[Index]) -> None:
-        """All stages of one row."""
-        last = max([self.level[v] for v in self.region.results] + [self.level[op.operands[0]] for op in self.reductions.values()], default=0)
-        for stage in range(last + 1):
-            self.stage(row, stage)
-            for v, places in self.outputs.items():
-                if not self.is_full(v) and stage == self.known_after(v):
-                    for memory in places:
-                        memory.store(row, self.readers[v](row))
-
-    def known_after(self, v: Value) -> int:
-        """The stage after which a value of the row is known: its reductions were done in it."""
-        return max(self.level[v] - 1, 0)
-
-    def stage(self, row: list[Index], stage: int) -> None:
-        """One loop over what is inside the row: reductions and stores whose inputs are known now."""
-        reductions = [op for v, op in self.reductions.items() if self.level[op.operands[0]] == stage]
-        stores: list[tuple[Value, Memory]] = []
-        for v in self.level:
-            if self.is_full(v) and self.level[v] == stage:
-                stores += [(v, memory) for memory in self.outputs.get(v, [])]
-                if v in self.kept and v not in self.outputs:
-                    stores.append((v, self.kept[v]))
-        if not reductions and not stores:
-            return
-        order = self.needed([op.operands[0] for op in reductions] + [v for v, _ in stores], stage)
-        e = self.e
-        inits = [e.constant(op.prim.neutral(op.result.type.dtype), dtype=op.result.type.dtype) for op in reductions]  # type: ignore[attr-defined, union-attr]
-
-        def body(inner: list[Index], *carried: Value) -> tuple[Value, ...]:
-            index = [*row, *inner]
-            for v in order:
-                self.readers[v](index)
-            for v, memory in stores:
-                value = self.readers[v](index)
-                memory.store(index if len(memory.type.shape) == len(index) else inner, value)
-            inputs = [self.readers[op.operands[0]](index) for op in reductions]
-            combine = [getattr(e, op.prim.combine) for op in reductions]  # type: ignore[attr-defined]
-            return tuple(f(acc, x) for f, acc, x in zip(combine, carried, inputs, strict=True))
-
-        self.now = stage
-        totals = e.loop(self.shape[self.rows :], inits, body)
-        for op, total in zip(reductions, totals, strict=True):
-            self.readers.bind(op.result, _Known(op.result, total))
-
-    def needed(self, roots: Sequence[Value], stage: int) -> list[Value]:
-        """Values of the whole space that `roots` depend on and that are computed in this stage, in order."""
-        wanted = set()
-        stack = list(roots)
-        while stack:
-            v = stack.pop()
-            if v in wanted or v not in self.producer or not self.is_full(v) or (v in self.kept and self.level[v] < stage):
-                continue
-            wanted.add(v)
-            if self.producer[v].prim.elementwise:
-                stack += self.producer[v].operands
-        return [op.result for op in self.region.ops if op.result in wanted and op.prim.elementwise]
+    def place_to_keep(self, v: Value) -> Memory:
+        places = self.outputs.get(v)
+        return places[0] if places else self.e.alloc(v.type.dtype, self.shape[self.rows :])  # type: ignore[union-attr]
 
     def define(self, op: Op) -> None:
         """A reader of the op's result: from kept memory in later stages, else by its element rule."""
@@ -168,6 +76,161 @@ class _Rows:
             return memory(index if len(memory.type.shape) == len(index) else list(index)[self.rows :])
 
         self.readers.bind(v, _Kept(v, read))
+
+    def accumulators(self) -> dict[Op, Accumulator]:
+        """What gathers each reduction across rows."""
+        tiles = -(-self.shape[0] // self.tile_rows()) if self.rows and self.shape[0] else 1
+        return {op: Accumulator(self.e, op, self.shape, self.outputs[op.result][0], tiles) for op in self.stages.across if op.result in self.outputs}
+
+    def tile_rows(self) -> int:
+        """Places of the first axis in a tile."""
+        n = self.shape[0]
+        wanted = max(1, min(math.prod(self.shape) // TILE, n // FEW, MAX_TILES))
+        return -(-n // even(n, wanted))
+
+    # loops over rows
+
+    def run(self) -> None:
+        gathered = [acc for acc in self.across.values() if acc.first == 0]
+        if any(acc.tiles > 1 for acc in gathered):
+            t, n = self.tile_rows(), self.shape[0]
+            self.each(0, n // t, lambda tile: self.tile(tile, self.e.index_mul(tile, t), t))
+            if n % t:
+                self.tile(n // t, n - n % t, n % t)
+        else:
+            self.tile(0, 0, self.shape[0] if self.rows else 1)
+        for acc in gathered:
+            acc.close()
+        for op in self.across:
+            first, *others = self.outputs[op.result]
+            for memory in others:
+                self.e.for_each(memory.type.shape, lambda at, memory=memory, first=first: memory.store(at, first(at)))  # type: ignore[misc, arg-type]
+
+    def tile(self, tile: Index, start: Index, count: int) -> None:
+        """The rows from `start` on in the first axis."""
+        if self.rows == 0:
+            self.step(tile, [[]])
+            return
+        for acc in self.across.values():
+            if acc.first == 0:
+                acc.open(tile, ())
+        self.over(tile, [], start, count)
+
+    def over(self, tile: Index, before: list[Index], start: Index, count: int) -> None:
+        """`count` places from `start` on in one axis of the rows, `before` being the index along the axes before it."""
+        e, axis = self.e, len(before)
+        if axis < self.rows - 1:
+
+            def nested(i: Index) -> None:
+                index = [*before, e.index_add(start, i)]
+                for acc in self.across.values():
+                    if acc.first == axis + 1:
+                        acc.open(tile, index)
+                self.over(tile, index, 0, self.shape[axis + 1])
+
+            self.each(0, count, nested)
+            return
+        block = self.block(count)
+        whole = count - count % block
+        self.each(0, whole, lambda i: self.step(tile, [[*before, e.index_add(start, e.index_add(i, r))] for r in range(block)]), block)
+        if whole < count:
+            self.step(tile, [[*before, e.index_add(start, r)] for r in range(whole, count)])
+
+    def each(self, start: int, stop: int, body: Callable[[Index], None], step: int = 1) -> None:
+        """A loop; what it runs once is written without."""
+        if 0 < stop - start <= step:
+            body(start)
+        else:
+            self.e.for_(start, stop, lambda i: body(i), step=step)
+
+    def block(self, count: int) -> int:
+        """How many of `count` rows to take in a step: more than one where rows are only added up, and to the same place."""
+        last = self.rows - 1
+        same = any(max(acc.axes) == last for acc in self.across.values()) and all(last in acc.axes for acc in self.across.values())
+        if self.along or not same:
+            return 1
+        most = min(BLOCK, count, MAX_BLOCK_OPS // max(1, len(self.region.ops)))
+        return max(most, 1) if most < 2 or count % most else most
+
+    # one step: a row, or some rows that are added up
+
+    def step(self, tile: Index, rows: list[list[Index]]) -> None:
+        """All stages of these rows."""
+        for stage in range(self.stages.count):
+            self.stage(tile, rows, stage)
+            for v, places in self.outputs.items():
+                if not self.stages.is_full(v) and v not in self.stages.known_last and stage == max(self.level[v] - 1, 0):
+                    for memory in places:
+                        for row in rows:
+                            memory.store(row, self.readers[v](row))
+
+    def stage(self, tile: Index, rows: list[list[Index]], stage: int) -> None:
+        """One loop over what is inside the rows: reductions and stores whose inputs are known now."""
+        along = [op for op in self.along if self.level[op.operands[0]] == stage]
+        across = [op for op in self.across if self.level[op.operands[0]] == stage]
+        summed = along + [op for op in across if max(op.attrs["axes"]) >= self.rows]
+        beside = [op for op in across if op not in summed]
+        stores = self.stores(stage)
+        if not summed and not beside and not stores:
+            return
+        order = self.stages.needed([op.operands[0] for op in along + across] + [v for v, _ in stores], stage, self.kept)
+        e = self.e
+
+        def body(inner: list[Index], *carried: Value) -> tuple[Value, ...]:
+            places = [[*row, *inner] for row in rows]
+            for index in places:
+                for v in order:
+                    self.readers[v](index)
+                for v, memory in stores:
+                    memory.store(index if len(memory.type.shape) == len(index) else inner, self.readers[v](index))
+            for op in beside:
+                self.across[op].add(tile, places[0], self.total(op, places))
+            return tuple(combine(e, op, acc, self.total(op, places)) for op, acc in zip(summed, carried, strict=True))
+
+        self.now = stage
+        for op, total in zip(summed, self.inside(summed, body), strict=True):
+            if op in self.across:
+                self.across[op].add(tile, rows[0], total)
+            else:
+                self.readers.bind(op.result, _Known(op.result, total))
+
+    def stores(self, stage: int) -> list[tuple[Value, Memory]]:
+        """Values of the whole space that are stored in this stage, and where."""
+        found: list[tuple[Value, Memory]] = []
+        for v in self.level:
+            if self.stages.is_full(v) and self.level[v] == stage:
+                found += [(v, memory) for memory in self.outputs.get(v, [])]
+                if v in self.kept and v not in self.outputs:
+                    found.append((v, self.kept[v]))
+        return found
+
+    def total(self, op: Op, places: Sequence[Sequence[Index]]) -> Value:
+        """What the op reduces, at all of `places`, combined pairwise."""
+        values = [self.readers[op.operands[0]](index) for index in places]
+        while len(values) > 1:
+            pairs = [combine(self.e, op, x, y) for x, y in zip(values[::2], values[1::2], strict=False)]
+            values = pairs + values[2 * len(pairs) :]
+        return values[0]
+
+    def inside(self, summed: Sequence[Op], body: Callable[..., tuple[Value, ...]]) -> tuple[Value, ...]:
+        """Loops over what is inside a row, and the reductions `summed`; a long row is combined part by part."""
+        e, sizes = self.e, self.shape[self.rows :]
+        starts = [e.constant(op.prim.neutral(op.result.type.dtype), dtype=op.result.type.dtype) for op in summed]  # type: ignore[attr-defined, union-attr]
+        if not summed or len(sizes) != 1 or sizes[0] < 2 * LONG:
+            return e.loop(sizes, starts, body)
+        (n,), part = sizes, even(sizes[0], LONG)
+
+        def more(start: Index, size: int, totals: Sequence[Value]) -> tuple[Value, ...]:
+            partial = e.loop((size,), starts, lambda j, *carried: body([e.index_add(start, j[0])], *carried))
+            return tuple(combine(e, op, x, y) for op, x, y in zip(summed, totals, partial, strict=True))
+
+        totals = e.for_(0, n // part, lambda i, *totals: more(e.index_mul(i, part), part, totals), starts)
+        return more(n - n % part, n % part, totals) if n % part else totals
+
+
+def combine(e: Emitter, op: Op, x: Value, y: Value) -> Value:
+    """x and y by the operation of a reduction."""
+    return getattr(e, op.prim.combine)(x, y)  # type: ignore[attr-defined]
 
 
 class _Known:

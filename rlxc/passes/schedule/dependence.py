@@ -46,12 +46,15 @@ class Dependence:
         self.indices = Indices(func)
         self.root: dict[Value, Value] = {}  # of a view: what it is a view of
         self.alloc: dict[Value, Op] = {}
+        self.displaced: set[Value] = set()  # parts of memory that begin elsewhere, or have elements of another size
         self.maker = {v: op for op in func.walk() for v in op.results}
         for op in func.walk():
             if op.regions or not op.results or not isinstance(op.result.type, MemType):
                 continue
             if op.operands:
                 self.root[op.result] = self.root_of(op.operands[0])
+                if not rules(op).pure or op.operands[0] in self.displaced:
+                    self.displaced.add(op.result)
             elif rules(op).allocates:
                 self.alloc[op.result] = op
         self.at_root = {v for op in func.ops for v in op.results}
@@ -97,7 +100,7 @@ class Dependence:
         memory, value, index = rules(op).parts(op.operands)
         mask = rules(op).mask(op.operands)
         lanes = (op.result if value is None else value).type.lanes if mask is None else self._width(mask)
-        forms = tuple(self.indices[i] for i in index)
+        forms = None if memory in self.displaced else tuple(self.indices[i] for i in index)
         accesses.setdefault(self.root_of(memory), []).append(Access(memory.type, forms, lanes, value is not None, rules(op).access))
         return True
 

@@ -16,7 +16,11 @@ def form_fma(module: Module) -> Module:
     %0 = mul %x, %y : f32
     %1 = add %0, %z : f32        =>     %1 = fma %x, %y, %z : f32
     """
-    return Module(tuple(_FormFma(f).run() if f.kind == "kernel" and any(rules(op).product for op in f.walk()) else f for f in module.funcs))
+    return Module(tuple(_FormFma(f).run() if f.kind == "kernel" and any(map(_is_product, f.walk())) else f for f in module.funcs))
+
+
+def _is_product(op: Op) -> bool:
+    return rules(op).product and op.result.type.dtype.is_float
 
 
 class _FormFma(Rewriter):
@@ -26,7 +30,7 @@ class _FormFma(Rewriter):
         for op in func.walk():
             for region in op.regions:
                 self.uses.update(region.results)
-        self.products = {op.result: op for op in func.walk() if rules(op).product and op.result.type.dtype.is_float and self.uses[op.result] == 1}
+        self.products = {op.result: op for op in func.walk() if _is_product(op) and self.uses[op.result] == 1}
         self.folded: set[Value] = set()
         for op in func.walk():
             if rules(op).sum is not None and op.result.type.dtype.is_float:

@@ -27,10 +27,27 @@ class Plan:
     legal: bool = True
     consecutive: int = 0
     scattered: int = 0
-    in_place: bool = False
+    in_place: bool = False  # an element is read and then replaced, so that no step may run twice
+    repeats: bool = False  # places that are stored to may repeat: later steps win
     element_bytes: int = 1
     has_loops: bool = False
     folds: tuple[Fold, ...] = ()
+
+
+def loops_to_widen(func: Func) -> dict[Op, Plan]:
+    """One loop of each nest, and what vectorizing it means."""
+    chosen: dict[Op, Plan] = {}
+    stack = list(func.ops)
+    while stack:
+        op = stack.pop()
+        if op.prim.syntax == "for":
+            plan = plan_loop(op)
+            if worthwhile(op, plan) and walks_better(op, plan):
+                chosen[op] = plan
+                continue
+        for region in op.regions:
+            stack += region.ops
+    return chosen
 
 
 def walks_better(op: Op, own: Plan) -> bool:
@@ -78,7 +95,7 @@ def plan_loop(op: Op) -> Plan:
             if any(steps.get(i) is None and i in steps for i in indices[0]):
                 plan.legal = False
         elif any(steps.get(i) is None and i in steps for i in indices[0]):
-            plan.in_place = True  # places may repeat: later iterations win, and none may run twice
+            plan.repeats = True
     return plan
 
 
@@ -94,33 +111,18 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
         if op.regions or not rules(op).widens or any(_is_wide(v) for v in (*op.operands, *op.results)):
             plan.legal = False
             return
+        step = advance(op, steps, known)
         if rules(op).access:
             memory, value, index = rules(op).parts(op.operands)
             (loaded if value is None else stored).setdefault(memory, []).append(tuple(index))
-            strides = strides_of(memory.type)
-            moves = [steps.get(i, 0) for i in index]
-            step = None if None in moves else sum(m * s for m, s in zip(moves, strides, strict=True))
             plan.element_bytes = max(plan.element_bytes, memory.type.dtype.size)
             if step == 0:
-                if value is not None:
-                    plan.legal = False
-                continue
-            if step == 1:
+                plan.legal = plan.legal and value is None
+            elif step == 1:
                 plan.consecutive += 1
             else:
                 plan.scattered += 1
-            if value is None:
-                steps[op.result] = None
             continue
-        number = op.attrs.get("value")
-        if not op.operands and number is not None and op.result.type == INDEX:
-            known[op.result] = int(number.array)
-        if any(v in steps for v in op.operands):
-            moves = [steps.get(v, 0) for v in op.operands]
-            even = op.results and op.result.type == INDEX and None not in moves
-            step = rules(op).affine(moves, [known.get(v) for v in op.operands]) if even else None
-            for v in op.results:
-                steps[v] = step
         for v in op.results:
             if isinstance(v.type, VectorType) and v.type.dtype != "index":
                 plan.element_bytes = max(plan.element_bytes, v.type.dtype.size)
@@ -129,6 +131,25 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
 def _is_wide(v: Value) -> bool:
     """Whether the value is a vector already."""
     return isinstance(v.type, VectorType) and v.type.lanes > 1
+
+
+def advance(op: Op, steps: dict[Value, int | None], known: dict[Value, int]) -> int | None:
+    """Record in `steps` how the results of `op` grow with a counter (None: unevenly), and say how far it moves in memory, if it is an access."""
+    if rules(op).access:
+        memory, value, index = rules(op).parts(op.operands)
+        moves = [steps.get(i, 0) for i in index]
+        step = None if None in moves else sum(m * s for m, s in zip(moves, strides_of(memory.type), strict=True))  # type: ignore[operator, misc]
+        if value is None and step != 0:
+            steps[op.result] = None
+        return step
+    number = op.attrs.get("value")
+    if not op.operands and number is not None and op.result.type == INDEX:
+        known[op.result] = int(number.array)
+    if any(v in steps for v in op.operands):
+        moves = [steps.get(v, 0) for v in op.operands]
+        even = op.results and op.result.type == INDEX and None not in moves
+        steps.update(dict.fromkeys(op.results, rules(op).affine(moves, [known.get(v) for v in op.operands]) if even else None))
+    return None
 
 
 def folds_of(body: Func) -> tuple[Fold, ...]:

@@ -61,7 +61,11 @@ class Rewriter:
 
     def op(self, op: Op) -> None:
         """An op without regions."""
-        self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], dict(op.attrs), loc=op.loc).results)
+        operands = [self.of(v) for v in op.operands]
+        if all([new.type == old.type for new, old in zip(operands, op.operands, strict=True)]):
+            self.bind(op, self.e.again(op, operands).results)
+        else:
+            self.bind(op, self.e.emit(op.prim, operands, dict(op.attrs), loc=op.loc).results)
 
     def loop(self, op: Op) -> None:
         """A `for`, as it is."""

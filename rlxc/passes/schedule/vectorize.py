@@ -21,14 +21,18 @@ from typing import Any
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import INDEX, MemType, VectorType
 from rlxc.passes.manager import module_pass
-from rlxc.passes.schedule.plan import Fold, Plan, plan_loop, strides_of, trips, walks_better, worthwhile
+from rlxc.passes.schedule.plan import Fold, Plan, loops_to_widen, strides_of, trips
 from rlxc.passes.schedule.rewrite import Rewriter, rules
 
 
 @module_pass("vectorize")
 def vectorize(module: Module, *, bytes: int = 64, unroll: int = 2) -> Module:
     """Widen one loop of each nest to `unroll` vectors of `bytes`; reductions to twice as many, so that their steps overlap."""
-    return Module(tuple(_Vectorize(f, bytes, unroll).run() if f.kind == "kernel" and any(op.regions for op in f.ops) else f for f in module.funcs))
+    done = []
+    for f in module.funcs:
+        chosen = loops_to_widen(f) if f.kind == "kernel" else {}
+        done.append(_Vectorize(f, chosen, bytes, unroll).run() if chosen else f)
+    return Module(tuple(done))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +44,20 @@ class Affine:
 
 
 class _Vectorize(Rewriter):
-    def __init__(self, func: Func, bytes: int, unroll: int) -> None:
+    def __init__(self, func: Func, chosen: dict[Op, Plan], bytes: int, unroll: int) -> None:
         super().__init__(func)
+        self.chosen = chosen
         self.bytes = bytes
         self.unroll = unroll
         self.lanes = 0
         self.fresh: Value | None = None  # lanes of the last step that were not counted already
+        self.only: Value | None = None  # lanes that may be stored, where others were already
         self.fold_of: dict[Value, tuple[Fold, Value]] = {}  # how results accumulate, and into what
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
     def loop(self, op: Op) -> None:
-        own = plan_loop(op)
-        if worthwhile(op, own) and walks_better(op, own):
-            self.widen(op, own)
+        if op in self.chosen:
+            self.widen(op, self.chosen[op])
         else:
             super().loop(op)
 
@@ -66,41 +71,50 @@ class _Vectorize(Rewriter):
         (body,) = op.regions
         whole = count - count % lanes
         inits = [self.of(v) for v in op.operands]
-        overlap = not plan.in_place
+        overlap = not plan.in_place and not plan.repeats
         e = self.e
         neutral = [neutral_value(e, f, v) for f, v in zip(plan.folds, inits, strict=True)]
         vectors = [e.splat(v, lanes=lanes) for v in neutral]
+        counts_twice = any(f.kind in ("add", "mul", "xor") for f in plan.folds)
 
-        def run(i: Value, *carried: Value) -> tuple[Value, ...]:
+        def run(i: Value, *carried: Value, last: bool = False) -> tuple[Value, ...]:
             base, fresh = i, None
             if overlap and whole != count:
                 base = e.min(i, stop - lanes)
-                if any(f.kind in ("add", "mul", "xor") for f in plan.folds):
-                    done = e.convert(e.sub(i, base), dtype="i32")
-                    fresh = e.ge(e.lane_index(type=VectorType(done.type.dtype, lanes)), e.splat(done, lanes=lanes))
+                if counts_twice:
+                    fresh = self.lanes_from(e.convert(e.sub(i, base), dtype="i32"), lanes)
+            elif last:
+                fresh = self.lanes_from(e.constant(lanes - (count - whole), dtype="i32"), lanes)
             self.lanes = lanes
             self.env[body.args[0]] = base
             self.lane[body.args[0]] = Affine(base, 1)
             for a, v in zip(body.args[1:], carried, strict=True):
                 self.lane[a] = v
             self.fresh, self.fold_of = fresh, {f.op.result: (f, a) for f, a in zip(plan.folds, body.args[1:], strict=True)}
+            self.only = fresh if last else None
             self.ops_wide(body.ops)
-            self.lanes = 0
+            self.lanes, self.only = 0, None
             return tuple(self.vector(v) for v in body.results)
 
-        end = stop if overlap else start + whole
-        totals = e.for_(start, end, run, vectors, step=lanes, parallel=op.attrs["parallel"])
+        totals = e.for_(start, stop if overlap else start + whole, run, vectors, step=lanes, parallel=op.attrs["parallel"])
+        if plan.in_place and not plan.repeats and whole != count:
+            totals = run(e.constant(stop - lanes, dtype="index"), *totals, last=True)
         self.lane.clear()
         combined = [
             getattr(e, f.kind if f.kind not in ("and", "or") else f.kind + "_")(init, e.fold_lanes(total, kind=f.kind))
             for f, init, total in zip(plan.folds, inits, totals, strict=True)
         ]
-        if not overlap and whole != count:
+        if plan.repeats and whole != count:
             rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole, "parallel": False}, op.results, op.regions, op.loc)
             self.env.update(zip(op.operands, combined, strict=True))
             super().loop(rest)
             return
         self.bind(op, combined)
+
+    def lanes_from(self, first: Value, lanes: int) -> Value:
+        """A mask of the lanes from the first one on."""
+        e = self.e
+        return e.ge(e.lane_index(type=VectorType(first.type.dtype, lanes)), e.splat(first, lanes=lanes))
 
     def ops_wide(self, ops: Sequence[Op]) -> None:
         for op in ops:
@@ -179,6 +193,8 @@ class _Vectorize(Rewriter):
             if step == 1:
                 if value is None:
                     self.lane[op.result] = e.load(where, *bases, lanes=self.lanes)
+                elif self.only is not None:
+                    e.masked_store(where, stored, self.only, *bases)
                 else:
                     e.store(where, stored, *bases)
                 return
@@ -190,7 +206,7 @@ class _Vectorize(Rewriter):
         if value is None:
             self.lane[op.result] = e.gather(where, offsets)
         else:
-            e.scatter(where, stored, offsets)
+            e.scatter(where, stored, offsets, *([] if self.only is None else [self.only]))
 
 
 def neutral_value(e: Any, fold: Fold, init: Value) -> Value:

@@ -15,6 +15,9 @@ from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.letters import Roles
 from rlxc.primitives.contraction.tiles import Parts
 
+AHEAD = 8  # rows of y
+LINE = 64  # bytes of a line of the cache
+
 
 @dataclass(frozen=True, slots=True)
 class Panels(Parts):
@@ -67,12 +70,27 @@ class Packing:
             where = {**place, **block.where(e, ks), **roles.place(e, roles.n, e.index_add(first, j))}
             memory.store([at, e.ravel(ks, block.shape), j], roles.y(where))
 
+        def row(ks: list[Index]) -> None:
+            self.prefetch_row(place, block, ks, first, columns)
+            e.for_each((columns,), lambda j: copy([*ks, *j]))
+
         if roles.y.last in roles.n:
-            e.for_each((*block.shape, columns), copy)
+            e.for_each(block.shape, row)
         else:
             e.for_each((columns, *block.shape), lambda index: copy([*index[1:], index[0]]))
         if columns < panels.size * self.lanes:
             e.for_each((memory.type.shape[1], panels.size * self.lanes - columns), lambda i: memory.store([at, i[0], e.index_add(i[1], columns)], 0))
+
+    def prefetch_row(self, place: Mapping[str, Index], block: Depth, ks: list[Index], first: Index, columns: int) -> None:
+        """Ask for a row of y that is needed soon: rows lie so far apart that the processor does not foresee it."""
+        e, roles = self.e, self.roles
+        if roles.y.memory is None or len(roles.k) != 1 or len(roles.n) != 1:
+            return
+        size = self.dtype.size
+        ahead = {**place, **block.where(e, [e.index_add(ks[0], AHEAD)])}
+        for j in range(0, columns, LINE // size):
+            index = roles.y.index({**ahead, roles.n: e.index_add(first, j)})
+            e.prefetch(roles.y.memory.value, *map(e.as_index, index))
 
     def pack_tiles(self, place: Mapping[str, Index], block: Depth, depth: int, rows: Parts, first: Index, count: int, *, parallel: bool) -> Tiles:
         """`count` tiles of x from tile number `first` on, in memory of their own; beyond the last tile it is repeated."""

@@ -23,6 +23,7 @@ class LoopPrimitive(Primitive):
     indexed: ClassVar[bool] = False  # touches consecutive elements from an index on, perhaps not all of them: `parts` names them
     widens: ClassVar[bool] = True  # has a meaning on vectors
     cycles: ClassVar[float] = 1.0  # about how many it takes for a vector register
+    tabular: ClassVar[bool] = False  # calls a kernel, or says where memory is: many such ops may be written as a table
     product: ClassVar[bool] = False  # may become part of an fma
     sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
 
@@ -68,7 +69,8 @@ def require_vector(name: str, x: Any, kinds: str = "biuf") -> None:
 
 def require_same(name: str, *xs: Any) -> None:
     """Raise DTypeError unless all of `xs` are the same type."""
-    if any(x != xs[0] for x in xs):
+    first = xs[0]
+    if any(x is not first and x != first for x in xs):
         raise DTypeError(f"{name}: types differ: {', '.join(map(str, xs))}")
 
 

@@ -86,6 +86,7 @@ class Call(LoopPrimitive):
     """Run a kernel on memory. Where a profile is made, `what`, `flops` and `bytes` say what the kernel does."""
 
     name = "call"
+    tabular = True
     inline_attr = "callee"
     pure = False
     has_effect = True

@@ -7,7 +7,7 @@ import numpy as np
 from rlxc.errors import DTypeError, ShapeError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.primitive import register
-from rlxc.ir.types import MemType, VectorType
+from rlxc.ir.types import ALIGNMENT, INDEX, MemType, VectorType
 from rlxc.primitives.loop.base import LoopPrimitive, require_vector
 
 
@@ -17,7 +17,7 @@ def _require_memory(name, memory, index) -> None:
     if len(index) != len(memory.shape):
         raise ShapeError(f"{name}: {memory} takes {len(memory.shape)} indices, not {len(index)}")
     for i in index:
-        if not isinstance(i, VectorType) or i.dtype != "index" or i.lanes != 1:
+        if i is not INDEX and i != INDEX:
             raise DTypeError(f"{name}: an index is of type index, not {i}")
 
 
@@ -43,6 +43,7 @@ class Alloc(LoopPrimitive):
 
     name = "alloc"
     cycles = 0.0
+    tabular = True
     typed = True
     pure = False
     has_effect = False
@@ -65,6 +66,7 @@ class Global(LoopPrimitive):
 
     name = "global"
     cycles = 0.0
+    tabular = True
     inline_attr = "value"
     typed = True
 
@@ -81,11 +83,35 @@ class Global(LoopPrimitive):
 
 
 @register
+class Slot(LoopPrimitive):
+    """A part of a block of bytes, as memory of its own type."""
+
+    name = "slot"
+    tabular = True
+    typed = True
+    pure = False  # of two slots at one place, each has its own life
+
+    def infer(self, block, *, offset: int, type: MemType):
+        if not isinstance(block, MemType) or block.dtype != "u8" or len(block.shape) != 1:
+            raise DTypeError(f"slot takes a block of bytes, mem u8[n], not {block}")
+        if offset < 0 or offset % ALIGNMENT or offset + type.nbytes > block.size:
+            raise ShapeError(f"slot: {type} does not fit into {block} at {offset}, or not at a multiple of {ALIGNMENT}")
+        return type
+
+    def eval(self, block, *, offset, type):
+        return block[offset : offset + type.nbytes].view(type.dtype.numpy).reshape(type.shape)
+
+    def llvm(self, w, type, block, *, offset):
+        return w.part_of(block, offset)
+
+
+@register
 class View(LoopPrimitive):
     """The same memory under another shape."""
 
     name = "view"
     cycles = 0.0
+    tabular = True
 
     def infer(self, memory, *, shape: tuple[int, ...]):
         if not isinstance(memory, MemType):
@@ -165,6 +191,26 @@ class Store(LoopPrimitive):
 
     def llvm(self, w, type, memory, value, *index):
         w.store(value, w.address(memory, index))
+
+
+@register
+class Prefetch(LoopPrimitive):
+    """Ask for the memory around an index to be brought near; the index may lie outside."""
+
+    name = "prefetch"
+    pure = False
+    has_effect = True
+    widens = False
+
+    def infer(self, memory, *index):
+        _require_memory(self.name, memory, index)
+        return ()
+
+    def eval(self, memory, *index):
+        return ()
+
+    def llvm(self, w, type, memory, *index):
+        w.prefetch(w.address(memory, index))
 
 
 @register
