@@ -34,13 +34,22 @@ class Emitted:
     parallel: bool = False
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1, internal: bool = False) -> Emitted:
+def emit_module(
+    module: Module,
+    entries: Sequence[str],
+    *,
+    fma: bool = True,
+    f16: bool = True,
+    rounding: bool = True,
+    threads: int = 1,
+    internal: bool = False,
+) -> Emitted:
     """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
 
     Entries that are `internal` are for other code of the same LLVM module.
     """
     linkage = "internal " if internal else ""
-    shared = Shared(fma, f16, threads)
+    shared = Shared(fma, f16, rounding, threads)
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
@@ -79,10 +88,11 @@ def _entry(func: Func, symbol: str, linkage: str) -> str:
 
 @dataclass
 class Shared:
-    """What the functions of a module have in common; `fma` and `f16` say whether the processor has those instructions."""
+    """What the functions of a module have in common; `fma`, `f16` and `rounding` say whether the processor has those instructions."""
 
     fma: bool = True
     f16: bool = True
+    rounding: bool = True
     threads: int = 1
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)

@@ -87,7 +87,7 @@ class Native:
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, threads=self.threads)
+        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, rounding=self.cpu.has_rounding, threads=self.threads)
 
     @cached_property
     def interface(self) -> Func:

@@ -260,6 +260,13 @@ class Intrinsic(Unary):
         return w.intrinsic(self.intrinsic, type, x)
 
 
+class Whole(Intrinsic):
+    """A whole number near x."""
+
+    def llvm(self, w, type, x):
+        return w.rounded(self.intrinsic, type, x)
+
+
 @register
 class Sqrt(Intrinsic):
     """Square root, correctly rounded; nan below zero."""
@@ -273,7 +280,7 @@ class Sqrt(Intrinsic):
 
 
 @register
-class Floor(Intrinsic):
+class Floor(Whole):
     """The largest whole number not above x."""
 
     name = "floor"
@@ -284,7 +291,7 @@ class Floor(Intrinsic):
 
 
 @register
-class Ceil(Intrinsic):
+class Ceil(Whole):
     """The smallest whole number not below x."""
 
     name = "ceil"
@@ -295,7 +302,7 @@ class Ceil(Intrinsic):
 
 
 @register
-class Round(Intrinsic):
+class Round(Whole):
     """The nearest whole number, of two the even one."""
 
     name = "round"
@@ -306,7 +313,7 @@ class Round(Intrinsic):
 
 
 @register
-class Trunc(Intrinsic):
+class Trunc(Whole):
     """x without its fraction."""
 
     name = "trunc"
