@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import inspect
 import os
 import signal
 import subprocess
@@ -331,6 +332,16 @@ def test_without_the_wrapper_everything_is_the_same(monkeypatch):
     plain = rlxc.compile(ADD)
     assert type(plain) is Compiled
     np.testing.assert_array_equal(plain(X, Y, K), WANT)
+
+
+def test_a_callable_describes_itself_as_without_the_wrapper(f):
+    plain = Compiled(f.func, f._engine)
+    assert isinstance(f, rlxc.Compiled)
+    assert callable(f)
+    assert repr(f) == repr(plain)
+    assert inspect.signature(f) == inspect.signature(plain)
+    assert inspect.getdoc(f) == inspect.getdoc(plain)
+    np.testing.assert_array_equal(f.__call__(X, Y, K), WANT)
 
 
 # Lifetimes
