@@ -52,7 +52,7 @@ def compile(program: Func | Module | str | os.PathLike[str], func: str | None = 
 
     `program` is a Func, a Module, `.rlx` text, or the path of a `.rlx` file; `func` names the function if there are several.
     """
-    return Compiled(pick(program, func), engine(options))
+    return _native(pick(program, func), options)
 
 
 def interpret(program: Func | Module | str | os.PathLike[str], /, *arrays: Any, **named: Any) -> Any:
@@ -108,7 +108,7 @@ class Session:
 
     def compile(self, program: Any, func: str | None = None, **options: Any) -> Program:
         """A module, function or `.rlx` text as a Program; `func` names the function where there are several."""
-        return Program(pick(program, func), engine(options))
+        return Program(_native(pick(program, func), options))
 
     def __repr__(self) -> str:
         return f"Session(device={self.device!r})"
@@ -157,6 +157,12 @@ def engine(options: dict[str, Any]) -> Engine:
 
     options_of(options)
     return lambda func: native(func, **options)
+
+
+def _native(func: Func, options: dict[str, Any]) -> Compiled:
+    from rlxc.runtime.quick import compiled  # which loads LLVM
+
+    return compiled(func, engine(options))
 
 
 def _wrt(wrt: Wrt) -> Sequence[str | int]:

@@ -16,6 +16,7 @@ from rlxc.codegen.access import Access
 from rlxc.codegen.call_table import CallTable, fits_call_table
 from rlxc.codegen.parallel import is_parallel, write_parallel
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
+from rlxc.codegen.work import work
 from rlxc.codegen.workspace import workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
@@ -24,11 +25,12 @@ from rlxc.ir.types import INDEX, MemType
 
 @dataclass
 class Emitted:
-    """LLVM IR text, how much workspace each entry needs in bytes, and whether it has loops for a pool of threads."""
+    """LLVM IR text; of each entry how much workspace it needs in bytes and how much work a call is; whether loops want a pool of threads."""
 
     text: str
     entries: dict[str, str] = field(default_factory=dict)  # kernel -> symbol
     workspace: dict[str, int] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
     parallel: bool = False
 
 
@@ -48,6 +50,7 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
         symbol = symbol_of(f"entry.{func.name}")
         result.entries[func.name] = symbol
         result.workspace[func.name] = needs[func.name].total
+        result.work[func.name] = work(module, func.name)
         if fits_call_table(func):
             bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol))
         else:

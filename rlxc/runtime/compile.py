@@ -44,6 +44,7 @@ class Binary:
     entry: str  # symbol
     workspace: int  # bytes
     parallel: bool  # whether it has loops for a pool of threads
+    work: int  # ops of the loop level that a call executes
 
 
 @dataclass(frozen=True)
@@ -111,18 +112,19 @@ class Native:
             header, code = kept
             return Binary(code, **header)
         made = self._compiled()
-        store.put(key, {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel}, made.code)
+        store.put(key, {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel, "work": made.work}, made.code)
         return made
 
     def _compiled(self) -> Binary:
         name = self.func.name
-        return Binary(self.object_code(), self.emitted.entries[name], self.emitted.workspace[name], self.emitted.parallel)
+        emitted = self.emitted
+        return Binary(self.object_code(), emitted.entries[name], emitted.workspace[name], emitted.parallel, emitted.work[name])
 
     def executable(self) -> Executable:
         """The function in this process."""
         binary = self.binary
         loaded = jit.load(binary.code, [binary.entry])
-        return Executable(self.interface, loaded, binary.entry, binary.workspace, pool_address() if binary.parallel else None)
+        return Executable(self.interface, loaded, binary.entry, binary.workspace, pool_address() if binary.parallel else None, work=binary.work)
 
 
 def native(func: Func, **options: Any) -> Native:

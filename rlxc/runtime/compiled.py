@@ -32,13 +32,13 @@ class Compiled:
     def __init__(self, func: Func, engine: Engine) -> None:
         self.func = func
         self._engine = engine
-        self._arguments = Arguments(func)
+        self.arguments = Arguments(func)
         self._dims = named_dims(func)
         self._made: dict[tuple[int, ...], Any] = {}
         self._only = None if self._dims else self._make(())
 
     def __call__(self, /, *arrays: Any, out: Any = None, **named: Any) -> Any:
-        results = self.run(self._arguments.bind(arrays, named), out)
+        results = self.run(self.arguments.bind(arrays, named), out)
         return results[0] if len(results) == 1 else results
 
     def run(self, arrays: list[np.ndarray], out: Any = None) -> tuple[np.ndarray, ...]:

@@ -10,8 +10,9 @@ import numpy as np
 from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
 from rlxc.runtime.jit import Loaded
+from rlxc.runtime.workspaces import Workspaces, address_of
 
-ALIGNMENT = 64
+LONG = 60_000  # ops of the loop level: some 20 microseconds
 
 
 class Executable:
@@ -20,15 +21,17 @@ class Executable:
     Nothing is checked here: `rlxc.compile` gives a callable that checks. It may be called from several threads at once.
     """
 
-    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None) -> None:
+    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None, *, work: int = LONG) -> None:
         self.func = func
         self.workspace = workspace
-        self._pool = pool  # address of the pool of threads
-        self._loaded = loaded  # keeps the machine code alive
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(loaded.address(symbol))
+        self.is_long = work >= LONG  # other threads of Python run meanwhile
+        self.workspaces = Workspaces(func, workspace) if workspace else None
+        self.pool = pool  # address of the pool of threads
+        self.loaded = loaded  # keeps the machine code alive
+        self.entry = loaded.address(symbol)
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.entry)
         self._results = [(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr]
         self._addresses = ctypes.c_void_p * (len(func.args) + len(func.results))
-        self._spare: list[np.ndarray] = []
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
@@ -40,20 +43,10 @@ class Executable:
 
     def run_into(self, arrays: Any, results: Any) -> None:
         """Run on `arrays` and put the results into arrays that exist; none of them may overlap an argument."""
-        addresses = self._addresses(*[a.__array_interface__["data"][0] for a in (*arrays, *results)])
-        if not self.workspace:
-            self._run(addresses, None, self._pool)
+        addresses = self._addresses(*[address_of(a) for a in (*arrays, *results)])
+        if self.workspaces is None:
+            self._run(addresses, None, self.pool)
             return
-        try:
-            space = self._spare.pop()
-        except IndexError:
-            space = self._new_workspace()
-        start = space.__array_interface__["data"][0]
-        self._run(addresses, start + -start % ALIGNMENT, self._pool)
-        self._spare.append(space)
-
-    def _new_workspace(self) -> np.ndarray:
-        try:
-            return np.empty(self.workspace + ALIGNMENT, np.uint8)
-        except (MemoryError, ValueError):
-            raise OutOfMemory(f"@{self.func.name} needs {self.workspace} bytes for what it computes in between", loc=self.func.loc) from None
+        workspace = self.workspaces.take()
+        self._run(addresses, address_of(workspace), self.pool)
+        self.workspaces.give(workspace)

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import ArgumentError
-from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType
 from rlxc.runtime.arguments import fit
-from rlxc.runtime.compiled import Compiled, Engine
+from rlxc.runtime.compiled import Compiled
 from rlxc.runtime.params import read_arrays
 
 
@@ -23,9 +22,11 @@ class Program:
     Every argument marked `param` is set once, by `set_param` or `load_params`; `run` takes the others. Other arguments may be set as well.
     """
 
-    def __init__(self, func: Func, engine: Engine) -> None:
-        self.func = func
-        self.compiled = Compiled(func, engine)
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.func = compiled.func
+        self._names = dict.fromkeys(self.func.arg_names)
+        self._param_names = self.func.params
         self.params: dict[str, np.ndarray] = {}
 
     def set_param(self, name: str, array: Any) -> None:
@@ -49,15 +50,25 @@ class Program:
 
     def run(self, inputs: Mapping[str, Any] | None = None, /, **named: Any) -> list[np.ndarray]:
         """Results for `inputs`, by argument name in a dictionary or as keywords; always a list of arrays."""
-        if not isinstance(inputs, Mapping | None):
-            raise ArgumentError(f"@{self.func.name}: inputs are a dictionary of arrays by argument name, not {type(inputs).__name__}", code="RLX0502")
-        given = {**{k.removeprefix("%"): v for k, v in (inputs or {}).items()}, **named}
-        missing = [name for name in self.func.params if name not in self.params and name not in given]
+        given = {**self.params, **_by_name(inputs, self.func.name), **named}
+        missing = [name for name in self._param_names if name not in given]
         if missing:
             wanted = ", ".join(f"%{name}: {self.func.arg(name).type}" for name in missing)
             raise ArgumentError(f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0]!r}, array)")
-        arguments = self.compiled._arguments
-        return list(self.compiled.run(arguments.bind((), {**self.params, **given})))
+        if given.keys() == self._names.keys():
+            arrays = [given[name] for name in self._names]
+        else:
+            arrays = self.compiled.arguments.in_order((), given)  # which says what is wrong
+        results = self.compiled(*arrays)
+        return list(results) if isinstance(results, tuple) else [results]
 
     def __repr__(self) -> str:
         return f"<rlxc program {self.compiled!r}>"
+
+
+def _by_name(inputs: Mapping[str, Any] | None, func: str) -> dict[str, Any]:
+    if inputs is None:
+        return {}
+    if not isinstance(inputs, Mapping):
+        raise ArgumentError(f"@{func}: inputs are a dictionary of arrays by argument name, not {type(inputs).__name__}", code="RLX0502")
+    return {name.removeprefix("%"): array for name, array in inputs.items()}

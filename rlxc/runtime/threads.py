@@ -14,8 +14,7 @@ from threading import Lock
 
 from rlxc.codegen.thread_pool import SLOTS, SYMBOLS, has_pool, pool_text
 from rlxc.errors import ArgumentError
-from rlxc.runtime import jit
-from rlxc.runtime.cpu import target_cpu
+from rlxc.runtime.support import load_support
 
 PATIENCE_NS = 100_000  # work that found the workers asleep, after which they are woken
 SPIN_NS = 60_000  # how long a worker watches for more work before it sleeps
@@ -69,8 +68,7 @@ class _Pool:
     """The machine code and the memory of the pool; both live as long as the process, since workers may be in them."""
 
     def __init__(self) -> None:
-        cpu = target_cpu("plain")
-        loaded = jit.load(jit.object_code(pool_text(platform.machine()), cpu), list(SYMBOLS))
+        loaded = load_support(pool_text(platform.machine()), SYMBOLS)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(loaded))
         self.address, init, resize, reset = map(loaded.address, SYMBOLS)
         self.resize = ctypes.CFUNCTYPE(None, ctypes.c_int32)(resize)

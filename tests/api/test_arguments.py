@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rlxc
+from rlxc.runtime.compiled import Compiled
 
 F = rlxc.parse("""
 func @f(%x: f32[2, 3], %k: f64[], %n: i8[2], %b: bool[]) -> f32[2, 3] {
@@ -14,9 +15,11 @@ X = np.arange(6, dtype=np.float32).reshape(2, 3)
 GOOD = {"x": X, "k": 1.5, "n": [1, 2], "b": True}
 
 
-@pytest.fixture(scope="module")
-def f():
-    return rlxc.compile(F)
+@pytest.fixture(scope="module", params=["machine code", "Python"])
+def f(request):
+    """Called by the emitted wrapper, or without it."""
+    compiled = rlxc.compile(F)
+    return compiled if request.param == "machine code" else Compiled(F, compiled._engine)
 
 
 def refused(f, **changes):
