@@ -140,6 +140,8 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
         if isinstance(value, tuple | list):
             inner = _parameters(annotation)
             if len(inner) == 2 and inner[1] is Ellipsis:
+                if _takes_ints(inner[0]) and all([type(v) is int and -(2**63) <= v < 2**64 for v in value]):
+                    return tuple(value)
                 return tuple([coerce(inner[0], v, what) for v in value])
             if len(inner) == len(value):
                 return tuple(coerce(t, v, what) for t, v in zip(inner, value, strict=True))
@@ -172,6 +174,11 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
 
 _origin = lru_cache(typing.get_origin)
 _parameters = lru_cache(typing.get_args)
+
+
+@lru_cache
+def _takes_ints(annotation: Any) -> bool:
+    return annotation is int or int in _parameters(annotation)
 
 
 def _kind_text(annotation: Any) -> str:
