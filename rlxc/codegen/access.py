@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rlxc.codegen.conversions import Conversions
-from rlxc.codegen.text import Ref, llvm_type, memory_type, suffix_of, vector_type
+from rlxc.codegen.text import Ref, byte_string, llvm_type, memory_type, suffix_of, vector_type
 from rlxc.ir.attributes import Dense
 from rlxc.ir.types import DType, VectorType
 
@@ -136,8 +136,7 @@ class Access(Conversions):
             name = f'@"rlxc.$data.{len(self.shared.data)}"'
             self.shared.data[value.key] = name
             raw = np.ascontiguousarray(value.numpy()).tobytes() or b"\0"
-            text = "".join(f"\\{byte:02x}" for byte in raw)
-            self.shared.globals.append(f'{name} = internal unnamed_addr constant [{len(raw)} x i8] c"{text}", align 64')
+            self.shared.globals.append(f"{name} = internal unnamed_addr constant {byte_string(raw)}, align 64")
         return name
 
 
