@@ -309,6 +309,7 @@ def _opt_flags(add: Add) -> None:
     add("--print-ir-changed", action="store_true", help="IR after every pass that changed it, to stderr")
     add("--verify-each", action="store_true", default=True, help="verify after every pass (on)")
     add("--no-verify", dest="verify_each", action="store_false", help="do not verify")
+    add("--remarks", action="store_true", help="what passes decided, and why, to stderr")
     add("--timing", nargs="?", const="text", choices=("text", "json"), help="time of every pass, to stderr")
     add("--list-passes", action="store_true", help="list the passes and leave")
 
@@ -353,6 +354,7 @@ def _build_flags(add: Add) -> None:
     add("--target", metavar="TRIPLE", default="", help="another machine: aarch64-linux, x86_64-windows, wasm32, ...")
     add("--embed-weights", metavar="FILE", help="params from a .npz or .safetensors file, as part of the object code")
     add("--map-weights", metavar="FILE", help="the same as a file NAME.weights, whose address callers pass")
+    add("--remarks", action="store_true", help="what fused into which kernel, what did not, and why, to stderr")
     _dims(add)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ from rlxc import api
 from rlxc.cli import OK, UsageError
 from rlxc.commands.files import split_function
 from rlxc.commands.program import names, pick, read_module, sizes, with_dims
+from rlxc.commands.remarks import show_remarks
 from rlxc.errors import FileError
 from rlxc.ir.core import Func, Module
+from rlxc.ir.remarks import collecting
 from rlxc.passes.dims import named_dims
 from rlxc.runtime.aot import Library
 from rlxc.runtime.compile import Options
@@ -38,6 +41,10 @@ KINDS: dict[str, tuple[Callable[[str, Library], str], Callable[[Library], bytes]
 def build(args: argparse.Namespace) -> int:
     kinds = _kinds(args)
     library = read_library(args)
+    if args.remarks:
+        with collecting() as remarks:
+            assert library.kernels
+        show_remarks(remarks)
     for kind in kinds:
         print(_write(library, kind, args))
     return OK
@@ -112,9 +119,12 @@ def _write(library: Library, kind: str, args: argparse.Namespace) -> Path:
     if path.exists() and Path(args.file).exists() and path.samefile(args.file):
         raise UsageError(f"{path} is the program itself, which would be overwritten", "name another folder: -o DIR")
     data = content(library)
+    part = folder / f".{path.name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        part.write_bytes(data)
+        os.replace(part, path)  # a process that has the library loaded keeps the old one
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise FileError(f"cannot write {path}: {error.strerror or error}") from None
     return path
