@@ -92,6 +92,18 @@ class Writer:
         first = self.inst(f"insertelement {t} poison, {element} {x.text}, i64 0")
         return self.inst(f"shufflevector {t} {first}, {t} poison, <{lanes} x i32> zeroinitializer")
 
+    def shuffle(self, x: Ref, y: Ref, lanes: Sequence[int]) -> str:
+        """The lanes of x, then those of y, picked by number."""
+        n, element = x.type.lanes, scalar_type(x.type.dtype)
+        if n == 1 or len(lanes) == 1:
+            picked, result = [(x, i) if i < n else (y, i - n) for i in lanes], "poison"
+            ones = [v.text if n == 1 else self.inst(f"extractelement {llvm_type(v.type)} {v.text}, i64 {i}") for v, i in picked]
+            for at, one in enumerate(ones if len(lanes) > 1 else ()):
+                result = self.inst(f"insertelement {vector_type(element, len(lanes))} {result}, {element} {one}, i64 {at}")
+            return result if len(lanes) > 1 else ones[0]
+        t, mask = llvm_type(x.type), ", ".join(f"i32 {i}" for i in lanes)
+        return self.inst(f"shufflevector {t} {x.text}, {t} {y.text}, <{len(lanes)} x i32> <{mask}>")
+
     def lane_numbers(self, type: VectorType) -> str:
         element = scalar_type(type.dtype)
         return "0" if type.lanes == 1 else "<" + ", ".join(f"{element} {i}" for i in range(type.lanes)) + ">"

@@ -70,7 +70,7 @@ def arithmetic() -> list[str]:
     """Ops that take scalars or vectors and nothing else."""
     names = []
     for prim in REGISTRY.all("loop"):
-        own = {"splat", "fold_lanes", "any_lane", "lane_index", "constant", "convert", "bitcast", "select"}
+        own = {"splat", "fold_lanes", "any_lane", "lane_index", "constant", "convert", "bitcast", "select", "shuffle"}
         if prim.pure and prim.name not in own and prim.signature.operands and "memory" not in prim.signature.operands:
             names.append(prim.name)
     return names
@@ -190,6 +190,27 @@ def test_lanes_fold_in_a_fixed_order(kind, dtype):
     }}"""
     want, got = both(rlxc.parse(text).funcs[0], [x, np.zeros((), x.dtype)])
     np.testing.assert_array_equal(want[1], got[1])
+
+
+@pytest.mark.parametrize("dtype", ["bool", "i8", "bf16", "f32", "f64"])
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("picked", [(0,), (1, 0), (0, 1, 1, 0), (1, 0, 0, 1, 1, 0, 1, 0)])
+def test_a_shuffle_picks_lanes_of_two_vectors(dtype, lanes, picked):
+    picked = [i * (2 * lanes - 1) // max(1, lanes - 1) % (2 * lanes) if lanes > 1 else i for i in picked]
+    x = special(DType(dtype), np.random.default_rng(7))
+    text = f"""
+    kernel @f(%x: mem {dtype}[{N}], %out: mem {dtype}[8]) {{
+      %z = constant dense<0> : index
+      %at = constant dense<4> : index
+      %a = load %x, %z {{lanes = {lanes}}}
+      %b = load %x, %at {{lanes = {lanes}}}
+      %s = shuffle %a, %b {{lanes = {list(picked)}}}
+      store %out, %s, %z
+    }}"""
+    want, got = both(rlxc.parse(text).funcs[0], [x, np.zeros(8, x.dtype)])
+    expected = np.concatenate([x[:lanes], x[4 : 4 + lanes]])[picked]
+    np.testing.assert_array_equal(want[1][: len(picked)], expected)
+    np.testing.assert_array_equal(got[1][: len(picked)], expected)
 
 
 def test_a_global_is_shared_and_a_table_is_read():

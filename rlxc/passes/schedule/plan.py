@@ -111,33 +111,18 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
         if op.regions or not rules(op).widens or any(_is_wide(v) for v in (*op.operands, *op.results)):
             plan.legal = False
             return
+        step = advance(op, steps, known)
         if rules(op).access:
             memory, value, index = rules(op).parts(op.operands)
             (loaded if value is None else stored).setdefault(memory, []).append(tuple(index))
-            strides = strides_of(memory.type)
-            moves = [steps.get(i, 0) for i in index]
-            step = None if None in moves else sum(m * s for m, s in zip(moves, strides, strict=True))
             plan.element_bytes = max(plan.element_bytes, memory.type.dtype.size)
             if step == 0:
-                if value is not None:
-                    plan.legal = False
-                continue
-            if step == 1:
+                plan.legal = plan.legal and value is None
+            elif step == 1:
                 plan.consecutive += 1
             else:
                 plan.scattered += 1
-            if value is None:
-                steps[op.result] = None
             continue
-        number = op.attrs.get("value")
-        if not op.operands and number is not None and op.result.type == INDEX:
-            known[op.result] = int(number.array)
-        if any(v in steps for v in op.operands):
-            moves = [steps.get(v, 0) for v in op.operands]
-            even = op.results and op.result.type == INDEX and None not in moves
-            step = rules(op).affine(moves, [known.get(v) for v in op.operands]) if even else None
-            for v in op.results:
-                steps[v] = step
         for v in op.results:
             if isinstance(v.type, VectorType) and v.type.dtype != "index":
                 plan.element_bytes = max(plan.element_bytes, v.type.dtype.size)
@@ -148,26 +133,51 @@ def _is_wide(v: Value) -> bool:
     return isinstance(v.type, VectorType) and v.type.lanes > 1
 
 
+def advance(op: Op, steps: dict[Value, int | None], known: dict[Value, int]) -> int | None:
+    """Record in `steps` how the results of `op` grow with a counter (None: unevenly), and say how far it moves in memory, if it is an access."""
+    if rules(op).access:
+        memory, value, index = rules(op).parts(op.operands)
+        moves = [steps.get(i, 0) for i in index]
+        step = None if None in moves else sum(m * s for m, s in zip(moves, strides_of(memory.type), strict=True))  # type: ignore[operator, misc]
+        if value is None and step != 0:
+            steps[op.result] = None
+        return step
+    number = op.attrs.get("value")
+    if not op.operands and number is not None and op.result.type == INDEX:
+        known[op.result] = int(number.array)
+    if any(v in steps for v in op.operands):
+        moves = [steps.get(v, 0) for v in op.operands]
+        even = op.results and op.result.type == INDEX and None not in moves
+        steps.update(dict.fromkeys(op.results, rules(op).affine(moves, [known.get(v) for v in op.operands]) if even else None))
+    return None
+
+
 def folds_of(body: Func) -> tuple[Fold, ...]:
     """How each carried value accumulates; shorter than what is carried where one does so in no known way."""
-    maker = {v: op for op in body.ops for v in op.results}
-    uses: dict[Value, int] = {}
-    for op in body.walk():
-        for v in op.operands:
-            uses[v] = uses.get(v, 0) + 1
     folds = []
-    for acc, out in zip(body.args[1:], body.results, strict=True):
-        made = maker.get(out)
-        if made is None:
+    for position in range(len(body.results)):
+        fold = fold_of(body, position)
+        if fold is None:
             break
-        op = made
-        if uses.get(acc, 0) != 1 or uses.get(out, 0) != 0 or acc not in op.operands:
-            break
-        kind = rules(op).fold_kind(op.operands.index(acc))
-        if kind is None:
-            break
-        folds.append(Fold(kind, op))
+        folds.append(fold)
     return tuple(folds)
+
+
+def fold_of(body: Func, position: int) -> Fold | None:
+    """How one carried value accumulates, if it does so in a known way: through one op, and nothing else sees it on the way."""
+    acc, out = body.args[1 + position], body.results[position]
+    op = next((o for o in body.ops if out in o.results), None)
+    if op is None or acc not in op.operands or op.regions:
+        return None
+    if not sees_once(body, acc) or any(out in o.operands for o in body.walk()):
+        return None
+    kind = rules(op).fold_kind(op.operands.index(acc))
+    return None if kind is None else Fold(kind, op)
+
+
+def sees_once(body: Func, v: Value) -> bool:
+    """Whether `v` is an operand of one op, once."""
+    return sum(o.operands.count(v) for o in body.walk()) == 1
 
 
 def strides_of(memory: Any) -> list[int]:

@@ -8,7 +8,7 @@ from rlxc.errors import DTypeError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.primitive import register
 from rlxc.ir.types import VectorType
-from rlxc.primitives.loop.base import LoopPrimitive, require_vector
+from rlxc.primitives.loop.base import LoopPrimitive, require_same, require_vector
 
 
 @register
@@ -16,6 +16,7 @@ class Constant(LoopPrimitive):
     """One number in every lane."""
 
     name = "constant"
+    cycles = 0.0
     inline_attr = "value"
     typed = True
 
@@ -58,6 +59,7 @@ class LaneIndex(LoopPrimitive):
     """0, 1, 2, ... by lane."""
 
     name = "lane_index"
+    cycles = 0.0
     typed = True
 
     def infer(self, *, type: VectorType):
@@ -115,3 +117,25 @@ class AnyLane(LoopPrimitive):
             return x.text
         t = w.type(x.type)
         return w.call(f"llvm.vector.reduce.or.v{x.type.lanes}i1", type, [f"{t} {x.text}"], [t])
+
+
+@register
+class Shuffle(LoopPrimitive):
+    """The lanes of x, then those of y, picked by number: lane i of the result is number `lanes[i]` of them."""
+
+    name = "shuffle"
+    widens = False
+
+    def infer(self, x, y, *, lanes: tuple[int, ...]):
+        require_vector(self.name, x)
+        require_same(self.name, x, y)
+        if not lanes or any(not 0 <= i < 2 * x.lanes for i in lanes):
+            raise DTypeError(f"shuffle: lanes {list(lanes)} of {x} and {y}")
+        return x.with_lanes(len(lanes))
+
+    def eval(self, x, y, *, lanes):
+        picked = np.concatenate([np.atleast_1d(x), np.atleast_1d(y)])[list(lanes)]
+        return picked if len(lanes) > 1 else picked[0]
+
+    def llvm(self, w, type, x, y, *, lanes):
+        return w.shuffle(x, y, lanes)
