@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from rlxc.runtime.aot import Library
 from rlxc.runtime.arguments import Arguments
 from rlxc.runtime.compile import Options
 from rlxc.runtime.linker import shared_name
+from rlxc.runtime.memory import memory_analysis
 from rlxc.runtime.params import read_arrays
 
 # a function may have any name, a file may not: nothing is written outside of the folder
@@ -50,6 +52,9 @@ def build(args: argparse.Namespace) -> int:
         with collecting() as remarks:
             assert library.kernels
         show_remarks(remarks)
+    if args.memory:
+        for f in library.funcs:
+            print(memory_analysis(library.kernels, f.name, len(f.args)), file=sys.stderr)
     for kind in kinds:
         print(_write(library, kind, args))
     if args.profile:
@@ -138,9 +143,12 @@ def _write(library: Library, kind: str, args: argparse.Namespace) -> Path:
     if path.exists() and Path(args.file).exists() and path.samefile(args.file):
         raise UsageError(f"{path} is the program itself, which would be overwritten", "name another folder: -o DIR")
     data = content(library)
+    part = folder / f".{path.name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        part.write_bytes(data)
+        os.replace(part, path)  # a process that has the library loaded keeps the old one
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise FileError(f"cannot write {path}: {error.strerror or error}") from None
     return path

@@ -103,6 +103,20 @@ def test_weights_need_not_be_passed(tmp_path, place):
 
 
 @needs_cc
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_functions_of_libm_are_called_for_remainders_only(tmp_path, dtype):
+    def undefined(ops: str) -> str:
+        func = rlxc.parse(f"func @f(%x: {dtype}[33]) -> {dtype}[33] {{ {ops} return %y }}")["f"]
+        (tmp_path / "f.o").write_bytes(Library("f", (func,)).object_code())
+        return subprocess.run(["nm", "-u", tmp_path / "f.o"], capture_output=True, text=True, check=True).stdout
+
+    chain = "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp expm1 log log1p erf erfc lgamma digamma cbrt sqrt floor ceil round trunc logistic"
+    lines = [f"%{i + 1} = {op} %{i}" for i, op in enumerate(chain.split())]
+    assert undefined("%0 = neg %x " + " ".join(lines) + f" %y = pow %x, %{len(lines)}") == ""
+    assert undefined("%y = rem %x, %x").split() == ["U", "fmod" if dtype == "f64" else "fmodf"]
+
+
+@needs_cc
 def test_null_pointers_are_refused(tmp_path):
     func = rlxc.parse("func @f(%x: f32[5, 3]) -> f32[5, 3] { %y = softmax %x {axis = 0} return %y }")["f"]
     library = Library("f", (func,))
@@ -134,6 +148,19 @@ def test_the_header_is_good_c_and_cpp(tmp_path):
         command = [CC, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only", "-include", "mlp.h", "/dev/null"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@needs_cc
+def test_the_example_trains_a_network_in_c(tmp_path):
+    loss = rlxc.bind(rlxc.load(ROOT / "examples" / "link" / "mlp.rlx")["loss"], B=32)
+    library = Library("mlp", (rlxc.value_and_grad(loss, PARAMS).with_(name="loss.value_and_grad"),))
+    (tmp_path / "mlp.o").write_bytes(library.object_code())
+    (tmp_path / "mlp.h").write_text(library.header())
+    path = compile_c(tmp_path, (ROOT / "examples" / "link" / "train.c").read_text(), "mlp.o")
+    lines = subprocess.run([path], capture_output=True, text=True, check=True).stdout.splitlines()
+    losses = [float(line.split()[-1]) for line in lines]
+    assert len(losses) == 6
+    assert losses[-1] < losses[0] / 2
 
 
 @needs_cc

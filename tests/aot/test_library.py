@@ -121,6 +121,16 @@ def test_what_a_library_says_of_itself(here):
 
 
 @needs_linker
+def test_a_library_that_is_built_again_does_not_disturb_who_uses_it(here):
+    build("--fn", "loss", "--emit", "so")
+    loss = rlxc.load_library("libmodel.so")["loss"]
+    before = loss(**arrays())
+    build("--fn", "scores", "--emit", "so")
+    assert loss(**arrays()) == before
+    assert [p.name for p in here.iterdir() if p.name.endswith(".part")] == []
+
+
+@needs_linker
 def test_files_that_are_no_library_are_refused(here):
     with pytest.raises(rlxc.FileError, match="not a library made by rlxc"):
         rlxc.load_library("missing.so")
@@ -189,6 +199,14 @@ def test_functions_whose_names_are_one_in_c_are_refused():
         Library("model", (f.with_(name="f.x"), f.with_(name="f x"))).header()
     with pytest.raises(rlxc.Unsupported, match="called model_f_call in C"):
         Library("model", (f, f.with_(name="f.call"))).header()
+
+
+def test_names_that_c_does_not_tell_apart_are_refused_or_changed():
+    f = rlxc.parse("func @f(%x: f32[1], %X: f32[3], %WORKSPACE: f32[3], %int: f32[3]) -> f32[3] { return %X }")["f"]
+    assert "int model_f(const float *x, const float *X_, const float *WORKSPACE_, const float *int_, float *X_2" in Library("model", (f,)).header()
+    f = rlxc.parse("func @f(%g_x: f32[2]) -> f32[2] { return %g_x }")["f"]
+    with pytest.raises(rlxc.Unsupported, match="called MODEL_F_G_X_SIZE in C"):
+        Library("model", (f, rlxc.parse("func @f_g(%x: f32[3]) -> f32[3] { return %x }")["f_g"])).header()
 
 
 def test_the_same_library_has_the_same_bytes():

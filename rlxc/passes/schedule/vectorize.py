@@ -55,6 +55,9 @@ class _Vectorize(Rewriter):
         self.fold_of: dict[Value, tuple[Fold, Value]] = {}  # how results accumulate, and into what
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
+    def changes(self, op: Op) -> bool:
+        return op in self.chosen
+
     def loop(self, op: Op) -> None:
         if op in self.chosen:
             self.widen(op, self.chosen[op])
@@ -96,7 +99,7 @@ class _Vectorize(Rewriter):
             self.lanes, self.only = 0, None
             return tuple(self.vector(v) for v in body.results)
 
-        totals = e.for_(start, stop if overlap else start + whole, run, vectors, step=lanes)
+        totals = e.for_(start, stop if overlap else start + whole, run, vectors, step=lanes, parallel=op.attrs["parallel"])
         if plan.in_place and not plan.repeats and whole != count:
             totals = run(e.constant(stop - lanes, dtype="index"), *totals, last=True)
         self.lane.clear()
@@ -105,7 +108,7 @@ class _Vectorize(Rewriter):
             for f, init, total in zip(plan.folds, inits, totals, strict=True)
         ]
         if plan.repeats and whole != count:
-            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole}, op.results, op.regions, op.loc)
+            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole, "parallel": False}, op.results, op.regions, op.loc)
             self.env.update(zip(op.operands, combined, strict=True))
             super().loop(rest)
             return
