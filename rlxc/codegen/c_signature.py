@@ -52,6 +52,7 @@ class CFunction:
     arguments: tuple[Buffer, ...]
     results: tuple[Buffer, ...]
     workspace: int = 0
+    work: int = 0  # a measure of a call's length
 
     @property
     def passed(self) -> tuple[Buffer, ...]:
@@ -96,6 +97,7 @@ class CLibrary:
                 "maps_weights": f.maps_weights,
                 "results": [_facts(r) for r in f.results],
                 "workspace": f.workspace,
+                "work": f.work,
             }
             for f in self.functions
         ]

@@ -104,7 +104,7 @@ class Library:
             arguments.append(weights[name] if a.param and name in weights else _buffer(a, name, names.give(name)))
         results = tuple(_buffer(v, name, names.give(name)) for v, name in zip(func.results, func.result_names, strict=True))
         need = self.emitted.workspace[func.name]
-        return CFunction(func.name, symbol, tuple(arguments), results, need + ALIGNMENT if need else 0)
+        return CFunction(func.name, symbol, tuple(arguments), results, need + ALIGNMENT if need else 0, self.emitted.work[func.name])
 
     def _array(self, weight: Buffer) -> np.ndarray:
         arg = next(f.arg(weight.name) for f in self.funcs if weight.name in f.params)

@@ -95,7 +95,7 @@ def _function(shared: ctypes.CDLL, facts: dict[str, Any], weights: np.ndarray | 
         assert weights is not None
         args.append(Value(TensorType(DType("u8"), weights.shape), "weights"))
     func = Func(facts["name"], tuple(args), (), tuple(_value(r) for r in facts["results"]))
-    executable = Executable(func, _Symbols(shared), f"{facts['symbol']}_entry", facts["workspace"])
+    executable = Executable(func, _Symbols(shared), f"{facts['symbol']}_entry", facts["workspace"], work=facts["work"])
     callable_ = compiled(func, lambda _: _Made(executable))
     return partial(callable_, weights=weights) if facts["maps_weights"] else callable_
 
