@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from rlxc.codegen.rounding import Rounding
 from rlxc.codegen.text import Ref, llvm_type, vector_type
-from rlxc.codegen.writer import Writer
 from rlxc.ir.types import DType, VectorType
 
 
-class Conversions(Writer):
+class Conversions(Rounding):
     """Writes conversions, and what needs them."""
 
     def fma(self, type: VectorType, x: Ref, y: Ref, z: Ref) -> str:

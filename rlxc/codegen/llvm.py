@@ -34,13 +34,22 @@ class Emitted:
     parallel: bool = False
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1, internal: bool = False) -> Emitted:
+def emit_module(
+    module: Module,
+    entries: Sequence[str],
+    *,
+    fma: bool = True,
+    f16: bool = True,
+    rounding: bool = True,
+    threads: int = 1,
+    internal: bool = False,
+) -> Emitted:
     """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
 
     Entries that are `internal` are for other code of the same LLVM module.
     """
     linkage = "internal " if internal else ""
-    shared = Shared(fma, f16, threads)
+    shared = Shared(fma, f16, rounding, threads)
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
@@ -60,7 +69,7 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
         else:
             bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
-    result.parallel = bool(shared.outlined)
+    result.parallel = threads > 1 and bool(shared.outlined)
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
@@ -79,10 +88,11 @@ def _entry(func: Func, symbol: str, linkage: str) -> str:
 
 @dataclass
 class Shared:
-    """What the functions of a module have in common; `fma` and `f16` say whether the processor has those instructions."""
+    """What the functions of a module have in common; `fma`, `f16` and `rounding` say whether the processor has those instructions."""
 
     fma: bool = True
     f16: bool = True
+    rounding: bool = True
     threads: int = 1
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
@@ -227,7 +237,7 @@ class FuncWriter(Access):
 
     def inside(self) -> FuncWriter:
         """A writer of a function that does a part of this one's work."""
-        return FuncWriter(Shared(**{**vars(self.shared), "threads": 1}), self.func, 0)
+        return FuncWriter(Shared(**{**vars(self.shared), "threads": 0}), self.func, 0)
 
     def outlined_symbol(self) -> str:
         """A name for the next parallel loop; no kernel's symbol has a single $."""

@@ -33,9 +33,9 @@ class _Writing:
         for level in levels:
             members = [op for op in self.func.ops if self.space.level[op] == level]
             for op in members:
-                if op not in inside:
+                if op not in inside or op in self.space.shared:
                     self.out.rebuild(op, self.env)
-            mine = [op for op in members if op in inside]
+            mine = [op for op in members if op in inside and op not in self.space.shared]
             if mine:
                 self.write(level, mine)
         results = tuple(self.env.get(v, v) for v in self.func.results)
@@ -79,7 +79,7 @@ class _Writing:
         op = self.producer.get(v)
         if op is None or self.space.level[op] >= level:
             return False
-        is_cheap = op.prim.index_map or not op.operands
+        is_cheap = op.prim.index_map or not op.operands or op in self.space.shared
         return self.space.is_large(v) or is_cheap
 
     def needed_again(self, op: Op) -> list[Value]:

@@ -29,6 +29,7 @@ class Space:
     reads: dict[Op, list[Labels]] = field(default_factory=dict)
     labels: dict[Value, Labels] = field(default_factory=dict)
     level: dict[Op, int] = field(default_factory=dict)  # of every op of the function
+    shared: set[Op] = field(default_factory=set)  # ops that are wanted outside as well, and are computed there once more
 
     @property
     def rows(self) -> int:
@@ -85,8 +86,20 @@ def find_space(func: Func, seed: Op) -> Space | None:
     labels = tuple(order.get(a, -1) for a in range(len(shape)))
     if not _follow(func, seed, labels, space) or not any(op is not seed and not space.is_large(op.results[0]) for op in space.ops):
         return None
+    _leave_out(space)
     _draw_in_producers(func, space)
     return space
+
+
+def _leave_out(space: Space) -> None:
+    """Take out the ops of levels in which nothing is large: they gain nothing."""
+    large = {space.level[op] for op in space.ops if any(v in space.labels and space.is_large(v) for v in (*op.operands, *op.results))}
+    for op in [op for op in space.ops if space.level[op] not in large]:
+        space.ops.remove(op)
+        del space.reads[op]
+    kept = {v for op in space.ops for v in op.results}
+    for v in [v for v in space.labels if v not in kept]:
+        del space.labels[v]
 
 
 def _follow(func: Func, seed: Op, labels: Labels, space: Space) -> bool:
@@ -168,7 +181,7 @@ def _draw_in_producers(func: Func, space: Space) -> None:
         if op in inside or len(op.results) != 1 or op.results[0] not in wanted or op.results[0] in clash:
             continue
         (v,) = op.results
-        alone = all(r in inside for r in readers[v])
+        alone = all(r in inside and r not in space.shared for r in readers[v])
         repeats = op.prim.index_map and all(2 * x.type.size <= v.type.size for x in op.operands)
         if not (repeats or (alone and (op.prim.elementwise or op.prim.index_map))):
             continue
@@ -178,6 +191,10 @@ def _draw_in_producers(func: Func, space: Space) -> None:
         if traced is None or traced[1] != wanted[v] or not all(_fits(x, labels, space) for x, labels in zip(op.operands, traced[0], strict=True)):
             continue
         inside.add(op)
+        if not alone:
+            space.shared.add(op)
+        else:
+            space.level[op] = min(space.level[r] for r in readers[v])
         space.ops.append(op)
         space.reads[op] = list(traced[0])
         space.labels[v] = wanted[v]

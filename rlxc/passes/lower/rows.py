@@ -47,8 +47,7 @@ class _Rows:
         self.shape = self.stages.shape
         self.level = self.stages.level
         self.readers = Readers(e)
-        for a, memory in zip(region.args, reads, strict=True):
-            self.readers.bind(a, memory)
+        self.readers.bind_memory(region.args, reads)
         self.outputs: dict[Value, list[Memory]] = {}
         for v, memory in zip(region.results, writes, strict=True):
             self.outputs.setdefault(v, []).append(memory)
@@ -181,8 +180,11 @@ class _Rows:
             for index in places:
                 for v in order:
                     self.readers[v](index)
-                for v, memory in stores:
-                    memory.store(index if len(memory.type.shape) == len(index) else inner, self.readers[v](index))
+                for op in along + across:  # before anything is stored, perhaps in its place
+                    self.readers[op.operands[0]](index)
+                elements = [self.readers[v](index) for v, _ in stores]
+                for (_, memory), element in zip(stores, elements, strict=True):
+                    memory.store(index if len(memory.type.shape) == len(index) else inner, element)
             for op in beside:
                 self.across[op].add(tile, places[0], self.total(op, places))
             return tuple(combine(e, op, acc, self.total(op, places)) for op, acc in zip(summed, carried, strict=True))
