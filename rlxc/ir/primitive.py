@@ -282,6 +282,10 @@ class Primitive:
         """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
         return not self.elementwise
 
+    def packs(self, operand: int) -> bool:
+        """Whether an operand that is no plain memory is copied once before it is read often, so that a cheap producer can be drawn in."""
+        return False
+
     def flops(self, operands: Sequence[Any], results: Sequence[Any], **attrs: Any) -> float:
         """Arithmetic of the whole op on operands of these types: `cost.flops` for each element of the largest array."""
         if self.view or self.index_map or not operands:

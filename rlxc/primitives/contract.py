@@ -147,6 +147,9 @@ class Contract(Multilinear):
         else:
             e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, y, spec=spec)))
 
+    def packs(self, operand):
+        return True
+
     def element(self, e, index, x, y, *, spec):
         in_x, in_y, out = split_spec(spec)
         at = dict(zip(out, index, strict=True))
