@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ def work_of(op: Op) -> Work:
     (region,) = op.regions
     inner = [o for o in region.ops if not _is_free(o)]
     read = sum(_bytes_read(region, a) for a in region.args)
-    return Work(_label(inner or region.ops), sum(map(_flops, region.ops)), read + _total(v.type for v in op.results))
+    return Work(_label(inner or region.ops), _flops(op), read + _total(v.type for v in op.results))
 
 
 def described(op: Op) -> str:
@@ -53,6 +54,11 @@ def work_of_func(func: Func) -> float:
 
 
 def _flops(op: Op) -> float:
+    if op.prim.by_blocks:
+        count = math.prod(n // b for n, b in zip(op.attrs["sizes"], op.attrs["blocks"], strict=True))
+        return count * sum(_flops(inner) for region in op.regions for inner in region.ops)
+    if op.prim.kernel:
+        return sum(_flops(inner) for region in op.regions for inner in region.ops)
     return op.prim.flops([v.type for v in op.operands], [v.type for v in op.results], **op.attrs)
 
 

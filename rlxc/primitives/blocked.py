@@ -1,6 +1,6 @@
 """The op that computes a function block by block, so that what is large in between never exists as a whole.
 
-    blocked %q, %k, %v {sizes = [12, 1024], blocks = [1, 64], args = [[0, 1, -1], [0, -1, -1], [0, -1, -1]], results = [[0, 1, -1]]}
+    blocked %q, %k, %v {sizes = [12, 1024], blocks = [1, 64], takes = [[0, 1, -1], [0, -1, -1], [0, -1, -1]], gives = [[0, 1, -1]]}
     do (%q: f32[1, 64, 64], %k: f32[1, 1024, 64], %v: f32[1, 1024, 64]) { ... yield %o }
 
 A grid of `sizes` is cut into `blocks`. For each operand and result, axis by axis, a dimension of the grid is named along which the region has one
@@ -33,8 +33,8 @@ class Blocked(Primitive):
         *xs,
         sizes: tuple[int, ...],
         blocks: tuple[int, ...],
-        args: tuple[tuple[int, ...], ...],
-        results: tuple[tuple[int, ...], ...],
+        takes: tuple[tuple[int, ...], ...],
+        gives: tuple[tuple[int, ...], ...],
     ):
         raise ShapeError("blocked needs a region")
 
@@ -46,22 +46,22 @@ class Blocked(Primitive):
         sizes, blocks = attrs["sizes"], attrs["blocks"]
         if len(sizes) != len(blocks) or any(n < 1 or b < 1 or n % b for n, b in zip(sizes, blocks, strict=False)):
             raise ShapeError(f"blocked: a grid of {list(sizes)} is not cut evenly by {list(blocks)}")
-        if len(attrs["args"]) != len(types) or len(region.args) != len(types) or len(attrs["results"]) != len(region.results):
-            raise ShapeError("blocked: operands, `args` and the region's arguments, or `results` and its results, differ in number")
-        for type_, arg, axes in zip(types, region.args, attrs["args"], strict=True):
+        if len(attrs["takes"]) != len(types) or len(region.args) != len(types) or len(attrs["gives"]) != len(region.results):
+            raise ShapeError("blocked: operands, `takes` and the region's arguments, or `gives` and its results, differ in number")
+        for type_, arg, axes in zip(types, region.args, attrs["takes"], strict=True):
             if whole_shape(arg.type.shape, axes, sizes, blocks) != type_.shape or arg.type.dtype != type_.dtype:
                 raise DTypeError(f"blocked: {type_} does not go with {arg.type} in the region along {list(axes)}")
-        return tuple(v.type.with_shape(whole_shape(v.type.shape, axes, sizes, blocks)) for v, axes in zip(region.results, attrs["results"], strict=True))
+        return tuple(v.type.with_shape(whole_shape(v.type.shape, axes, sizes, blocks)) for v, axes in zip(region.results, attrs["gives"], strict=True))
 
     def eval_regions(self, env: dict, op: Any) -> tuple:
         (region,) = op.regions
         sizes, blocks = op.attrs["sizes"], op.attrs["blocks"]
         outs = [np.zeros(v.type.shape, v.type.dtype.numpy) for v in op.results]
         for at in itertools.product(*(range(0, n, b) for n, b in zip(sizes, blocks, strict=True))):
-            for arg, v, axes in zip(region.args, op.operands, op.attrs["args"], strict=True):
+            for arg, v, axes in zip(region.args, op.operands, op.attrs["takes"], strict=True):
                 env[arg] = np.ascontiguousarray(env[v][_window(arg.type.shape, axes, at)])
             run_ops(region.ops, env)
-            for v, out, axes in zip(region.results, outs, op.attrs["results"], strict=True):
+            for v, out, axes in zip(region.results, outs, op.attrs["gives"], strict=True):
                 out[_window(v.type.shape, axes, at)] += env[v]
         return tuple(outs)
 

@@ -52,8 +52,8 @@ class _Writing:
         attrs = {
             "sizes": self.space.sizes,
             "blocks": self.blocks,
-            "args": tuple(region.axes),
-            "results": tuple(self.space.labels[v] for v in outputs),
+            "takes": tuple(region.axes),
+            "gives": tuple(self.space.labels[v] for v in outputs),
         }
         names = [v.name for v in outputs]
         op = self.out.emit(lookup("blocked"), region.operands, attrs, regions=(body,), names=names, loc=ops[-1].loc)

@@ -74,7 +74,7 @@ class _Blocks:
 
     def summed(self) -> list[tuple[Any, Value, Sequence[int]]]:
         """Results that are summed over rows."""
-        whole = zip(self.writes, self.region.results, self.op.attrs["results"], strict=True)
+        whole = zip(self.writes, self.region.results, self.op.attrs["gives"], strict=True)
         return [(out, v, axes) for out, v, axes in whole if self.rows not in axes]
 
     def place(self, index: Sequence[Index], axes: Sequence[int], at: Sequence[Index]) -> list[Index]:
@@ -91,7 +91,7 @@ class _Blocks:
         def copy(scratch: Memory, read: Any, axes: Sequence[int], i: list[Index]) -> None:
             scratch.store(i, read(self.place(i, axes, at)))
 
-        for arg, read, axes in zip(self.region.args, self.reads, self.op.attrs["args"], strict=True):
+        for arg, read, axes in zip(self.region.args, self.reads, self.op.attrs["takes"], strict=True):
             if (self.rows in axes) == along_rows:
                 self.memory[arg] = e.alloc(arg.type.dtype, arg.type.shape)
                 e.for_each(arg.type.shape, partial(copy, self.memory[arg], read, axes))
@@ -105,7 +105,7 @@ class _Blocks:
             value = block(i)
             out.store(to, e.add(out(to), value) if add and self.rows not in axes else value)
 
-        for v, out, axes in zip(self.region.results, self.writes, self.op.attrs["results"], strict=True):
+        for v, out, axes in zip(self.region.results, self.writes, self.op.attrs["gives"], strict=True):
             e.for_each(v.type.shape, partial(put, out, axes, self.memory[v]))
 
     def lower_op(self, op: Op) -> None:
