@@ -21,10 +21,14 @@ from rlxc.primitives.contraction.tiles import UNROLL
 
 Sums = list[list[Value]]
 Read = Callable[[int, Sequence[Index]], Value]
+Meanwhile = Callable[[Index, int], None]
 
 
-def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector: Read) -> Sums:
-    """`sums` with a product added to each for every step along the summed axes; `scalar(i, k)` is of x and `vector(j, k)` of y."""
+def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector: Read, meanwhile: Meanwhile | None = None) -> Sums:
+    """`sums` with a product added to each for every step along the summed axes; `scalar(i, k)` is of x and `vector(j, k)` of y.
+
+    `meanwhile(k, unroll)` is done once in each iteration of the innermost loop, which has `unroll` steps from k on.
+    """
     rows, vectors = len(sums), len(sums[0])
 
     def products(ks: Sequence[Index], flat: Sequence[Value]) -> list[Value]:
@@ -47,6 +51,8 @@ def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector:
     def inner(before: list[Index], *acc: Value) -> tuple[Value, ...]:
         def step(k: Index, *acc: Value) -> tuple[Value, ...]:
             flat = list(acc)
+            if meanwhile is not None:
+                meanwhile(k, unroll)
             for u in range(unroll):
                 flat = products([*before, e.index_add(k, u)], flat)
             return tuple(flat)

@@ -258,13 +258,20 @@ class _Nest:
 
     def panel(self, place: Place, step: _Step, p: Panels, packed: Memory | None, x: list[tuple[Parts, Any]], i: Index) -> None:
         """One panel: all tiles of rows."""
-        memory, at = packed, i
+        e = self.e
+        memory, at, fetch = packed, i, False
         if self.pack_y and memory is None:
             memory, at = self.packing.panels(p, step.depth, count=1), 0
             self.packing.pack_panel(memory, at, place, step.block, p, i)
+            fetch = self.tiling.panel_count > 1
 
         def tile(rows: Parts, read: Any, t: Index) -> None:
-            self.tile(place, step, rows, t, read(t), p, i, memory, at)
+            meanwhile = None
+            if fetch:
+                before = sum(r.count for r in self.tiling.rows if r.start < rows.start)
+                following = e.index_mul(e.index_add(e.index_mul(e.index_add(i, 1), p.size), p.start), self.lanes)
+                meanwhile = self.packing.fetch_panel(place, step.block, p, following, e.index_add(t, before))
+            self.tile(place, step, rows, t, read(t), p, i, memory, at, meanwhile)
 
         for rows, read in x:
             self.loop(rows.count, partial(tile, rows, read))
@@ -297,13 +304,15 @@ class _Nest:
 
     # one tile
 
-    def tile(self, place: Place, step: _Step, rows: Parts, t: Index, read_x: Any, p: Panels, i: Index, packed: Memory | None, at: Index) -> None:
+    def tile(
+        self, place: Place, step: _Step, rows: Parts, t: Index, read_x: Any, p: Panels, i: Index, packed: Memory | None, at: Index, meanwhile: Any = None
+    ) -> None:
         """The sums of one tile, from where they start to where they go."""
         e = self.e
         row = e.index_add(e.index_mul(t, rows.size), rows.start)
         column = e.index_mul(e.index_add(e.index_mul(i, p.size), p.start), self.lanes)
         sums = self.initial(place, step, row, rows.size, column, p)
-        sums = add_products(e, self.steps(step), sums, read_x, self.read_y(place, step, column, p, packed, at))
+        sums = add_products(e, self.steps(step), sums, read_x, self.read_y(place, step, column, p, packed, at), meanwhile)
         if not step.last or self.out is not None:
             self.store_sums(place, row, column, p, sums)
         else:

@@ -13,7 +13,7 @@ from typing import Any
 from rlxc.ir.core import Value
 from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.letters import Roles
-from rlxc.primitives.contraction.micro_kernel import Read
+from rlxc.primitives.contraction.micro_kernel import Meanwhile, Read
 from rlxc.primitives.contraction.tiles import Parts
 
 AHEAD = 8  # rows of y
@@ -96,6 +96,28 @@ class Packing:
         for j in range(0, columns, LINE // size):
             index = roles.y.index({**ahead, roles.n: e.index_add(first, j)})
             e.prefetch(roles.y.memory.value, *map(e.as_index, index))
+
+    def fetch_panel(self, place: Mapping[str, Index], block: Depth, panels: Panels, column: Index, tile: Index) -> Meanwhile | None:
+        """Ask for the panel that starts at `column`, a part of it with each tile before, a line at a time: by the time it is packed, it is near.
+
+        None where that does not help: where y is no plain memory, or lies in rows that packing itself asks for in time.
+        """
+        e, roles = self.e, self.roles
+        if roles.y.memory is None or len(roles.k) != 1 or len(roles.n) != 1 or roles.y.last != roles.k:
+            return None
+        (depth,) = block.shape
+        per_line = max(1, LINE // self.dtype.size)
+        columns = panels.size * self.lanes
+        memory = roles.y.memory.value
+
+        def fetch(k: Index, unroll: int) -> None:
+            count = e.index_div(k, unroll)  # lines asked for with this tile, of depth // unroll
+            line = e.index_add(e.index_mul(tile, max(1, depth // unroll // columns)), e.index_div(count, columns))
+            at = e.index_add(block.starts[roles.k], e.index_mul(line, per_line))
+            where = {**place, roles.k: at, roles.n: e.index_add(column, e.index_rem(count, columns))}
+            e.prefetch(memory, *map(e.as_index, roles.y.index(where)))
+
+        return fetch
 
     def pack_tiles(self, place: Mapping[str, Index], block: Depth, depth: int, rows: Parts, first: Index, count: int, *, parallel: bool) -> Tiles:
         """`count` tiles of x from tile number `first` on, in memory of their own; beyond the last tile it is repeated."""
