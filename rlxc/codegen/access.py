@@ -13,6 +13,9 @@ from rlxc.ir.attributes import Dense
 from rlxc.ir.types import DType, VectorType
 
 
+LINE = 64  # bytes of a cache line
+
+
 class Access(Conversions):
     """Writes accesses."""
 
@@ -83,6 +86,13 @@ class Access(Conversions):
         """To the second level of caches, for reading."""
         self.shared.declarations.setdefault("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         self.lines.append(f"  call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 2, i32 1)")
+
+    def prefetch(self, address: str, bytes: int) -> None:
+        """Each cache line of so many bytes."""
+        self.shared.declarations.setdefault("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        for at in range(0, bytes, LINE):
+            line = self.inst(f"getelementptr i8, ptr {address}, i64 {at}") if at else address
+            self.lines.append(f"  call void @llvm.prefetch.p0(ptr {line}, i32 0, i32 3, i32 1)")
 
     def masked_load(self, type: VectorType, address: str, mask: Ref) -> str:
         element = memory_type(type.dtype)

@@ -34,9 +34,9 @@ class Emitted:
     parallel: bool = False
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, threads: int = 1) -> Emitted:
+def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, scales: bool = False, threads: int = 1) -> Emitted:
     """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops."""
-    shared = Shared(fma, f16, threads)
+    shared = Shared(fma, f16, scales, threads)
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
@@ -75,10 +75,11 @@ def _entry(func: Func, symbol: str) -> str:
 
 @dataclass
 class Shared:
-    """What the functions of a module have in common; `fma` and `f16` say whether the processor has those instructions."""
+    """What the functions of a module have in common; `fma` and `f16` say whether the processor has those instructions, and `scales` whether it has AVX-512's scalef."""
 
     fma: bool = True
     f16: bool = True
+    scales: bool = False
     threads: int = 1
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)

@@ -78,7 +78,7 @@ class Native:
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, threads=self.threads)
+        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, scales=self.cpu.has_scale, threads=self.threads)
 
     @cached_property
     def interface(self) -> Func:
@@ -161,7 +161,7 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
         steps.append("form-fma")
     if options.vectorize:
         steps += [f"block-transposes{{bytes = {cpu.vector_bytes}, l1 = {cpu.l1}}}", f"vectorize{{bytes = {cpu.vector_bytes}}}"]
-    steps.append("expand-math")
+    steps.append("expand-math{scales = true}" if cpu.has_scale else "expand-math")
     if options.profile:
         steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")
     return ",".join(steps)

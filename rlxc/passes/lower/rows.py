@@ -52,15 +52,24 @@ class _Rows:
         self.outputs: dict[Value, list[Memory]] = {}
         for v, memory in zip(region.results, writes, strict=True):
             self.outputs.setdefault(v, []).append(memory)
-        self.kept = {v: self.place_to_keep(v) for v in self.stages.kept()}
+        self.kept: dict[Value, Memory] = {}
+        for v, last in self.stages.kept().items():
+            self.kept[v] = self.place_to_keep(v, last)
         for op in region.ops:
             if not op.prim.reduction:
                 self.define(op)
         self.along, self.across = self.stages.along, self.accumulators()
 
-    def place_to_keep(self, v: Value) -> Memory:
-        places = self.outputs.get(v)
-        return places[0] if places else self.e.alloc(v.type.dtype, self.shape[self.rows :])  # type: ignore[union-attr]
+    def place_to_keep(self, v: Value, last: int) -> Memory:
+        """Memory for a value until stage `last`: its own result's, that of a result that is stored only then, or a row of scratch."""
+        if v in self.outputs:
+            return self.outputs[v][0]
+        taken = [memory.value for memory in self.kept.values()]
+        for w, (place, *_) in self.outputs.items():
+            free = self.stages.is_full(w) and self.level[w] >= last and place.value not in taken
+            if free and w.type.dtype == v.type.dtype:  # type: ignore[union-attr]
+                return place
+        return self.e.alloc(v.type.dtype, self.shape[self.rows :])  # type: ignore[union-attr]
 
     def define(self, op: Op) -> None:
         """A reader of the op's result: from kept memory in later stages, else by its element rule."""
@@ -178,6 +187,8 @@ class _Rows:
 
         def body(inner: list[Index], *carried: Value) -> tuple[Value, ...]:
             places = [[*row, *inner] for row in rows]
+            if stage == 1:
+                self.prefetch(rows[0], inner)
             for index in places:
                 for v in order:
                     self.readers[v](index)
@@ -193,6 +204,15 @@ class _Rows:
                 self.across[op].add(tile, rows[0], total)
             else:
                 self.readers.bind(op.result, _Known(op.result, total))
+
+    def prefetch(self, row: Sequence[Index], inner: Sequence[Index]) -> None:
+        """Ask for the next row of what each row reads first: where rows are pages, the processor does not foresee it."""
+        if not row or len(inner) != 1:
+            return
+        following = [*row[:-1], self.e.index_add(row[-1], 1), *inner]
+        for a in self.region.args:
+            if a.type.shape == self.shape:  # type: ignore[union-attr]
+                self.e.prefetch(self.readers[a].value, *map(self.e.as_index, following))
 
     def stores(self, stage: int) -> list[tuple[Value, Memory]]:
         """Values of the whole space that are stored in this stage, and where."""

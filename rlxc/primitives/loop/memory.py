@@ -208,6 +208,30 @@ class Prefetch(LoopPrimitive):
 
 
 @register
+class Prefetch(LoopPrimitive):
+    """Ask for the cache lines of `lanes` elements from an index on, which may be anywhere: soon they will be read."""
+
+    name = "prefetch"
+    pure = False
+    has_effect = True
+    access = True
+
+    def parts(self, operands):
+        """Memory, what is stored (nothing), and the index."""
+        return operands[0], None, operands[1:]
+
+    def infer(self, memory, *index, lanes: int = 1):
+        _require_memory(self.name, memory, index)
+        return ()
+
+    def eval(self, memory, *index, lanes):
+        return ()
+
+    def llvm(self, w, type, memory, *index, lanes):
+        w.prefetch(w.address(memory, index), lanes * memory.type.dtype.size)
+
+
+@register
 class MaskedLoad(LoopPrimitive):
     """Consecutive elements, in the lanes where the mask holds; 0 in the others, which are not touched."""
 
