@@ -26,6 +26,7 @@ _HOMES = {
     ),
     "rlxc.runtime.cache": ("cache_info",),
     "rlxc.runtime.compiled": ("Compiled",),
+    "rlxc.runtime.library": ("load_library",),
     "rlxc.runtime.session": ("Program",),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
     from rlxc.runtime.cache import cache_info
     from rlxc.runtime.compiled import Compiled
+    from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
 
 

@@ -309,6 +309,7 @@ def _opt_flags(add: Add) -> None:
     add("--print-ir-changed", action="store_true", help="IR after every pass that changed it, to stderr")
     add("--verify-each", action="store_true", default=True, help="verify after every pass (on)")
     add("--no-verify", dest="verify_each", action="store_false", help="do not verify")
+    add("--remarks", action="store_true", help="what passes decided, and why, to stderr")
     add("--timing", nargs="?", const="text", choices=("text", "json"), help="time of every pass, to stderr")
     add("--list-passes", action="store_true", help="list the passes and leave")
 
@@ -343,10 +344,17 @@ def _fmt_flags(add: Add) -> None:
 
 def _build_flags(add: Add) -> None:
     _file(add)
-    _fn(add)
+    add("--fn", metavar="NAMES", help="the functions, where there are several (comma-separated)")
+    add("--grad", metavar="NAMES", help="value and gradient with respect to these arguments (comma-separated)")
+    add("--primal", action="store_true", help="with --grad: the functions themselves as well")
     add("-o", "--output", metavar="DIR", default=".", help="folder to write to (.)")
-    add("--emit", default="obj", metavar="KINDS", help="rlx, loops, llvm, asm, obj (comma-separated)")
-    add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
+    add("--emit", default="obj", metavar="KINDS", help="rlx, loops, llvm, asm, obj, header, static, so (comma-separated)")
+    add("--name", metavar="NAME", help="what the library is called (as FILE)")
+    add("--cpu", choices=CPUS, help="what to compile for (host; plain with --target)")
+    add("--target", metavar="TRIPLE", default="", help="another machine: aarch64-linux, x86_64-windows, wasm32, ...")
+    add("--embed-weights", metavar="FILE", help="params from a .npz or .safetensors file, as part of the object code")
+    add("--map-weights", metavar="FILE", help="the same as a file NAME.weights, whose address callers pass")
+    add("--remarks", action="store_true", help="what fused into which kernel, what did not, and why, to stderr")
     _dims(add)
 
 
@@ -384,7 +392,7 @@ COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "jvp": ("transforms", "jvp", _transform_flags, "forward mode, IR to IR"),
     "linearize": ("transforms", "linearize", _transform_flags, "primal and linear part, IR to IR"),
     "transpose": ("transforms", "transpose", _transform_flags, "a linear function turned around, IR to IR"),
-    "build": ("build", "build", _build_flags, "write IR, assembly and object code"),
+    "build": ("build", "build", _build_flags, "write IR, object code, a library and its C header"),
     "bench": ("bench", "bench", _bench_flags, "time a call and its kernels"),
     "ops": ("reference", "ops", _ops_flags, "the ops, or one of them"),
     "passes": ("reference", "passes", _passes_flags, "the passes, or one of them"),

@@ -295,6 +295,9 @@ CODES: dict[str, Code] = {
     "RLX0604": Code("a file of arrays of an unknown kind", "Arrays are read from and written to .npz, .npy and .safetensors files."),
     "RLX0605": Code("a damaged file of arrays", "The file is not what its name says, or ends too early."),
     "RLX0606": Code("a file without the array", "The file of arrays does not have the array that is asked for, or it has another type."),
+    "RLX0607": Code(
+        "not a library of rlxc", "`load_library` takes shared libraries that `rlxc build --emit=so` has made, by this version or one that agrees with it."
+    ),
     # -------------------------------------------------------------------------------------------------------- 07xx: unsupported
     "RLX0701": Code("not supported", "The program is right, but rlxc cannot do this."),
     "RLX0702": Code("not supported here", "The program is right, but this part of rlxc does not take it; the message says what to do."),

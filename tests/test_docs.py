@@ -1,7 +1,8 @@
 """The documentation is executed: Python and commands are run, their output compared; `pytest --bless` writes it anew.
 
 A fenced block ```` ```python ```` or ```` ```console ```` that is followed by ```` ```text ```` prints just that text. A block
-```` ```rlx NAME ```` is a file that later blocks may read; every `rlx` block parses.
+```` ```rlx NAME ```` (or `c`, `rust`) is a file that later blocks may read; every `rlx` block parses. Commands that run other compilers, and
+what these have made, are run where there are such compilers.
 """
 
 import contextlib
@@ -10,6 +11,8 @@ import math
 import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,8 @@ from rlxc.cli import main
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NUMBER = re.compile(r"(?<![\w%.])-?\d+(?:\.\d*)?(?:e[-+]?\d+)?(?![\w.])")
+COMPILERS = ("cc", "rustc")
+FILES = ("rlx", "c", "rust")
 BLOCK = re.compile(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 
 
@@ -28,15 +33,18 @@ def pages_with(*languages):
 
 
 def run_console(text):
-    """Output of `$ rlxc ...` lines: stdout and stderr together, as a terminal shows them."""
+    """Output of `$ rlxc ...` lines: stdout and stderr together, as a terminal shows them. None where a compiler is missing."""
+    commands = [shlex.split(line[2:]) for line in text.splitlines() if line.startswith("$ ")]
+    if any(words[0] in COMPILERS and not shutil.which(words[0]) for words in commands):
+        return None
     out = io.StringIO()
-    for line in text.splitlines():
-        if not line.startswith("$ "):
-            continue
-        words = shlex.split(line[2:])
-        assert words[0] == "rlxc", "only rlxc is run here"
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            main(words[1:])
+    for words in commands:
+        if words[0] == "rlxc":
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+                main(words[1:])
+        else:
+            assert words[0] in COMPILERS or words[0].startswith("./"), "only rlxc, compilers and what they have made are run here"
+            out.write(subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout)
     return out.getvalue()
 
 
@@ -64,11 +72,13 @@ def test_code_prints_what_the_page_says(page, tmp_path, monkeypatch, request):
     blocks = list(BLOCK.finditer(text))
     for i, block in enumerate(blocks):
         language, name, body = block[1], block[2], block[3]
-        if language == "rlx" and name:
+        if language in FILES and name:
             Path(name).write_text(body)
         if language not in ("python", "console"):
             continue
         printed = run_python(body, namespace, page) if language == "python" else run_console(body)
+        if printed is None:
+            break  # what follows may need what the compiler would have made
         printed = "".join(f"{line.rstrip()}\n" for line in printed.rstrip().splitlines())
         follower = blocks[i + 1] if i + 1 < len(blocks) and blocks[i + 1][1] == "text" and not text[block.end() : blocks[i + 1].start()].strip() else None
         if request.config.getoption("--bless", default=False):

@@ -69,7 +69,7 @@ class CallTable:
 
     # text
 
-    def function(self, symbol: str) -> str:
+    def function(self, symbol: str, linkage: str = "") -> str:
         """The function, which takes the addresses of all its arguments in one array; and what it needs."""
         name = symbol_of(self.func.name)
         thunks = [_thunk(name, i, callee, n) for (callee, i), n in zip(self.kernels.items(), self.operands, strict=True)]
@@ -80,7 +80,7 @@ class CallTable:
             f'@"{name}.$kernels" = internal unnamed_addr constant [{len(self.kernels)} x ptr] [{kernels}]',
             f'@"{name}.$data" = internal unnamed_addr constant [{max(len(self.data), 1)} x ptr] [{data}]',
         ]
-        loop = _LOOP.format(symbol=symbol, name=name, most=max(self.operands), own=self.own, words=len(self.words))
+        loop = _LOOP.format(linkage=linkage, symbol=symbol, name=name, most=max(self.operands), own=self.own, words=len(self.words))
         return "\n".join([*tables, "", *thunks, loop])
 
 
@@ -99,7 +99,7 @@ def _thunk(name: str, number: int, callee: str, operands: int) -> str:
 
 
 _LOOP = """\
-define void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) #0 {{
+define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) #0 {{
 entry:
   %buffers = alloca [{most} x ptr], align 16
   %rest = getelementptr inbounds i8, ptr %workspace, i64 {own}

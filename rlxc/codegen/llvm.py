@@ -34,8 +34,14 @@ class Emitted:
     parallel: bool = False
 
 
-def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, scales: bool = False, threads: int = 1) -> Emitted:
-    """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops."""
+def emit_module(
+    module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, scales: bool = False, threads: int = 1, internal: bool = False
+) -> Emitted:
+    """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
+
+    Entries that are `internal` are for other code of the same LLVM module.
+    """
+    linkage = "internal " if internal else ""
     shared = Shared(fma, f16, scales, threads)
     bodies = []
     result = Emitted("")
@@ -52,18 +58,18 @@ def emit_module(module: Module, entries: Sequence[str], *, fma: bool = True, f16
         result.workspace[func.name] = needs[func.name].total
         result.work[func.name] = work(module, func.name)
         if fits_call_table(func):
-            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol))
+            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol, linkage))
         else:
-            bodies += [writer.function(), _entry(func, symbol)]
+            bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.parallel = bool(shared.outlined)
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
 
-def _entry(func: Func, symbol: str) -> str:
+def _entry(func: Func, symbol: str, linkage: str) -> str:
     """Unpack the addresses and call the kernel."""
-    lines = [f'define void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
+    lines = [f'define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
     passed = []
     for i, _ in enumerate(func.args):
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")

@@ -59,6 +59,7 @@ STRUCTURES: dict[str, dict[str, str]] = {
         "rank": "i64",
         "shape": "ptr",
         "bytes": "i64",
+        "scalar_type": "ptr",  # of NumPy's numbers of this dtype, for an array of rank 0, else null
         "float_bits": "i64",  # 32 or 64 where a Python float is taken for it, else 0
     },
 }
@@ -66,7 +67,7 @@ STRUCTURES: dict[str, dict[str, str]] = {
 # Where things are in CPython's and NumPy's objects, in 64-bit builds with a GIL; the runtime verifies it on objects before it relies on it.
 TYPE = 8  # of any object
 SIZE = 16  # of a tuple
-FLOAT = 16  # of a float
+NUMBER = 16  # in a Python float, or a number of NumPy's
 STRUCTURE = 16  # of the object that ctypes has for a structure: its address
 ARRAY = {"data": 16, "rank": 24, "shape": 32, "dtype": 56, "flags": 64}
 DTYPE = {"order": 26, "number": 28}
@@ -78,7 +79,7 @@ def wrapper_text() -> str:
     """The module as LLVM IR."""
     types = (f"%{name} = type {{ {', '.join(fields.values())} }}" for name, fields in STRUCTURES.items())
     python = f'@"{PYTHON}" = global %python zeroinitializer'
-    checks = _MATCH_NAMES, _FITS, _NUMBER_FITS, _ARGUMENTS_FIT, _OVERLAP, _OUTS_FIT
+    checks = _MATCH_NAMES, _FITS, _NUMBER, _ARGUMENTS_FIT, _OVERLAP, _OUTS_FIT
     work = _DROP_ALL, _MAKE_RESULTS, _TAKE_WORKSPACE, _RUN, _PACKED
     return "\n\n".join(["\n".join(types), python, _CALL, *checks, *work, _SLOW, ""])
 
@@ -303,40 +304,45 @@ no:
   ret i1 false
 }}"""
 
-_NUMBER_FITS = f"""\
-; Whether an object is a Python float that an array of rank 0 stands for. Then it is put, in the array's dtype, where `place` says.
-define internal i1 @number_fits(ptr %object, ptr %array, ptr %place) {{
+_NUMBER = f"""\
+; Where the number is that an object stands for, if an array of rank 0 takes it, else null. NumPy's numbers of the array's dtype are taken as they lie;
+; a Python float is converted, and put where `place` says.
+define internal ptr @number(ptr %object, ptr %array, ptr %place) {{
   {_at("%type", "ptr", "%object", TYPE)}
+  {_field("%scalar_type", "array", "%array", "scalar_type")}
+  %inside = getelementptr i8, ptr %object, i64 {NUMBER}
+  %is_scalar = icmp eq ptr %type, %scalar_type
+  br i1 %is_scalar, label %as_it_lies, label %maybe_float
+maybe_float:
   {_python("float_type")}
   %is_float = icmp eq ptr %type, %float_type
   br i1 %is_float, label %which, label %no
 which:
-  {_at("%number", "double", "%object", FLOAT)}
   {_field("%takes", "array", "%array", "float_bits")}
-  switch i64 %takes, label %no [ i64 64, label %double i64 32, label %single ]
-double:
-  store double %number, ptr %place
-  ret i1 true
-single: ; rounded, but not to infinity
-  %rounded = fptrunc double %number to float
-  store float %rounded, ptr %place
-  %size = call float @llvm.fabs.f32(float %rounded)
+  switch i64 %takes, label %no [ i64 64, label %as_it_lies i64 32, label %rounded ]
+rounded: ; but not to infinity
+  %exact = load double, ptr %inside
+  %near = fptrunc double %exact to float
+  store float %near, ptr %place
+  %size = call float @llvm.fabs.f32(float %near)
   %is_infinite = fcmp oeq float %size, 0x7FF0000000000000
-  %exact_size = call double @llvm.fabs.f64(double %number)
+  %exact_size = call double @llvm.fabs.f64(double %exact)
   %was_finite = fcmp one double %exact_size, 0x7FF0000000000000
   %overflows = and i1 %is_infinite, %was_finite
   br i1 %overflows, label %no, label %yes
 yes:
-  ret i1 true
+  ret ptr %place
+as_it_lies:
+  ret ptr %inside
 no:
-  ret i1 false
+  ret ptr null
 }}
 
 declare float @llvm.fabs.f32(float)
 declare double @llvm.fabs.f64(double)"""
 
 _ARGUMENTS_FIT = f"""\
-; Whether arguments fit; then their addresses are put where `addresses` says. Numbers are kept in `numbers`.
+; Whether arguments fit; then their addresses are put where `addresses` says. `numbers` has room for numbers.
 define internal i1 @arguments_fit(ptr %call, ptr %arguments, ptr %addresses, ptr %numbers) {{
 entry:
   {_field("%count", "call", "%call", "arguments")}
@@ -356,9 +362,10 @@ as_array:
   {_at("%data", "ptr", "%object", ARRAY["data"])}
   br label %put
 as_number:
-  %number = getelementptr i64, ptr %numbers, i64 %i
-  %is_number = call i1 @number_fits(ptr %object, ptr %array, ptr %number)
-  br i1 %is_number, label %put, label %no
+  %room = getelementptr i64, ptr %numbers, i64 %i
+  %number = call ptr @number(ptr %object, ptr %array, ptr %room)
+  %no_number = icmp eq ptr %number, null
+  br i1 %no_number, label %no, label %put
 put:
   %address = phi ptr [ %data, %as_array ], [ %number, %as_number ]
   %place = getelementptr ptr, ptr %addresses, i64 %i

@@ -78,3 +78,9 @@ def _double_bits(number: np.float32) -> int:
         bits = int(np.asarray(number).view(np.uint32))
         return (bits >> 31) << 63 | 0x7FF << 52 | (bits & 0x7FFFFF) << 29
     return struct.unpack("<Q", struct.pack("<d", float(number)))[0]
+
+
+def byte_string(raw: bytes) -> str:
+    """A constant array of these bytes, with its type."""
+    text = raw.hex("\\").upper()
+    return f'[{len(raw)} x i8] c"' + (f"\\{text}" if raw else "") + '"'

@@ -138,18 +138,5 @@ def fill_array(type_: TensorType, how: str, rng: np.random.Generator) -> np.ndar
     return np.full(shape, how == "ones", dtype=type_.dtype.numpy)
 
 
-def result_names(func: Func) -> list[str]:
-    """A name of its own for every result: the value's, or out0, out1, ..."""
-    taken: set[str] = set()
-    out = []
-    for i, v in enumerate(func.results):
-        name = v.name or f"out{i}"
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        out.append(name)
-    return out
-
-
 def _clip(text: str, length: int = 40) -> str:
     return text if len(text) <= length else text[:length] + "..."

@@ -1,51 +1,123 @@
-"""`rlxc build`: IR, assembly and object code of a function, as files."""
+"""`rlxc build`: functions as files: IR, assembly, object code, a C header, static and shared libraries."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from rlxc import api
 from rlxc.cli import OK, UsageError
-from rlxc.commands.program import names, read_func
+from rlxc.commands.files import split_function
+from rlxc.commands.program import names, pick, read_module, sizes, with_dims
+from rlxc.commands.remarks import show_remarks
 from rlxc.errors import FileError
-from rlxc.ir.core import Module
+from rlxc.ir.core import Func, Module
+from rlxc.ir.remarks import collecting
 from rlxc.passes.dims import named_dims
-from rlxc.runtime.compile import Native, native
+from rlxc.runtime.aot import Library
+from rlxc.runtime.compile import Options
+from rlxc.runtime.linker import shared_name
+from rlxc.runtime.params import read_arrays
 
 # a function may have any name, a file may not: nothing is written outside of the folder
 _UNSAFE = re.compile(r"[^\w.$-]|^\.+")
-# kind -> suffix, and the bytes of the file
-KINDS = {
-    "rlx": (".rlx", lambda n: str(Module((n.func.with_(module=None),))).encode()),
-    "loops": (".loops.rlx", lambda n: str(n.kernels).encode()),
-    "llvm": (".ll", lambda n: n.llvm().encode()),
-    "asm": (".s", lambda n: n.assembly().encode()),
-    "obj": (".o", lambda n: n.object_code()),
+# kind -> name of the file, and its bytes
+KINDS: dict[str, tuple[Callable[[str, Library], str], Callable[[Library], bytes]]] = {
+    "rlx": (lambda name, _: f"{name}.rlx", lambda x: str(Module(tuple(f.with_(module=None) for f in x.funcs))).encode()),
+    "loops": (lambda name, _: f"{name}.loops.rlx", lambda x: str(x.kernels).encode()),
+    "llvm": (lambda name, _: f"{name}.ll", lambda x: x.llvm().encode()),
+    "asm": (lambda name, _: f"{name}.s", lambda x: x.assembly().encode()),
+    "obj": (lambda name, _: f"{name}.o", lambda x: x.object_code()),
+    "header": (lambda name, _: f"{name}.h", lambda x: x.header().encode()),
+    "static": (lambda name, _: f"lib{name}.a", lambda x: x.archive()),
+    "so": (lambda name, x: shared_name(name, x.cpu), lambda x: x.shared()),
+    "weights": (lambda name, _: f"{name}.weights", lambda x: x.weights_file()),
 }
 
 
 def build(args: argparse.Namespace) -> int:
-    kinds = names(args.emit)
+    kinds = _kinds(args)
+    library = read_library(args)
+    if args.remarks:
+        with collecting() as remarks:
+            assert library.kernels
+        show_remarks(remarks)
     for kind in kinds:
-        if kind not in KINDS:
-            raise UsageError(f"--emit has no kind '{kind}'", f"kinds are {', '.join(KINDS)}")
-    if not kinds:
-        raise UsageError("--emit names nothing to write", f"kinds are {', '.join(KINDS)}")
-    func = read_func(args)
-    free = named_dims(func)
-    if free:
-        raise UsageError(f"@{func.name} has named dimensions: {', '.join(free)}", "give them sizes: " + " ".join(f"--dim {d}=..." for d in free))
-    made = native(func, cpu=args.cpu)
-    for kind in kinds:
-        print(_write(made, kind, Path(args.output)))
+        print(_write(library, kind, args))
     return OK
 
 
-def _write(made: Native, kind: str, folder: Path) -> Path:
-    suffix, content = KINDS[kind]
-    path = folder / f"{_UNSAFE.sub('_', made.func.name)}{suffix}"
-    data = content(made)
+def _kinds(args: argparse.Namespace) -> list[str]:
+    kinds, known = names(args.emit), [k for k in KINDS if k != "weights"]
+    for kind in kinds:
+        if kind not in known:
+            raise UsageError(f"--emit has no kind '{kind}'", f"kinds are {', '.join(known)}")
+    if not kinds:
+        raise UsageError("--emit names nothing to write", f"kinds are {', '.join(known)}")
+    return [*kinds, "weights"] if args.map_weights else kinds
+
+
+def read_library(args: argparse.Namespace) -> Library:
+    """What the command line asks for, not yet compiled."""
+    if args.embed_weights and args.map_weights:
+        raise UsageError("weights are embedded, or mapped from a file, not both")
+    if args.primal and args.grad is None:
+        raise UsageError("--primal goes with --grad")
+    funcs = _with_sizes(_chosen(args), args.dim)
+    if args.grad is not None:
+        funcs = [g for f in funcs for g in ([f] * args.primal + [_value_and_grad(f, names(args.grad))])]
+    file, _ = split_function(args.file)
+    name = _UNSAFE.sub("_", args.name or (Path(file).stem if file != "-" else funcs[0].name))
+    cpu = args.cpu or ("plain" if args.target else "host")
+    path = args.embed_weights or args.map_weights
+    weights = read_arrays(path) if path else {}
+    params = {p for f in funcs for p in f.params}
+    if path and not params & set(weights):
+        raise FileError(f"{path} has no array for a param", code="RLX0606", help=f"params are {', '.join(sorted(params)) or 'not there'}")
+    return Library(name, tuple(funcs), Options(cpu=cpu), args.target, weights, "file" if args.map_weights else "embedded")
+
+
+def _chosen(args: argparse.Namespace) -> list[Func]:
+    """The functions of FILE@function and `--fn`."""
+    file, name = split_function(args.file)
+    wanted = [n.removeprefix("@") for n in names(args.fn or "")]
+    if name and wanted and wanted != [name]:
+        raise UsageError(f"two functions are named: @{name} and @{wanted[0]}")
+    module = read_module(file)
+    if name or not wanted:
+        return [pick(module, name)]
+    return [pick(module, n) for n in dict.fromkeys(wanted)]
+
+
+def _with_sizes(funcs: list[Func], texts: list[str]) -> list[Func]:
+    """Every dimension bound; a size goes to those functions that have the dimension."""
+    known = {d for f in funcs for d in named_dims(f)}
+    if len(funcs) > 1:
+        given = sizes(texts)
+        if unknown := [d for d in given if d not in known]:
+            raise UsageError(f"no function has a dimension named {unknown[0]}", f"named dimensions are {', '.join(sorted(known)) or 'not there'}")
+        funcs = [api.bind(f, **{d: n for d, n in given.items() if d in named_dims(f)}) for f in funcs]
+    else:
+        funcs = [with_dims(f, texts) for f in funcs]
+    for f in funcs:
+        if free := named_dims(f):
+            raise UsageError(f"@{f.name} has named dimensions: {', '.join(free)}", "give them sizes: " + " ".join(f"--dim {d}=..." for d in free))
+    return funcs
+
+
+def _value_and_grad(func: Func, wrt: list[str]) -> Func:
+    return api.value_and_grad(func, wrt).with_(name=f"{func.name}.value_and_grad")
+
+
+def _write(library: Library, kind: str, args: argparse.Namespace) -> Path:
+    file_name, content = KINDS[kind]
+    folder = Path(args.output)
+    path = folder / file_name(library.name, library)
+    if path.exists() and Path(args.file).exists() and path.samefile(args.file):
+        raise UsageError(f"{path} is the program itself, which would be overwritten", "name another folder: -o DIR")
+    data = content(library)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -10,8 +10,10 @@ from rlxc.cli import OK, UsageError
 from rlxc.commands.files import write_text
 from rlxc.commands.program import read_module
 from rlxc.commands.reference import list_passes
+from rlxc.commands.remarks import show_remarks
 from rlxc.errors import PassError
 from rlxc.ir.core import Module
+from rlxc.ir.remarks import collecting
 from rlxc.ir.verify import verify
 from rlxc.passes.manager import Pipeline, find_pass
 from rlxc.passes.pipelines import make_pipeline
@@ -31,7 +33,10 @@ def opt(args: argparse.Namespace) -> int:
     module = read_module(args.file)
     pipeline = make_pipeline(args.pipeline, verify=verify if args.verify_each else None)
     pipeline.observe = _Printer(args, pipeline)
-    result = pipeline.run(module)
+    with collecting() as remarks:
+        result = pipeline.run(module)
+    if args.remarks:
+        show_remarks(remarks)
     write_text(args.output, str(result))
     if args.timing:
         report_timing(pipeline, args.timing)

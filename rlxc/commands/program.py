@@ -38,11 +38,16 @@ def pick(module: Module, name: str | None) -> Func:
         raise UsageError(error.message, "name it: FILE@function, or --fn NAME") from None
 
 
-def with_dims(func: Func, sizes: list[str]) -> Func:
+def sizes(texts: list[str]) -> dict[str, int]:
+    """`B=4` and the like as sizes of dimensions."""
     try:
-        dims = dict(parse_size(text) for text in sizes)
+        return dict(parse_size(text) for text in texts)
     except PassError as error:
         raise UsageError(f"--dim: {error.message}", "write NAME=SIZE, as in --dim B=4") from None
+
+
+def with_dims(func: Func, texts: list[str]) -> Func:
+    dims = sizes(texts)
     unknown = [d for d in dims if d not in named_dims(func)]
     if unknown:
         known = ", ".join(named_dims(func)) or "none"

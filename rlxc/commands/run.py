@@ -9,7 +9,7 @@ import numpy as np
 
 from rlxc import api
 from rlxc.cli import OK, REJECTED, UsageError
-from rlxc.commands.arrays import read_inputs, result_names
+from rlxc.commands.arrays import read_inputs
 from rlxc.commands.program import names, read_func
 from rlxc.errors import FileError
 from rlxc.runtime.arguments import array_text
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     inputs = read_inputs(func, args)
     compiled = Compiled(func, interpreter if args.interpret else api.engine({"cpu": args.cpu}))
     results = compiled(**inputs)
-    arrays = dict(zip(result_names(func), results if isinstance(results, tuple) else (results,), strict=True))
+    arrays = dict(zip(func.result_names, results if isinstance(results, tuple) else (results,), strict=True))
     if args.output:
         write_arrays(_path(args.output, "--output"), arrays)
     elif not args.expect:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlxc.errors import UNKNOWN, Loc, UnknownName
 from rlxc.ir.attributes import attrs_key
+from rlxc.ir.names import OwnNames
 from rlxc.ir.types import Type
 
 if TYPE_CHECKING:
@@ -104,6 +105,12 @@ class Func:
                     name += "_"
             names.append(name)
         return tuple(names)
+
+    @property
+    def result_names(self) -> tuple[str, ...]:
+        """A name of its own for every result: the value's, or out0, out1, ..."""
+        names = OwnNames()
+        return tuple(names.give(v.name or f"out{i}") for i, v in enumerate(self.results))
 
     def arg(self, name: str) -> Value:
         """The argument called `name` (with or without `%`)."""

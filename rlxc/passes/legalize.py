@@ -48,6 +48,10 @@ def _legalize_op(op: Op, out: Builder, env: dict[Value, Value]) -> None:
             continue
         results = legal if isinstance(legal, tuple) else (legal,)
         _check(current, results)
+        made = {v for o in scratch.ops for v in o.results}
+        for old, new in zip(current.results, results, strict=True):
+            if new in made and new.name is None:
+                new.name = old.name
         # The rule's results are known only once its ops are legal themselves: bind them through the environment.
         pending.append(_then_bind(scratch.ops, current, results, env))
 

@@ -30,6 +30,23 @@ def work_of(op: Op) -> Work:
     return Work(_label(inner or region.ops), sum(map(_flops, region.ops)), read + _total(v.type for v in op.results))
 
 
+def described(op: Op) -> str:
+    """An op, fused or not, in a sentence: what it is made of, its arithmetic and its memory."""
+    work = work_of(op)
+    inner = [o for region in op.regions for o in region.ops if o.operands] or [op]
+    names = ", ".join(dict.fromkeys(o.prim.name for o in inner if o is not op or not op.prim.kernel)) or "copy"
+    return f"{names}: {amount(work.flops, 'flop')}, {amount(work.bytes, 'B')} of memory"
+
+
+def amount(number: float, unit: str) -> str:
+    """A number with its unit, rounded to three digits: `12.6 MB`."""
+    for prefix in ("", "k", "M"):
+        if number < 1000:
+            return f"{number:.3g} {prefix}{unit}"
+        number /= 1000
+    return f"{number:.3g} G{unit}"
+
+
 def work_of_func(func: Func) -> float:
     """The flops of a function, as it is written."""
     return sum(_flops(op) for op in func.ops)

@@ -11,6 +11,7 @@ from typing import Any
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import PassError
 from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.remarks import Remark, collecting
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime import cache, jit
@@ -75,6 +76,12 @@ class Native:
     def kernels(self) -> Module:
         """The function at the loop level, scheduled for the target."""
         return make_pipeline(self.pipeline).run(Module((self.whole,)))
+
+    def remarks(self) -> list[Remark]:
+        """What was fused into which kernel, what was not, and why; what is stored; how loops were scheduled."""
+        with collecting() as remarks:
+            make_pipeline(self.pipeline).run(Module((self.whole,)))
+        return remarks
 
     @cached_property
     def emitted(self) -> Emitted:

@@ -57,12 +57,19 @@ class Compiled:
 
     def stages(self, /, **dims: int) -> Any:
         """The function on its way to machine code, with dimensions bound to `dims`, or to those of the last call."""
-        if not dims and self._dims:
-            if not self._made:
-                names = ", ".join(self._dims)
-                raise ShapeError(f"@{self.func.name} has named dimensions: {names}", code="RLX0206", help=f"stages({self._dims[0]}=...), or call it first")
-            dims = dict(zip(self._dims, next(reversed(self._made)), strict=True))
-        return self._engine(bind(self.func, dims))
+        return self._engine(bind(self.func, self._given_or_last(dims, "stages")))
+
+    def executable(self, /, **dims: int) -> Any:
+        """The native function itself, for `dims` or those of the last call: its address for other native code, a LowLevelCallable for scipy."""
+        return self._make(tuple(self._given_or_last(dims, "executable")[d] for d in self._dims))
+
+    def _given_or_last(self, dims: dict[str, int], method: str) -> dict[str, int]:
+        if dims or not self._dims:
+            return dims
+        if not self._made:
+            names = ", ".join(self._dims)
+            raise ShapeError(f"@{self.func.name} has named dimensions: {names}", code="RLX0206", help=f"{method}({self._dims[0]}=...), or call it first")
+        return dict(zip(self._dims, next(reversed(self._made)), strict=True))
 
     def _sizes(self, arrays: list[np.ndarray]) -> tuple[int, ...]:
         try:

@@ -14,7 +14,10 @@ LEVELS = ("host", "avx512", "avx2", "plain")
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """A target: LLVM's CPU name and features; bytes of a vector register, and how many there are; bytes of the caches."""
+    """A target: LLVM's CPU name and features; bytes of a vector register, and how many there are; bytes of the caches.
+
+    `triple` is LLVM's name of another machine; the host's is empty.
+    """
 
     name: str
     features: str
@@ -25,6 +28,7 @@ class Cpu:
     l1: int = 32 << 10
     l2: int = 512 << 10
     l3: int = 8 << 20
+    triple: str = ""
 
     @property
     def has_scale(self) -> bool:
@@ -68,6 +72,14 @@ def _caches() -> dict[str, Any]:
         except (OSError, ValueError):
             continue
     return found
+
+
+def missing_features(features: str) -> list[str]:
+    """Those of the features `+a,+b` that the host lacks."""
+    import llvmlite.binding as llvm
+
+    has = llvm.get_host_cpu_features()
+    return [f[1:] for f in features.split(",") if f.startswith("+") and not has.get(f[1:])]
 
 
 def _features(names: set[str]) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from rlxc.codegen.thunks import SYMBOL
 from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
-from rlxc.runtime.jit import Loaded
-from rlxc.runtime.workspaces import Workspaces, address_of
+from rlxc.runtime.jit import Loaded, Symbols
+from rlxc.runtime.lowlevel import c_function, lowlevel_callable, scalar_function
+from rlxc.runtime.workspaces import ALIGNMENT, Workspaces, address_of
 
 LONG = 60_000  # ops of the loop level: some 20 microseconds
 
@@ -21,7 +24,7 @@ class Executable:
     Nothing is checked here: `rlxc.compile` gives a callable that checks. It may be called from several threads at once.
     """
 
-    def __init__(self, func: Func, loaded: Loaded, symbol: str, workspace: int, pool: int | None = None, *, work: int = LONG) -> None:
+    def __init__(self, func: Func, loaded: Symbols, symbol: str, workspace: int, pool: int | None = None, *, work: int = LONG) -> None:
         self.func = func
         self.workspace = workspace
         self.is_long = work >= LONG  # other threads of Python run meanwhile
@@ -50,3 +53,30 @@ class Executable:
         workspace = self.workspaces.take()
         self._run(addresses, address_of(workspace), self.pool)
         self.workspaces.give(workspace)
+
+    # for other native code
+
+    @property
+    def address(self) -> int:
+        """The address of `int f(const void *const *in, void *const *out, void *workspace)`, good for as long as this object lives.
+
+        It takes the addresses of arguments and results, and `workspace_size` bytes, as functions of libraries do; nothing is checked.
+        """
+        return self._c_function.address(SYMBOL)
+
+    @cached_property
+    def _c_function(self) -> Loaded:
+        return c_function(self)
+
+    @property
+    def workspace_size(self) -> int:
+        """Bytes of workspace that `address` asks for, wherever they begin."""
+        return self.workspace + ALIGNMENT if self.workspace else 0
+
+    def scalar_function(self, /, **fixed: Any) -> Any:
+        """`double f(double)` or `double f(int n, double *x)` as a ctypes function; see `lowlevel.scalar_function`."""
+        return scalar_function(self, fixed)
+
+    def lowlevel_callable(self, /, **fixed: Any) -> Any:
+        """The scalar function as a scipy.LowLevelCallable."""
+        return lowlevel_callable(scalar_function(self, fixed))

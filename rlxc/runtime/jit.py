@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
@@ -20,18 +20,42 @@ def _initialize() -> None:
     llvm.initialize_native_asmparser()
 
 
+@lru_cache(maxsize=1)
+def _initialize_all() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
 @cache
 def target_machine(cpu: Cpu, opt: int = 2) -> Any:
-    """LLVM's target machine for the host's triple."""
-    _initialize()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu.name, features=cpu.features, opt=opt, reloc="pic", codemodel="small")
+    """LLVM's target machine for the host, or for the triple that `cpu` names."""
+    if cpu.triple:
+        _initialize_all()
+        target = llvm.Target.from_triple(cpu.triple)
+    else:
+        _initialize()
+        target = llvm.Target.from_default_triple()
+    is_wasm = object_format(cpu) == "Wasm"  # where "pic" means dynamic linking
+    return target.create_target_machine(cpu=cpu.name, features=cpu.features, opt=opt, reloc="static" if is_wasm else "pic", codemodel="small")
+
+
+def object_format(cpu: Cpu) -> str:
+    """ELF, MachO, COFF or Wasm."""
+    return str(llvm.get_object_format(cpu.triple or None))
+
+
+def pointer_bits(cpu: Cpu) -> int:
+    return 32 if "-p:32:32" in str(target_machine(cpu).target_data) else 64
+
+
+def triple_of(cpu: Cpu) -> str:
+    return cpu.triple or str(llvm.get_default_triple())
 
 
 def parse_llvm(text: str, cpu: Cpu) -> Any:
     """The text as a verified LLVM module; text that LLVM refuses is a defect of ours."""
     machine = target_machine(cpu)
-    header = f'target triple = "{llvm.get_default_triple()}"\ntarget datalayout = "{machine.target_data}"\n'
+    header = f'target triple = "{triple_of(cpu)}"\ntarget datalayout = "{machine.target_data}"\n'
     try:
         module = llvm.parse_assembly(header + text)
         module.verify()
@@ -54,6 +78,12 @@ def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
 def _jit() -> Any:
     _initialize()
     return llvm.create_lljit_compiler(llvm.Target.from_default_triple().create_target_machine(reloc="pic", codemodel="small", jit=True))
+
+
+class Symbols(Protocol):
+    """Machine code in this process, wherever it came from; it stays as long as this object lives."""
+
+    def address(self, symbol: str) -> int: ...
 
 
 @dataclass

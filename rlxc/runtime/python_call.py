@@ -58,9 +58,14 @@ class Call(_CallStructure):  # type: ignore[misc, valid-type]
     def _type(self, value: Value) -> Any:
         type_: Any = value.type
         dtype = type_.dtype.numpy
-        float_bits = type_.dtype.bits if type_.rank == 0 and type_.dtype in ("f32", "f64") else 0
-        shape = self._array(ctypes.c_int64, type_.shape)
-        return _Array(dtype=self._id(dtype), rank=type_.rank, shape=shape, bytes=type_.size * dtype.itemsize, float_bits=float_bits)
+        return _Array(
+            dtype=self._id(dtype),
+            rank=type_.rank,
+            shape=self._array(ctypes.c_int64, type_.shape),
+            bytes=type_.size * dtype.itemsize,
+            scalar_type=self._id(dtype.type) if type_.rank == 0 else None,
+            float_bits=type_.dtype.bits if type_.rank == 0 and type_.dtype in ("f32", "f64") else 0,
+        )
 
     def _array(self, type_: Any, items: Sequence[Any]) -> int:
         """The address of a C array that lives as long as this object."""

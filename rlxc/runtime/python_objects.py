@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.codegen.python_wrapper import ARRAY, DTYPE, FLOAT, READABLE, SIZE, STRUCTURE, TYPE, WRITABLE
+from rlxc.codegen.python_wrapper import ARRAY, DTYPE, NUMBER, READABLE, SIZE, STRUCTURE, TYPE, WRITABLE
 
 # Positions in the table of functions that NumPy offers to C code; they are part of its binary interface.
 _ARRAY_TYPE = 2
@@ -63,6 +63,10 @@ def _read(type_: Any, start: int, offset: int) -> int:
     return value
 
 
+def _read_bytes(number: Any, offset: int) -> bytes:
+    return ctypes.string_at(id(number) + offset, np.array(number).nbytes)
+
+
 def _some_arrays() -> list[np.ndarray]:
     odd = np.zeros(9, np.uint8)[1:].view(np.float32)
     fixed = np.zeros((2, 3), np.int16)
@@ -87,10 +91,11 @@ def _lies_as_expected(x: np.ndarray) -> bool:
 
 
 def _others_lie_as_expected() -> bool:
-    number, items, structure = 0.1, (object(), object(), object()), (ctypes.c_int64 * 2)()
+    numbers = (0.1, *(np.array(5).astype(t)[()] for t in "?bBhHiIlLefdFD"))
+    items, structure = (object(), object(), object()), (ctypes.c_int64 * 2)()
     return (
         object.__basicsize__ == TYPE + 8
-        and _read(ctypes.c_double, id(number), FLOAT) == number
+        and all(_read_bytes(x, NUMBER) == np.array(x).tobytes() for x in numbers)
         and _read(ctypes.c_size_t, id(structure), STRUCTURE) == ctypes.addressof(structure)
         and _read(ctypes.c_int64, id(items), SIZE) == len(items)
         and [_read(ctypes.c_size_t, id(items), tuple_items() + 8 * i) for i in range(3)] == [id(x) for x in items]

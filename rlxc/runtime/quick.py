@@ -22,23 +22,32 @@ class Quick(Compiled):
     """The wrapper runs the executable for the sizes last met."""
 
     _call: Call  # see CallableType
+    _calls: dict[tuple[int, ...], Call]  # by the sizes of named dimensions
 
     def __new__(cls, *_: Any, **__: Any) -> Quick:
-        self: Quick = super().__new__(_kind().type)
-        _kind().prepare(self)
+        kind = _kind()
+        self: Quick = super().__new__(kind.type)
+        kind.prepare(self)
+        self._calls = {}
         return self
 
     __call__ = Compiled.__call__
 
     def _make(self, sizes: tuple[int, ...]) -> Any:
         executable = super()._make(sizes)
-        call = getattr(self, "_call", None)
-        if call is None or call.executable is not executable:
-            self._call = Call(executable)
+        self._call = self._call_of(executable, sizes)
         return executable
 
+    def _call_of(self, executable: Any, sizes: tuple[int, ...]) -> Call:
+        call = self._calls.get(sizes)
+        if call is None or call.executable is not executable:
+            call = self._calls[sizes] = Call(executable)
+            for gone in self._calls.keys() - self._made.keys():
+                self._calls.pop(gone, None)
+        return call
+
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self)
+        return {**vars(self), "_calls": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -26,7 +26,6 @@ class Program:
         self.compiled = compiled
         self.func = compiled.func
         self._names = dict.fromkeys(self.func.arg_names)
-        self._param_names = self.func.params
         self.params: dict[str, np.ndarray] = {}
 
     def set_param(self, name: str, array: Any) -> None:
@@ -51,16 +50,19 @@ class Program:
     def run(self, inputs: Mapping[str, Any] | None = None, /, **named: Any) -> list[np.ndarray]:
         """Results for `inputs`, by argument name in a dictionary or as keywords; always a list of arrays."""
         given = {**self.params, **_by_name(inputs, self.func.name), **named}
-        missing = [name for name in self._param_names if name not in given]
-        if missing:
-            wanted = ", ".join(f"%{name}: {self.func.arg(name).type}" for name in missing)
-            raise ArgumentError(f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0]!r}, array)")
         if given.keys() == self._names.keys():
             arrays = [given[name] for name in self._names]
         else:
-            arrays = self.compiled.arguments.in_order((), given)  # which says what is wrong
+            self._require_params(given)
+            arrays = self.compiled.arguments.in_order((), given)
         results = self.compiled(*arrays)
         return list(results) if isinstance(results, tuple) else [results]
+
+    def _require_params(self, given: Mapping[str, Any]) -> None:
+        missing = [name for name in self.func.params if name not in given]
+        if missing:
+            wanted = ", ".join(f"%{name}: {self.func.arg(name).type}" for name in missing)
+            raise ArgumentError(f"@{self.func.name} has params that are not set: {wanted}", code="RLX0508", help=f"program.set_param({missing[0]!r}, array)")
 
     def __repr__(self) -> str:
         return f"<rlxc program {self.compiled!r}>"

@@ -126,6 +126,16 @@ def test_a_python_float_stands_for_an_array_of_rank_zero(number, dtype):
     assert y.tobytes() == np.array(-number, numpy_dtype).tobytes()
 
 
+@pytest.mark.usefixtures("quick_only")
+@pytest.mark.parametrize("dtype", ["bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f16", "f32", "f64", "bf16"])
+def test_a_number_of_numpy_stands_for_an_array_of_rank_zero(dtype):
+    same = rlxc.compile(f"func @same(%x: {dtype}[], %y: {dtype}[]) -> ({dtype}[], {dtype}[]) {{\n  return %x, %y\n}}")
+    numbers = np.array([1, 0]).astype(same.func.args[0].type.dtype.numpy)
+    assert isinstance(numbers[0], np.generic)
+    x, y = same(numbers[0], numbers[1])
+    assert (x, y) == (numbers[0], numbers[1])
+
+
 def test_a_python_float_that_the_dtype_does_not_hold_is_refused(f):
     with pytest.raises(rlxc.ArgumentError, match="does not hold 1e\\+39"):
         f(X, Y, 1e39)

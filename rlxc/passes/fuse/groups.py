@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
+from rlxc.passes.fuse import report
 from rlxc.passes.fuse.readings import Readings, Where
 from rlxc.primitives.axes import fits_rows
 
@@ -86,26 +87,39 @@ def _place(op: Op, groups: Groups, readings: Readings, max_flops: float) -> None
         return
     shape, flops = op.operands[0].type.shape, op.prim.cost.flops
     reduced = [op.attrs["axes"]] if op.prim.reduction else []
-    earliest, near = _neighbours(op, shape, groups, readings)
+    near, reasons = _neighbours(op, shape, groups, readings)
     for group in near:
-        if group.number < earliest or group.flops + flops > max_flops or group.shape is None:
+        if group.flops + flops > max_flops:
+            reasons.append(f"a group is full with {group.flops:g} flops an element")
             continue
-        if group.anchor is not None:
-            if op.prim.reduction or group.shape != shape:
-                continue
-            groups.add(op, group, flops)
-            return
+        if group.shape is None or group.anchor is not None:
+            if op.prim.elementwise and group.shape == shape:
+                groups.add(op, group, flops)
+                return
+            reasons.append(_cannot_follow(op, group))
+            continue
         wanted = _rows_wanted(op, group, groups, readings)
         if group.shape != shape:
             if not op.prim.elementwise or shape != group.shape[: len(shape)]:
+                reasons.append(f"it does not go over {list(group.shape)}")
                 continue
             wanted.add(len(shape))
         if not group.accepts(wanted, reduced):
+            reasons.append("it asks for other rows than the group has")
             continue
         group.rows = next(iter(wanted), group.rows)
         groups.add(op, group, flops)
         return
+    report.apart(op, reasons)
     groups.add(op, groups.new(shape), flops)
+
+
+def _cannot_follow(op: Op, group: Group) -> str:
+    assert group.anchor is not None
+    name = group.anchor.prim.name
+    if not group.anchor.prim.takes_epilogue:
+        return f"{name} reads back or accumulates in its result"
+    return f"a reduction does not follow {name} in its kernel" if op.prim.reduction else f"it does not go over what {name} gives"
 
 
 def is_plain_reduction(op: Op) -> bool:
@@ -122,9 +136,9 @@ def row_reduction(op: Op) -> int | None:
     return kept if set(axes) == set(range(kept, rank)) else None
 
 
-def _neighbours(op: Op, shape: tuple[Any, ...], groups: Groups, readings: Readings) -> tuple[int, list[Group]]:
-    """The number of the earliest group that may compute `op`, and the groups worth joining, latest first."""
-    earliest, near = 0, {}
+def _neighbours(op: Op, shape: tuple[Any, ...], groups: Groups, readings: Readings) -> tuple[list[Group], list[str]]:
+    """The groups that `op` may join, latest first, and why it may not join others that it reads."""
+    earliest, near, reasons = 0, {}, []
     for v in op.operands:
         reading = readings.of(v)
         for w in reading.sources:
@@ -134,13 +148,18 @@ def _neighbours(op: Op, shape: tuple[Any, ...], groups: Groups, readings: Readin
             follows = group.anchor is not None and reading.where is not Where.HERE
             if follows or reading.where is Where.ELSEWHERE or _is_known_last(readings.producer[w]):
                 earliest = max(earliest, group.number + 1)
+                reasons.append(
+                    "a reduction of its kernel is known last"
+                    if _is_known_last(readings.producer[w])
+                    else f"it reads the {readings.producer[w].prim.name} at other indices"
+                )
             else:
                 earliest = max(earliest, group.number)
                 near[group.number] = group
     sibling = groups.latest.get(shape)
     if sibling is not None:
         near[sibling.number] = sibling
-    return earliest, [near[n] for n in sorted(near, reverse=True)]
+    return [near[n] for n in sorted(near, reverse=True) if n >= earliest], reasons
 
 
 def _is_known_last(op: Op) -> bool:

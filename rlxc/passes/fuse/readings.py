@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rlxc.ir.core import Func, Op, Value
+from rlxc.passes.fuse import report
 
 MAX_DEPTH = 8  # index maps drawn into each other; a longer chain is stored in between
 
@@ -78,4 +79,6 @@ def index_maps(ops: Sequence[Op]) -> set[Value]:
             at = 1 + max((depth.get(v, 0) for v in op.operands), default=0)
             if at <= MAX_DEPTH:
                 depth[op.result] = at
+            else:
+                report.not_drawn_in(op, MAX_DEPTH)
     return set(depth)

@@ -15,10 +15,13 @@ nothing if it is stored anyway. Bits matter where values are compared (see round
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
+from rlxc.passes.fuse import report
 from rlxc.passes.fuse.groups import Group, Groups
 from rlxc.passes.fuse.min_cut import Network
 from rlxc.passes.fuse.readings import Readings, Where
@@ -48,6 +51,18 @@ class _Residuals:
             group.stored = [v for op in group.ops for v in op.results if v in self.results or v in self.readers]
             group.ops = _needed(group, self.readings)
             self.register(group)
+        for v in (v for group in self.groups.inorder for v in group.stored if v in self.readers):
+            report.stored(v, self.readings.producer[v], partial(self.why_stored, v))
+
+    def why_stored(self, v: Value) -> list[str]:
+        """For the report."""
+        words = ["it is a result"] if v in self.results else []
+        words += ["it is compared, so that its very bits matter"] if v in self.rounding.compared else []
+        readers = Counter(((group.anchor or group.ops[0]).prim.name, direct) for group, direct in self.readers.get(v, {}).items())
+        for (name, direct), n in readers.items():
+            words.append(f"read by {n} kernels of {name}" if n > 1 else f"read by the kernel of {name}")
+            words[-1] += "" if direct else " at other indices or many times"
+        return words
 
     def register(self, group: Group) -> None:
         """Note what `group` reads from memory."""
@@ -182,6 +197,7 @@ class _Plan:
                 del self.whole.readers[v][consumer]
                 if not self.whole.readers[v]:
                     del self.whole.readers[v]
+            report.computed_again(ops.values(), consumer.anchor or consumer.ops[0], 2 * (self.before - self.after))
             consumer.again.update(ops)
             consumer.flops += sum(op.prim.cost.flops for op in ops.values())
             self.whole.register(consumer)

@@ -22,11 +22,12 @@ from rlxc.ir.canonical import canonical_op, canonical_text
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
+from rlxc.ir.remarks import remark
 from rlxc.ir.target import Target
 from rlxc.ir.types import MemType, TensorType
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
-from rlxc.passes.work import work_of
+from rlxc.passes.work import described, work_of
 
 
 @module_pass("lower")
@@ -110,7 +111,9 @@ class _Lowering:
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
         ins = [self.memory[v] for v in op.operands]
-        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(self.kernel(op)), **(asdict(work_of(op)) if self.work else {}))
+        name = self.kernel(op)
+        remark("kernel", lambda: f"@{name}: {described(op)}", op.loc)
+        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(name), **(asdict(work_of(op)) if self.work else {}))
 
     def kernel(self, op: Op) -> str:
         """Name of the kernel for `op`; one of the same ops, or of ops that become the same, serves for all."""

@@ -14,7 +14,9 @@ def expand_math(module: Module, *, scales: bool = False) -> Module:
 
     %1 = logistic %0 : f32x16     =>     the arithmetic of 1 / (1 + exp(-x))
     """
-    return Module(tuple(_ExpandMath(f, Target(scales=scales)).run() if f.kind == "kernel" and any(rules(op).expands for op in f.walk()) else f for f in module.funcs))
+    return Module(
+        tuple(_ExpandMath(f, Target(scales=scales)).run() if f.kind == "kernel" and any(rules(op).expands for op in f.walk()) else f for f in module.funcs)
+    )
 
 
 class _ExpandMath(Rewriter):

@@ -17,12 +17,14 @@ from rlxc.ir.emitter import Index, Memory
 from rlxc.ir.types import TensorType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operand:
     """Something with named axes: a reader or writer, called with an index in the order of `letters`."""
 
     letters: str
     access: Any
+
+    stays = False  # True: it lies as tiles want it, and is never copied
 
     @property
     def memory(self) -> Memory | None:

@@ -20,36 +20,51 @@ from rlxc.ir.emitter import Index
 from rlxc.primitives.contraction.tiles import UNROLL
 
 Sums = list[list[Value]]
+Read = Callable[[int, Sequence[Index]], Value]
 
 
-def add_products(e: Any, depth: int, sums: Sums, scalar: Callable[[int, Index], Value], vector: Callable[[int, Index], Value]) -> Sums:
-    """`sums` with `depth` products added to each; `scalar(i, k)` is of x and `vector(j, k)` of y."""
+def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector: Read) -> Sums:
+    """`sums` with a product added to each for every step along the summed axes; `scalar(i, k)` is of x and `vector(j, k)` of y."""
     rows, vectors = len(sums), len(sums[0])
-    unroll = max(1, min(depth, UNROLL // (rows * vectors)))
 
-    def products(k: Index, flat: Sequence[Value]) -> list[Value]:
+    def products(ks: Sequence[Index], flat: Sequence[Value]) -> list[Value]:
         acc = list(flat)
-        b = [vector(j, k) for j in range(vectors)]
+        b = [vector(j, ks) for j in range(vectors)]
         for i in range(rows):
-            a = scalar(i, k)
+            a = scalar(i, ks)
             if b[0].type.lanes > 1:
                 a = e.splat(a, lanes=b[0].type.lanes)
             for j in range(vectors):
                 acc[i * vectors + j] = multiply_add(e, a, b[j], acc[i * vectors + j])
         return acc
 
-    def step(k: Value, *acc: Value) -> tuple[Value, ...]:
-        flat = list(acc)
-        for u in range(unroll):
-            flat = products(e.index_add(k, u), flat)
+    if not steps:  # no axes: one product
+        return _in_rows(products([], _flat(sums)), vectors)
+    *outer, depth = steps
+    unroll = max(1, min(depth, UNROLL // (rows * vectors)))
+    whole = depth - depth % unroll
+
+    def inner(before: list[Index], *acc: Value) -> tuple[Value, ...]:
+        def step(k: Index, *acc: Value) -> tuple[Value, ...]:
+            flat = list(acc)
+            for u in range(unroll):
+                flat = products([*before, e.index_add(k, u)], flat)
+            return tuple(flat)
+
+        flat = list(e.for_(0, whole, step, acc, step=unroll) if whole > unroll else step(0, *acc))
+        for k in range(whole, depth):
+            flat = products([*before, k], flat)
         return tuple(flat)
 
-    flat = [s for row in sums for s in row]
-    whole = depth - depth % unroll
-    flat = list(e.for_(0, whole, step, flat, step=unroll))
-    for k in range(whole, depth):
-        flat = products(k, flat)
-    return [flat[i * vectors : (i + 1) * vectors] for i in range(rows)]
+    return _in_rows(e.loop(outer, _flat(sums), inner), vectors)
+
+
+def _flat(sums: Sums) -> list[Value]:
+    return [s for row in sums for s in row]
+
+
+def _in_rows(flat: Sequence[Value], vectors: int) -> Sums:
+    return [list(flat[i : i + vectors]) for i in range(0, len(flat), vectors)]
 
 
 def multiply_add(e: Any, a: Value, b: Value, c: Value) -> Value:

@@ -12,7 +12,7 @@ in memory of their own. Once complete, elements go to the result one by one: the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from rlxc.ir.core import Value
 from rlxc.ir.emitter import Index, Memory
 from rlxc.ir.types import DType, VectorType
 from rlxc.primitives.contraction.letters import Roles
-from rlxc.primitives.contraction.micro_kernel import Sums, add_products
+from rlxc.primitives.contraction.micro_kernel import Read, Sums, add_products
 from rlxc.primitives.contraction.packing import Depth, Packing, Panels
 from rlxc.primitives.contraction.tiles import Parts, choose_depth, choose_rows, choose_tiling, cut
 
@@ -32,9 +32,12 @@ SEVERAL = 3  # tiles of rows from which on packing y pays
 Place = Mapping[str, Index]
 
 
-def lower_contraction(e: Any, roles: Roles) -> None:
-    """Emit the loops of a contraction; none of its sizes is 0."""
-    _Nest(e, roles).run()
+def lower_contraction(e: Any, roles: Roles, *, add: bool = False, parallel: bool = True) -> None:
+    """Emit the loops of a contraction; none of its sizes is 0.
+
+    With `add`, the sums are added to what is in the result, which is plain memory. Loops are `parallel` where that pays.
+    """
+    _Nest(e, roles, add, parallel).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ class _Step:
 
 
 class _Nest:
-    def __init__(self, e: Any, roles: Roles) -> None:
+    def __init__(self, e: Any, roles: Roles, add: bool, parallel: bool) -> None:
         self.e = e
         self.roles = roles
+        self.add = add
         self.dtype: DType = roles.x.access.type.dtype
         size = self.dtype.size
         self.m, self.n, self.k = roles.size(roles.m), roles.size(roles.n), roles.size(roles.k)
@@ -63,7 +67,7 @@ class _Nest:
         self.out = roles.out.memory if roles.out.access.type.dtype == self.dtype else None
         self.partial: Memory | None = None
         around = math.prod(roles.shape(roles.around))
-        work = 2 * around * self.m * self.n * self.k
+        work = 2 * around * self.m * self.n * self.k * parallel
         self.split_around = work >= PARALLEL_FLOPS and around >= 4
         self.split_inside = work >= PARALLEL_FLOPS and not self.split_around
         self.pack_y = self.must_pack_y() or self.should_pack_y()
@@ -84,19 +88,23 @@ class _Nest:
     def must_pack_y(self) -> bool:
         """Whether vectors of y cannot be loaded as they lie."""
         y, roles = self.roles.y, self.roles
-        in_place = y.memory is not None and len(roles.n) == 1 and y.last == roles.n and len(roles.k) <= 1
+        if y.stays:
+            return False
+        in_place = y.memory is not None and len(roles.n) == 1 and y.last == roles.n
         return not in_place or (bool(self.n % self.lanes) and not self.e.target.has_masks)
 
     def should_pack_y(self) -> bool:
         size = self.dtype.size
+        if self.roles.y.stays:
+            return False
         if self.tiling.tile_count < SEVERAL or self.depth * self.n * size <= SMALL:
             return False
         return self.tiling.panel_count > 1 or self.n * size % 64 != 0
 
-    def pack_x(self, step: _Step) -> bool:
+    def pack_x(self) -> bool:
         """Whether scalars of x are not read in place: there they should be neighbours along the summed axis, and few of them far apart."""
         x, roles = self.roles.x, self.roles
-        if x.memory is None or len(roles.k) > 1 or len(roles.m) > 1:
+        if x.memory is None or len(roles.m) > 1:
             return True
         if self.tiling.panel_count == 1:
             return False
@@ -134,7 +142,7 @@ class _Nest:
             inner *= shape[split]
         whole = dict(zip(letters, shape, strict=True))
         if split == 0:
-            self.block(place, _Step(Depth(dict.fromkeys(letters, 0), whole), self.k, True, True))
+            self.block(place, _Step(Depth(dict.fromkeys(letters, 0), whole), self.k, not self.add, True))
             return
         cut_letter = letters[split - 1]
         pieces = cut(shape[split - 1], max(1, self.depth // inner))
@@ -144,7 +152,7 @@ class _Nest:
         several = math.prod(loops) > 1
 
         def blocks(outer: list[Index]) -> None:
-            first, total = not several, sum(p.count for p in pieces)
+            first, total = not several and not self.add, sum(p.count for p in pieces)
             for number, parts in enumerate(pieces):
                 base = dict(zip(letters, outer, strict=False))
                 steps = {a: 1 for a in letters[: split - 1]} | {cut_letter: parts.size} | {a: whole[a] for a in letters[split:]}
@@ -165,7 +173,8 @@ class _Nest:
                     one(parts.start + (end - 1) * parts.size, False, True)
 
         if several:
-            self.clear(place)
+            if not self.add:
+                self.clear(place)
             e.for_each(loops, blocks)
             if self.partial is not None:
                 self.finish(place)
@@ -272,19 +281,15 @@ class _Nest:
     def read_x(self, place: Place, step: _Step, rows: Parts, first: Index, count: int) -> Any:
         """Readers of the scalars of a tile, by its number from `first` on."""
         e, roles = self.e, self.roles
-        if self.pack_x(step):
+        if self.pack_x():
             tiles = self.packing.pack_tiles(place, step.block, step.depth, rows, first, count, parallel=self.split_inside)
             return tiles.reader
 
-        def reader(t: Index) -> Callable[[int, Index], Value]:
+        def reader(t: Index) -> Read:
             start = e.index_add(e.index_mul(e.index_add(t, first), rows.size), rows.start)
-            along = roles.k[:1]
 
-            def read(i: int, k: Index) -> Value:
-                where = {**place, **roles.place(e, roles.m, e.index_add(start, i))}
-                if along:
-                    where[along] = e.index_add(step.block.starts[along], k)
-                return roles.x(where)
+            def read(i: int, ks: Sequence[Index]) -> Value:
+                return roles.x({**place, **step.block.where(e, ks), **roles.place(e, roles.m, e.index_add(start, i))})
 
             return read
 
@@ -298,26 +303,28 @@ class _Nest:
         row = e.index_add(e.index_mul(t, rows.size), rows.start)
         column = e.index_mul(e.index_add(e.index_mul(i, p.size), p.start), self.lanes)
         sums = self.initial(place, step, row, rows.size, column, p)
-        sums = add_products(e, step.depth, sums, read_x, self.read_y(place, step, column, p, packed, at))
+        sums = add_products(e, self.steps(step), sums, read_x, self.read_y(place, step, column, p, packed, at))
         if not step.last or self.out is not None:
             self.store_sums(place, row, column, p, sums)
         else:
             self.store_elements(place, row, column, p, sums)
 
-    def read_y(self, place: Place, step: _Step, column: Index, p: Panels, packed: Memory | None, at: Index) -> Callable[[int, Index], Value]:
-        e, roles = self.e, self.roles
+    def read_y(self, place: Place, step: _Step, column: Index, p: Panels, packed: Memory | None, at: Index) -> Read:
+        """Vector (j, ks) of a panel."""
+        e, roles, memory = self.e, self.roles, self.roles.y.memory
         if packed is not None:
-            return lambda j, k: self.load(packed, [at, k, j * self.lanes])
-        memory, along = roles.y.memory, roles.k[:1]
+            return lambda j, ks: self.load(packed, [at, step.block.flat(e, ks), j * self.lanes])
         assert memory is not None
 
-        def read(j: int, k: Index) -> Value:
-            where = {**place, roles.n: e.index_add(column, j * self.lanes)}
-            if along:
-                where[along] = e.index_add(step.block.starts[along], k)
+        def read(j: int, ks: Sequence[Index]) -> Value:
+            where = {**place, **step.block.where(e, ks), roles.n: e.index_add(column, j * self.lanes)}
             return self.load(memory, roles.y.index(where), self.mask(p, j))
 
         return read
+
+    def steps(self, step: _Step) -> list[int]:
+        """The loops over the summed axes: one for all, if both operands are packed; else one for each."""
+        return [step.depth] if self.pack_y and self.pack_x() else step.block.shape
 
     def mask(self, p: Panels, j: int) -> Value | None:
         """The lanes of a panel's vector that are there; None: all."""

@@ -6,13 +6,14 @@ tiles of x      [tile, k, rows of a tile] if rows are neighbours in x, else [til
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rlxc.ir.core import Value
 from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.letters import Roles
+from rlxc.primitives.contraction.micro_kernel import Read
 from rlxc.primitives.contraction.tiles import Parts
 
 AHEAD = 8  # rows of y
@@ -40,6 +41,10 @@ class Depth:
     @property
     def shape(self) -> list[int]:
         return list(self.steps.values())
+
+    def flat(self, e: Any, ks: Sequence[Index]) -> Index:
+        """Position in the block: of an index along each axis, or of one that is flat already."""
+        return ks[0] if len(ks) == 1 else e.ravel(ks, self.shape)
 
     def where(self, e: Any, index: Sequence[Index]) -> dict[str, Index]:
         """The place at `index` in the block."""
@@ -117,16 +122,23 @@ class Packing:
             tile(0)
         else:
             e.for_(0, count, tile, parallel=parallel)
-        return Tiles(memory, by_rows)
+        return Tiles(e, memory, by_rows, block)
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
     """Packed tiles of x."""
 
+    e: Any
     memory: Memory
     by_rows: bool
+    block: Depth
 
-    def reader(self, tile: Index) -> Callable[[int, Index], Value]:
-        """Element (i, k) of a tile."""
-        return lambda i, k: self.memory([tile, k, i] if self.by_rows else [tile, i, k])
+    def reader(self, tile: Index) -> Read:
+        """Element (i, ks) of a tile."""
+
+        def read(i: int, ks: Sequence[Index]) -> Value:
+            k = self.block.flat(self.e, ks)
+            return self.memory([tile, k, i] if self.by_rows else [tile, i, k])
+
+        return read

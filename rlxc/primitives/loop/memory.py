@@ -189,27 +189,7 @@ class Store(LoopPrimitive):
 
 @register
 class Prefetch(LoopPrimitive):
-    """Ask for the memory around an index to be brought near; the index may lie outside."""
-
-    name = "prefetch"
-    pure = False
-    has_effect = True
-    widens = False
-
-    def infer(self, memory, *index):
-        _require_memory(self.name, memory, index)
-        return ()
-
-    def eval(self, memory, *index):
-        return ()
-
-    def llvm(self, w, type, memory, *index):
-        w.prefetch(w.address(memory, index))
-
-
-@register
-class Prefetch(LoopPrimitive):
-    """Ask for the cache lines of `lanes` elements from an index on, which may be anywhere: soon they will be read."""
+    """Ask for memory to be brought near: `lanes` elements from an index on, which may lie outside."""
 
     name = "prefetch"
     pure = False

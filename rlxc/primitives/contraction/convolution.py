@@ -1,0 +1,270 @@
+"""Convolutions as contractions whose operand y is the image itself, read where the kernel lies: patches are never written down.
+
+    many places     out[o, p] = sum of w[o, c, k] image[c, k + p]         columns are places p
+    few places      out[o, c] = sum of w[o, k] image[k + place, c]        columns are what each image is a channel of: the cotangent of a kernel
+
+The image is staged once: padded, dilated, and so arranged that neighbours along a column are neighbours in memory. Places are counted on the
+staged grid, so that a kernel element is a displacement. Along a strided axis the staged image is dealt out by phase, x[0 1 2 3 4 5] becoming
+[0 2 4] [1 3 5], and a step of the stride is a step of one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlxc.ir.emitter import Index, Memory
+from rlxc.primitives.contraction.letters import Operand, Roles
+from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
+
+SPATIAL = "uvw"  # letters of places
+KERNEL = "ijk"  # and of kernel elements
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a convolution: images, groups, channels of a group that go in and come out, and the windows of the spatial axes."""
+
+    images: int
+    groups: int
+    inputs: int
+    outputs: int
+    axes: Sequence[Any]
+
+    @property
+    def places(self) -> list[int]:
+        return [v.result for v in self.axes]
+
+    @property
+    def kernel(self) -> list[int]:
+        return [v.kernel for v in self.axes]
+
+    @property
+    def products(self) -> int:
+        return self.images * self.groups * self.inputs * self.outputs * math.prod(self.places) * math.prod(self.kernel)
+
+    @property
+    def has_few_places(self) -> bool:
+        """Whether columns are better taken from elsewhere than from places."""
+        return math.prod(self.places) < math.prod(self.kernel) and self.places[-1] < self.kernel[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Elements of an axis that go to one phase of the staged axis: number t is element first + t step, and goes to start + t stretch."""
+
+    phase: int
+    count: int
+    first: int
+    step: int
+    start: int
+    stretch: int
+
+    def read(self, e: Any, t: Index) -> Index:
+        return e.index_add(e.index_mul(t, self.step), self.first)
+
+    def to(self, e: Any, t: Index) -> Index:
+        return e.index_add(e.index_mul(t, self.stretch), self.start)
+
+
+def walks_of(v: Any, stride: int) -> list[Walk]:
+    """The walks that stage one axis in phases of `stride`; what they leave out are zeros. Element i is at i lhs_dilation + lo when padded."""
+    walks = []
+    for phase in range(min(stride, v.padded)):
+        inside = [i for i in range(v.size) if 0 <= (at := i * v.lhs_dilation + v.lo) < v.padded and at % stride == phase]
+        if inside:
+            step = inside[1] - inside[0] if len(inside) > 1 else 1
+            start = (inside[0] * v.lhs_dilation + v.lo) // stride
+            walks.append(Walk(phase, len(inside), inside[0], step, start, step * v.lhs_dilation // stride))
+    return walks
+
+
+@dataclass(frozen=True)
+class _Image(Operand):
+    """A staged image as the operand y: `at` says where an element lies, whose neighbours are those along one axis."""
+
+    along: str
+    at: Callable[[Mapping[str, Index]], list[Index]]
+
+    stays = True
+
+    @property
+    def last(self) -> str:
+        return self.along
+
+    def index(self, where: Mapping[str, Index]) -> list[Index]:
+        return self.at(where)
+
+
+@dataclass(frozen=True)
+class _Group(Operand):
+    """The sums of one group."""
+
+    group: Index
+
+    def index(self, where: Mapping[str, Index]) -> list[Index]:
+        return [self.group, *super().index(where)]
+
+
+def lower_convolution(e: Any, x: Any, w: Any, out: Any, shape: Shape) -> None:
+    """Emit the loops of a convolution, none of whose sizes is 0."""
+    conv = _Convolution(e, x, w, out, shape)
+    if shape.has_few_places:
+        conv.few_places()
+        return
+    parallel = shape.images >= 4 and 2 * shape.products >= PARALLEL_FLOPS
+    if shape.images == 1:
+        conv.many_places(0, parallel=True)
+    else:
+        e.for_(0, shape.images, lambda i: conv.many_places(i, parallel=not parallel), parallel=parallel)
+
+
+class _Convolution:
+    def __init__(self, e: Any, x: Any, w: Any, out: Any, shape: Shape) -> None:
+        self.e, self.x, self.w, self.out, self.shape = e, x, w, out, shape
+        self.rank = len(shape.axes)
+        self.u, self.i = SPATIAL[: self.rank], KERNEL[: self.rank]
+        self.sizes = {"g": shape.groups, "c": shape.inputs, "o": shape.outputs, "n": shape.images}
+        self.sizes |= dict(zip(self.u, shape.places, strict=True)) | dict(zip(self.i, shape.kernel, strict=True))
+        self.weights = self.kernel_operand()
+
+    def kernel_operand(self) -> Operand:
+        """w [groups, outputs, inputs, kernel...]."""
+        letters = "goc" + self.i
+        shape = tuple(self.sizes[a] for a in letters)
+        if isinstance(self.w, Memory):
+            return Operand(letters, Memory(self.e, self.e.view(self.w.value, shape=shape)))
+        return Operand(letters, _Grouped(self.e, self.w, shape))
+
+    def channel(self, g: Index, c: Index) -> Index:
+        return self.e.index_add(self.e.index_mul(g, self.shape.inputs), c)
+
+    # many places
+
+    def many_places(self, image: Index, *, parallel: bool) -> None:
+        """One image: stage it, add up the products on the staged grid, and take from there what is a place."""
+        e, shape = self.e, self.shape
+        steps = [-(-v.padded // v.stride) for v in shape.axes]
+        phases = [min(v.stride, v.padded) for v in shape.axes]
+        grid = math.prod(steps)
+        staged = self.staged(image, phases, steps)
+        columns = e.ravel([n - 1 for n in shape.places], steps) + 1
+        sums = e.alloc(self.out.type.dtype, (shape.groups, shape.outputs, columns))
+        view = Memory(e, e.view(staged.value, shape=(shape.groups, shape.inputs, *phases, grid)))
+
+        def at(where: Mapping[str, Index]) -> list[Index]:
+            phase, offset = [], []
+            for a, v in zip(self.i, shape.axes, strict=True):
+                reach = e.index_mul(where[a], v.dilation)
+                phase.append(e.index_rem(reach, v.stride))
+                offset.append(e.index_div(reach, v.stride))
+            return [where["g"], where["c"], *phase, e.index_add(e.ravel(offset, steps), where["p"])]
+
+        y = _Image("gc" + self.i + "p", view, "p", at)
+        roles = Roles(self.weights, y, Operand("gop", sums), "g", "o", "p", "c" + self.i, {**self.sizes, "p": columns})
+        lower_contraction(e, roles, parallel=parallel)
+
+        def take(index: list[Index]) -> None:
+            g, o, *place = index
+            channel = e.index_add(e.index_mul(g, shape.outputs), o)
+            self.out.store([image, channel, *place], sums([g, o, e.ravel(place, steps)]))
+
+        e.for_each((shape.groups, shape.outputs, *shape.places), take)
+
+    def staged(self, image: Index, phases: list[int], steps: list[int]) -> Memory:
+        """[channels, phases..., steps...] of an image; the image itself where that is the same."""
+        e, shape = self.e, self.shape
+        channels = shape.groups * shape.inputs
+        plain = all((v.stride, v.lo, v.hi, v.lhs_dilation) == (1, 0, 0, 1) for v in shape.axes)
+        if plain and shape.images == 1 and isinstance(self.x, Memory):
+            return self.x
+        memory = e.alloc(self.x.type.dtype, (channels, *phases, *steps))
+        walks = [walks_of(v, v.stride) for v in shape.axes]
+        if sum(math.prod(w.count for w in walk) for walk in itertools.product(*walks)) < math.prod(memory.type.shape[1:]):
+            e.for_each(memory.type.shape, lambda i: memory.store(i, 0))
+        for walk in itertools.product(*walks):
+
+            def put(index: list[Index], walk=walk) -> None:
+                channel, *steps = index
+                to = [w.to(e, t) for w, t in zip(walk, steps, strict=True)]
+                pixel = self.x([image, channel, *(w.read(e, t) for w, t in zip(walk, steps, strict=True))])
+                memory.store([channel, *(w.phase for w in walk), *to], pixel)
+
+            e.for_each((channels, *(w.count for w in walk)), put)
+        return memory
+
+    # few places
+
+    def few_places(self) -> None:
+        """All images: each is a column. Channel by channel they are staged side by side, and the products are added to all sums."""
+        e, shape = self.e, self.shape
+        extents = [v.padded for v in shape.axes]
+        sums = e.alloc(self.out.type.dtype, (shape.groups, *shape.places, shape.outputs, shape.images))
+        e.for_each(sums.type.shape, lambda i: sums.store(i, 0))
+        parallel = 2 * shape.products >= PARALLEL_FLOPS
+
+        def group(g: Index) -> None:
+            def channel(c: Index) -> None:
+                staged = e.alloc(self.x.type.dtype, (*extents, shape.images))
+                walks = [walk for v in shape.axes for walk in walks_of(v, 1)]
+                if math.prod(w.count for w in walks) < math.prod(extents):
+                    e.for_each(staged.type.shape, lambda i: staged.store(i, 0))
+
+                def put(index: list[Index]) -> None:
+                    *steps, n = index
+                    pixel = self.x([n, self.channel(g, c), *(w.read(e, t) for w, t in zip(walks, steps, strict=True))])
+                    staged.store([*(w.to(e, t) for w, t in zip(walks, steps, strict=True)), n], pixel)
+
+                e.for_each((*(w.count for w in walks), shape.images), put)
+                self.add_channel(g, c, staged, sums, parallel=parallel)
+
+            e.for_(0, shape.inputs, channel)
+
+        e.for_(0, shape.groups, group)
+
+        def take(index: list[Index]) -> None:
+            n, g, o, *place = index
+            self.out.store([n, e.index_add(e.index_mul(g, shape.outputs), o), *place], sums([g, *place, o, n]))
+
+        e.for_each((shape.images, shape.groups, shape.outputs, *shape.places), take)
+
+    def add_channel(self, g: Index, c: Index, staged: Memory, sums: Memory, *, parallel: bool) -> None:
+        """The products of one channel of all images."""
+        e, shape = self.e, self.shape
+
+        def at(where: Mapping[str, Index]) -> list[Index]:
+            steps = zip(self.u, self.i, shape.axes, strict=True)
+            return [*(e.index_add(e.index_mul(where[u], v.stride), e.index_mul(where[i], v.dilation)) for u, i, v in steps), where["n"]]
+
+        def kernel(index: Sequence[Index]) -> Any:
+            return self.weights.access([g, index[0], c, *index[1:]])
+
+        x = Operand("o" + self.i, _Part(kernel, self.weights.access.type))
+        y = _Image(self.u + self.i + "n", staged, "n", at)
+        out = _Group(self.u + "on", sums, g)
+        lower_contraction(e, Roles(x, y, out, self.u, "o", "n", self.i, self.sizes), add=True, parallel=parallel)
+
+
+class _Grouped:
+    """A kernel [outputs, inputs, ...] read as [groups, outputs of a group, inputs, ...]."""
+
+    def __init__(self, e: Any, w: Any, shape: Sequence[int]) -> None:
+        self.e, self.w = e, w
+        self.type = w.type.with_shape(shape)
+
+    def __call__(self, index: Sequence[Index]) -> Any:
+        g, o, *rest = index
+        return self.w([self.e.index_add(self.e.index_mul(g, self.type.shape[1]), o), *rest])
+
+
+class _Part:
+    """A reader of a part of an array."""
+
+    def __init__(self, read: Any, type: Any) -> None:
+        self.read, self.type = read, type
+
+    def __call__(self, index: Sequence[Index]) -> Any:
+        return self.read(index)

@@ -1,0 +1,99 @@
+"""Object code for other machines: its format, its symbols, and that nothing is asked of it that is not in libm or libc."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+import rlxc
+from rlxc.runtime.aot import Library
+from rlxc.runtime.compile import Options
+from rlxc.runtime.cross import machine
+
+ROOT = Path(__file__).parent.parent.parent
+#: target -> the first bytes of its object files
+TARGETS = {
+    "aarch64-linux-gnu": b"\x7fELF\x02\x01\x01",
+    "x86_64-linux": b"\x7fELF\x02\x01\x01",
+    "x86_64-windows": b"\x64\x86",
+    "x86_64-w64-mingw32": b"\x64\x86",
+    "aarch64-windows": b"\x64\xaa",
+    "aarch64-macos": b"\xcf\xfa\xed\xfe\x0c\x00\x00\x01",
+    "x86_64-macos": b"\xcf\xfa\xed\xfe\x07\x00\x00\x01",
+    "wasm32": b"\0asm\x01\0\0\0",
+}
+PROGRAMS = {
+    "mlp": None,
+    "row": "(%x: f32[5, 33]) -> f32[5, 33] { %y = softmax %x {axis = 1} %z = layer_norm %y return %z }",
+    "narrow": "(%x: f16[37], %y: bf16[37]) -> (f16[37], bf16[37]) { %a = exp %x %b = sin %y return %a, %b }",
+    "gather": "(%x: f32[9, 4], %i: i32[7]) -> (f32[7, 4], i64[9]) { %y = take %x, %i {axis = 0} %z = argmax %x {axis = 1} return %y, %z }",
+    "doubles": "(%x: f64[19], %y: f64[19]) -> (f64[19], f64[]) { %a = pow %x, %y %b = erf %a %s = reduce_sum %b {axes = [0]} return %b, %s }",
+    "integers": "(%x: i8[19], %y: u64[19]) -> (i8[19], f32[19]) { %a = add %x, %x %b = convert %y {dtype = f32} return %a, %b }",
+    "conv": "(%x: f32[2, 3, 9, 9], %w: f32[4, 3, 3, 3]) -> f32[2, 4, 9, 9] { %y = conv %x, %w {padding = [[1, 1], [1, 1]]} return %y }",
+}
+
+
+def program(name: str) -> rlxc.Func:
+    if PROGRAMS[name] is not None:
+        return rlxc.parse(f"func @{name}{PROGRAMS[name]}")[name]
+    loss = rlxc.bind(rlxc.load(ROOT / "examples" / "link" / "mlp.rlx")["loss"], B=8)
+    return rlxc.value_and_grad(loss, ["w1", "b1", "w2", "b2", "w3", "b3"])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_object_code_has_the_format_of_its_target(target, name):
+    library = Library("model", (program(name),), Options(cpu="plain"), target)
+    code = library.object_code()
+    assert code.startswith(TARGETS[target])
+    for symbol in library.signature.symbols:
+        assert symbol.encode() in code
+    if target == "aarch64-linux-gnu":
+        assert struct.unpack_from("<HH", code, 16) == (1, 183), "a relocatable file for AArch64"
+
+
+@pytest.mark.parametrize("level", ["avx512", "avx2", "plain"])
+def test_levels_of_another_machine_do_not_depend_on_this_one(level):
+    wide = {"avx512": "zmm", "avx2": "ymm", "plain": "xmm"}
+    text = Library("model", (program("row"),), Options(cpu=level), "x86_64-linux").assembly()
+    assert wide[level] in text
+    assert not any(register in text for other, register in wide.items() if list(wide).index(other) < list(wide).index(level))
+
+
+def test_neon_and_wasm_use_their_vectors():
+    assert "v0.4s" in Library("model", (program("mlp"),), Options(cpu="plain"), "aarch64-linux").assembly()
+    assert "f32x4.mul" in Library("model", (program("mlp"),), Options(cpu="plain"), "wasm32").assembly()
+
+
+def test_workspace_sizes_are_as_wide_as_pointers():
+    assert 'define dso_local i32 @"model_row_workspace_size"()' in Library("model", (program("row"),), target="wasm32").llvm()
+    assert 'define dso_local i64 @"model_row_workspace_size"()' in Library("model", (program("row"),), target="aarch64-linux").llvm()
+
+
+def test_functions_are_exported_where_that_needs_a_word():
+    assert 'define dllexport i32 @"model_row"' in Library("model", (program("row"),), target="x86_64-windows").llvm()
+    assert '"wasm-export-name"="model_row"' in Library("model", (program("row"),), target="wasm32").llvm()
+
+
+@pytest.mark.parametrize(("level", "target"), [("plain", "pdp11"), ("avx2", "aarch64-linux"), ("z80", "wasm32"), ("plain", "x86_64-pc-linux-windows")])
+def test_machines_that_rlxc_does_not_know_are_refused(level, target):
+    with pytest.raises(rlxc.Error) as error:
+        machine(level, target)
+    assert error.value.code == "RLX0406"
+
+
+def test_static_libraries_of_macos_and_shared_ones_of_wasm_are_refused():
+    with pytest.raises(rlxc.Unsupported, match="own tools"):
+        Library("model", (program("row"),), target="aarch64-macos").archive()
+    with pytest.raises(rlxc.Unsupported, match="WebAssembly"):
+        Library("model", (program("row"),), target="wasm32").shared()
+
+
+def test_without_a_linker_there_is_one_clear_line(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(rlxc.MissingExtra, match=r"no linker for .*"):
+        Library("model", (program("row"),)).shared()
