@@ -12,7 +12,6 @@ from rlxc.codegen.text import Ref, byte_string, llvm_type, memory_type, suffix_o
 from rlxc.ir.attributes import Dense
 from rlxc.ir.types import DType, VectorType
 
-
 LINE = 64  # bytes of a cache line
 
 

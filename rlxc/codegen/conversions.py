@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from rlxc.codegen.rounding import Rounding
 from rlxc.codegen.text import Ref, llvm_type, vector_type
-from rlxc.codegen.writer import Writer
 from rlxc.ir.types import DType, VectorType
 
 
-class Conversions(Writer):
+class Conversions(Rounding):
     """Writes conversions, and what needs them."""
 
     def fma(self, type: VectorType, x: Ref, y: Ref, z: Ref) -> str:
@@ -36,7 +36,7 @@ class Conversions(Writer):
             for at in (range(lanes // 2), range(lanes // 2, lanes)):
                 a, b = (Ref(self.shuffle(v, v, list(at)), half) for v in (x, y))
                 parts.append(Ref(self.scale(half, a, b), half))
-            return self.shuffle(*parts, list(range(lanes)))
+            return self.shuffle(parts[0], parts[1], list(range(lanes)))
         t, bits = llvm_type(type), lanes * type.dtype.size * 8
         letter, mask = "s" if type.dtype == "f32" else "d", f"i{max(lanes, 8)}"
         rounding = ", i32 4" if bits == 512 else ""

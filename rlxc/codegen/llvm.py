@@ -35,14 +35,22 @@ class Emitted:
 
 
 def emit_module(
-    module: Module, entries: Sequence[str], *, fma: bool = True, f16: bool = True, scales: bool = False, threads: int = 1, internal: bool = False
+    module: Module,
+    entries: Sequence[str],
+    *,
+    fma: bool = True,
+    f16: bool = True,
+    rounding: bool = True,
+    scales: bool = False,
+    threads: int = 1,
+    internal: bool = False,
 ) -> Emitted:
     """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
 
     Entries that are `internal` are for other code of the same LLVM module.
     """
     linkage = "internal " if internal else ""
-    shared = Shared(fma, f16, scales, threads)
+    shared = Shared(fma, f16, rounding, scales, threads)
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
@@ -62,7 +70,7 @@ def emit_module(
         else:
             bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
-    result.parallel = bool(shared.outlined)
+    result.parallel = threads > 1 and bool(shared.outlined)
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
@@ -81,11 +89,12 @@ def _entry(func: Func, symbol: str, linkage: str) -> str:
 
 @dataclass
 class Shared:
-    """What the functions of a module have in common; `fma` and `f16` say whether the processor has those instructions, and `scales` whether it has AVX-512's scalef."""
+    """What the functions of a module have in common; `fma`, `f16`, `rounding` and `scales` say whether the processor has those instructions."""
 
     fma: bool = True
     f16: bool = True
-    scales: bool = False
+    rounding: bool = True
+    scales: bool = False  # AVX-512's scalef
     threads: int = 1
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
@@ -230,7 +239,7 @@ class FuncWriter(Access):
 
     def inside(self) -> FuncWriter:
         """A writer of a function that does a part of this one's work."""
-        return FuncWriter(Shared(**{**vars(self.shared), "threads": 1}), self.func, 0)
+        return FuncWriter(Shared(**{**vars(self.shared), "threads": 0}), self.func, 0)
 
     def outlined_symbol(self) -> str:
         """A name for the next parallel loop; no kernel's symbol has a single $."""

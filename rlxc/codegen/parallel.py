@@ -5,7 +5,8 @@
     }                                          and in the kernel: pool->run(pool, @"rlxc.k.$p0", context, 64, chunk, slots, work)
 
 The context holds what the body uses from outside. Memory is passed on in arguments that are `noalias`, so that the code is as good as
-that of a serial loop. Without a pool the same function is called once, for all iterations.
+that of a serial loop. Without a pool the same function is called once, for all iterations; and so it is where code is made for one thread,
+since LLVM might order the operands of an addition another way in another function, of which two nans would tell.
 """
 
 from __future__ import annotations
@@ -115,6 +116,9 @@ def _write_unpacking(w: FuncWriter, symbol: str, memories: int, stride: int) -> 
 
 def _call_pool(w: FuncWriter, op: Op, symbol: str, context: str, slots: int) -> None:
     count = trips(op)
+    if slots < 2:
+        w.lines.append(f'  call void @"{symbol}"(ptr {context}, i64 0, i64 {count}, i64 0)')
+        return
     alone, together, after = w.label("alone"), w.label("together"), w.label("after")
     w.end_block(f"br i1 {w.inst('icmp eq ptr %pool, null')}, label %{alone}, label %{together}")
     w.start_block(alone)

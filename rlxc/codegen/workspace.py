@@ -58,15 +58,15 @@ def own_room(ops: Sequence[Op], threads: int) -> int:
 
 
 def is_parallel(op: Op, threads: int) -> bool:
-    """Whether `op` is a loop that up to `threads` threads share; one that calls kernels is not."""
-    if threads < 2 or op.prim.syntax != "for" or not op.attrs["parallel"]:
+    """Whether `op` is a loop that up to `threads` threads share (0: inside such a loop); one that calls kernels is not."""
+    if threads < 1 or op.prim.syntax != "for" or not op.attrs["parallel"]:
         return False
     return trips(op) > 1 and all(callee_of(inner) is None for inner in op.regions[0].walk())
 
 
 def private_room(op: Op) -> int:
     """Bytes that one thread needs for its own in a parallel loop; loops inside are serial."""
-    return own_room(op.regions[0].ops, 1)
+    return own_room(op.regions[0].ops, 0)
 
 
 def slots_of(op: Op, threads: int) -> int:

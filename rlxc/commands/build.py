@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -118,9 +119,12 @@ def _write(library: Library, kind: str, args: argparse.Namespace) -> Path:
     if path.exists() and Path(args.file).exists() and path.samefile(args.file):
         raise UsageError(f"{path} is the program itself, which would be overwritten", "name another folder: -o DIR")
     data = content(library)
+    part = folder / f".{path.name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        part.write_bytes(data)
+        os.replace(part, path)  # a process that has the library loaded keeps the old one
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise FileError(f"cannot write {path}: {error.strerror or error}") from None
     return path

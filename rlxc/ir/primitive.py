@@ -12,6 +12,7 @@ The rules, and who asks for them:
     batch(b, xs, *, batched, attrs)      the op with a new leading axis on the batched operands                vmap
     element(e, index, readers, *, attrs) one element of the result                                             lower
     lower(e, reads, writes, *, attrs)    a loop nest, for what has no element of its own                       lower
+    update(e, memory, reads, *, attrs)   loops that make the result of the first operand, which is in the memory   lower
     fold(b, xs, *, attrs)                a simpler value, or None                                              simplify
     cost, samples                        what it costs; what the laws try
 
@@ -257,6 +258,9 @@ class Primitive:
 
     def lower(self, e: Any, reads: Any, writes: Any, **attrs: Any) -> Any:
         raise self.missing("lower")
+
+    def update(self, e: Any, memory: Any, reads: Any, **attrs: Any) -> Any:
+        raise self.missing("update")
 
     def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         return None

@@ -160,6 +160,11 @@ class DynamicUpdateSlice(Movement):
         first = emitted_starts(e, starts, x.type.shape, update.type.shape)
         return e.read_or(update, [e.index_sub(j, i) for i, j in zip(first, index, strict=True)], x(index))
 
+    def update(self, e, y, reads):
+        update, *starts = reads
+        first = emitted_starts(e, starts, y.type.shape, update.type.shape)
+        e.for_each(update.type.shape, lambda index: y.store([e.index_add(i, j) for i, j in zip(first, index, strict=True)], update(index)))
+
     def reuses(self, operand):
         return operand > 0
 

@@ -86,11 +86,9 @@ class Scatter(Primitive):
         xs = [x if flag else with_batch_axis(b, x, n) for x, flag in zip(xs, batched, strict=True)]
         return b.apply(self, *xs, axes=tuple(a + 1 for a in axes), batch=batch + 1, bounds=bounds)
 
-    def lower(self, e, reads, writes, *, axes, batch, bounds):
-        x, updates, *indices = reads
-        (y,) = writes
-        shape = x.type.shape
-        e.for_each(shape, lambda i: y.store(i, x(i)))
+    def update(self, e, y, reads, *, axes, batch, bounds):
+        updates, *indices = reads
+        shape = y.type.shape
         if 0 in shape:
             return
         rank = indices[0].type.rank

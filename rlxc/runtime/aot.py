@@ -65,7 +65,8 @@ class Library:
     @cached_property
     def emitted(self) -> Emitted:
         names = [f.name for f in self.funcs]
-        return emit_module(self.kernels, names, fma=self.cpu.has_fma, f16=self.cpu.has_f16, internal=True)
+        cpu = self.cpu
+        return emit_module(self.kernels, names, fma=cpu.has_fma, f16=cpu.has_f16, rounding=cpu.has_rounding, scales=cpu.has_scale, internal=True)
 
     @cached_property
     def signature(self) -> CLibrary:

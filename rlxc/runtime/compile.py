@@ -27,6 +27,7 @@ class Options:
     """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out.
 
     `threads` is how many threads may share the work of a call (0: what `rlxc.num_threads()` says); the results are the same for any number.
+    With `share_all`, for tests, they share every loop they can, however short it is.
     With `profile` the function has one more result: the times at which its kernels began, and when the last one ended.
     """
 
@@ -34,6 +35,7 @@ class Options:
     fuse: bool = True
     vectorize: bool = True
     threads: int = 0
+    share_all: bool = False
     profile: bool = False
 
 
@@ -85,7 +87,10 @@ class Native:
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, scales=self.cpu.has_scale, threads=self.threads)
+        cpu = self.cpu
+        return emit_module(
+            self.kernels, [self.func.name], fma=cpu.has_fma, f16=cpu.has_f16, rounding=cpu.has_rounding, scales=cpu.has_scale, threads=self.threads
+        )
 
     @cached_property
     def interface(self) -> Func:
@@ -166,9 +171,11 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     steps.append("plan-memory")
     if cpu.has_fma:
         steps.append("form-fma")
+    steps += ["split-reductions{tile = 8}" if options.share_all else "split-reductions", "parallelize"]
     if options.vectorize:
         steps += [f"block-transposes{{bytes = {cpu.vector_bytes}, l1 = {cpu.l1}}}", f"vectorize{{bytes = {cpu.vector_bytes}}}"]
     steps.append("expand-math{scales = true}" if cpu.has_scale else "expand-math")
+    steps.append(f"chunk-loops{{bytes = {cpu.vector_bytes}{', least = 0.0' if options.share_all else ''}}}")
     if options.profile:
         steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")
     return ",".join(steps)

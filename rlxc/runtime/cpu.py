@@ -25,6 +25,7 @@ class Cpu:
     registers: int = 16
     has_fma: bool = True
     has_f16: bool = True  # converts f16
+    has_rounding: bool = True  # floor, ceil and so on
     l1: int = 32 << 10
     l2: int = 512 << 10
     l3: int = 8 << 20
@@ -57,7 +58,7 @@ def target_cpu(level: str = "host") -> Cpu:
         kept = {f for f in has if not f.startswith(("avx512", "amx", "avx10", "evex"))}
         return Cpu("haswell", _features(kept), 32, **_caches())
     is_x86 = "sse2" in has
-    return Cpu("x86-64" if is_x86 else "", "", 16, 16 if is_x86 else 32, has_fma=not is_x86, has_f16=not is_x86, **_caches())
+    return Cpu("x86-64" if is_x86 else "", "", 16, 16 if is_x86 else 32, has_fma=not is_x86, has_f16=not is_x86, has_rounding=not is_x86, **_caches())
 
 
 @cache

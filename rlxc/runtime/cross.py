@@ -25,7 +25,7 @@ _V3 = "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
 _X86 = {
     "avx512": Cpu("x86-64-v4", f"{_V3},+avx512bw,+avx512cd,+avx512dq,+avx512f,+avx512vl", 64, 32),
     "avx2": Cpu("x86-64-v3", _V3, 32),
-    "plain": Cpu("x86-64", "", 16, has_fma=False, has_f16=False),
+    "plain": Cpu("x86-64", "", 16, has_fma=False, has_f16=False, has_rounding=False),
 }
 _OTHERS = {
     "aarch64": Cpu("generic", "+neon", 16, 32, l1=64 << 10),

@@ -291,7 +291,7 @@ def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
     small = [case for case in cases if case.size <= 100]
     if not small:
         raise Skip("large")
-    func = _together(small)
+    func = together(small)
     loops = make_pipeline("legalize,simplify,cse,dce,fuse,lower").run(Module((func,)))
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -317,7 +317,7 @@ def native_gradient_is_the_interpreted(cases: Sequence[Case], rng: Rng) -> None:
     chosen = [case for case in cases if case.floats and all(t.dtype.is_float for t in case.results) and case.prim.differentiable]
     if not chosen:
         raise Skip("nothing to differentiate")
-    func = _pullback(legalize.on_func(_together(chosen)), _floats(_together(chosen)))  # type: ignore[attr-defined]
+    func = _pullback(legalize.on_func(together(chosen)), _floats(together(chosen)))  # type: ignore[attr-defined]
     run = compile_func(func)
     arrays = [a for case in chosen for a in case.smooth(rng)]
     arrays += [random_array(rng, a.type, (-1, 1)) for a in func.args[len(arrays) :]]  # type: ignore[arg-type]
@@ -331,7 +331,7 @@ def native_gradient_is_the_interpreted(cases: Sequence[Case], rng: Rng) -> None:
 # -- how the laws compute
 
 
-def _together(cases: Sequence[Case]) -> Func:
+def together(cases: Sequence[Case]) -> Func:
     """One function that does what all the cases do, each on arguments of its own."""
     args: list[Value] = []
     ops: list[Op] = []
@@ -343,7 +343,7 @@ def _together(cases: Sequence[Case]) -> Func:
 
 
 def _check_native(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
-    run = compile_func(_together(cases), **options)
+    run = compile_func(together(cases), **options)
     _check_runner(lambda arrays: run(*arrays), cases, rng)
 
 

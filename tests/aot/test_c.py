@@ -103,6 +103,20 @@ def test_weights_need_not_be_passed(tmp_path, place):
 
 
 @needs_cc
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_functions_of_libm_are_called_for_remainders_only(tmp_path, dtype):
+    def undefined(ops: str) -> str:
+        func = rlxc.parse(f"func @f(%x: {dtype}[33]) -> {dtype}[33] {{ {ops} return %y }}")["f"]
+        (tmp_path / "f.o").write_bytes(Library("f", (func,)).object_code())
+        return subprocess.run(["nm", "-u", tmp_path / "f.o"], capture_output=True, text=True, check=True).stdout
+
+    chain = "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp expm1 log log1p erf erfc lgamma digamma cbrt sqrt floor ceil round trunc logistic"
+    lines = [f"%{i + 1} = {op} %{i}" for i, op in enumerate(chain.split())]
+    assert undefined("%0 = neg %x " + " ".join(lines) + f" %y = pow %x, %{len(lines)}") == ""
+    assert undefined("%y = rem %x, %x").split() == ["U", "fmod" if dtype == "f64" else "fmodf"]
+
+
+@needs_cc
 def test_null_pointers_are_refused(tmp_path):
     func = rlxc.parse("func @f(%x: f32[5, 3]) -> f32[5, 3] { %y = softmax %x {axis = 0} return %y }")["f"]
     library = Library("f", (func,))

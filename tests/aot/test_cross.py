@@ -91,6 +91,22 @@ def test_static_libraries_of_macos_and_shared_ones_of_wasm_are_refused():
         Library("model", (program("row"),), target="wasm32").shared()
 
 
+def test_the_package_ziglang_links_where_the_system_does_not(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        raise FileNotFoundError(2, "no such file")
+
+    monkeypatch.setattr("subprocess.run", run)
+    for target in ("aarch64-linux-gnu", "aarch64-macos", "x86_64-w64-mingw32"):
+        with pytest.raises(rlxc.Unsupported, match="cannot run"):
+            Library("model", (program("row"),), target=target).shared()
+    assert [c[1:6] for c in commands] == [["-m", "ziglang", "cc", "-target", t] for t in ("aarch64-linux-gnu", "aarch64-macos", "x86_64-windows-gnu")]
+
+
 def test_without_a_linker_there_is_one_clear_line(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)

@@ -121,6 +121,16 @@ def test_what_a_library_says_of_itself(here):
 
 
 @needs_linker
+def test_a_library_that_is_built_again_does_not_disturb_who_uses_it(here):
+    build("--fn", "loss", "--emit", "so")
+    loss = rlxc.load_library("libmodel.so")["loss"]
+    before = loss(**arrays())
+    build("--fn", "scores", "--emit", "so")
+    assert loss(**arrays()) == before
+    assert [p.name for p in here.iterdir() if p.name.endswith(".part")] == []
+
+
+@needs_linker
 def test_files_that_are_no_library_are_refused(here):
     with pytest.raises(rlxc.FileError, match="not a library made by rlxc"):
         rlxc.load_library("missing.so")

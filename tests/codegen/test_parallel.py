@@ -115,6 +115,6 @@ def test_private_memory_is_there_once_for_each_thread_that_may_take_part():
 
 
 def test_a_module_without_parallel_loops_asks_for_no_pool():
-    assert not emitted(SOFTMAX, 1).parallel
+    assert not emitted(SOFTMAX, 1).parallel, "for one thread there is nothing to share"
     assert emitted(SOFTMAX, 2).parallel
     assert not emitted(SOFTMAX.replace("parallel = true, ", ""), 2).parallel

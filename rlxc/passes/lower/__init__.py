@@ -25,6 +25,7 @@ from rlxc.ir.primitive import lookup
 from rlxc.ir.remarks import remark
 from rlxc.ir.target import Target
 from rlxc.ir.types import MemType, TensorType
+from rlxc.passes.lower.in_place import results_in_place
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
 from rlxc.passes.work import described, work_of
@@ -68,6 +69,7 @@ class _Lowering:
         self.by_text: dict[str, str] = {}  # and by what came out
         self.b = Builder("loop")
         self.memory: dict[Value, Value] = {}
+        self.in_place: dict[Op, dict[int, int]] = {}  # results that take an operand's memory
 
     def run(self) -> list[Func]:
         func = self.func
@@ -76,6 +78,7 @@ class _Lowering:
         names = OwnNames(a.name for a in func.args)
         outs = [Value(mem(v.type, v.loc), names.give(v.name or f"out{i}"), loc=v.loc) for i, v in enumerate(func.results)]
         self.place_results(outs)
+        self.in_place = results_in_place(func, self.memory)
         for op in func.ops:
             self.b.loc = op.loc
             self.lower_op(op)
@@ -104,22 +107,27 @@ class _Lowering:
             if op.result not in self.memory:
                 self.memory[op.result] = self.b.view(self.memory[op.operands[0]], shape=op.result.type.shape)
             return
+        ins = [self.memory[v] for v in op.operands]
         outs = []
-        for v in op.results:
+        in_place = self.in_place.get(op, {})
+        for i, v in enumerate(op.results):
+            if i in in_place:
+                self.memory[v] = ins[in_place[i]]
+                continue
             if v not in self.memory:
                 self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
-        ins = [self.memory[v] for v in op.operands]
         name = self.kernel(op)
         remark("kernel", lambda: f"@{name}: {described(op)}", op.loc)
         self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(name), **(asdict(work_of(op)) if self.work else {}))
 
     def kernel(self, op: Op) -> str:
         """Name of the kernel for `op`; one of the same ops, or of ops that become the same, serves for all."""
-        key = (canonical_op(op), op.prim, *[inner.prim for region in op.regions for inner in region.walk()])
+        in_place = self.in_place.get(op, {})
+        key = (canonical_op(op), tuple(in_place.items()), op.prim, *[inner.prim for region in op.regions for inner in region.walk()])
         if key not in self.by_op:
-            kernel = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target)
+            kernel = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target, in_place)
             self.by_op[key] = self.by_text.setdefault(canonical_text(kernel), kernel.name)
             if self.by_op[key] == kernel.name:
                 self.kernels.append(kernel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlxc.errors import Error, MissingRule
@@ -17,13 +17,16 @@ from rlxc.passes.lower.rows import lower_rows
 from rlxc.primitives.fused import anchor_of
 
 
-def lower_kernel(op: Op, name: str, target: Target) -> Func:
-    """A kernel that takes the op's operands, then its results."""
+def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] | None = None) -> Func:
+    """A kernel that takes the op's operands, then its results; but for results that are `in_place` of an operand, by their positions."""
+    in_place = in_place or {}
     e = Emitter(target)
     e.loc = op.loc
     args = [_argument(v, "in") for v in op.operands]
-    outs = [_argument(v, "out") for v in op.results]
-    e.read_only.update(args)
+    own = [_argument(v, "out") for i, v in enumerate(op.results) if i not in in_place]
+    rest = iter(own)
+    outs = [args[in_place[i]] if i in in_place else next(rest) for i in range(len(op.results))]
+    e.read_only.update(a for a in args if a not in outs)
     reads = [Memory(e, a) for a in args]
     writes = [Memory(e, a) for a in outs]
     try:
@@ -36,9 +39,9 @@ def lower_kernel(op: Op, name: str, target: Target) -> Func:
     except Error as error:
         raise error.at(op.loc) from None
     names = OwnNames()
-    for a in (*args, *outs):
+    for a in (*args, *own):
         a.name = names.give(a.name or "x")
-    return Func(name, (*args, *outs), tuple(e.ops), (), "kernel", loc=op.loc)
+    return Func(name, (*args, *own), tuple(e.ops), (), "kernel", loc=op.loc)
 
 
 def _argument(v: Value, name: str) -> Value:
@@ -48,8 +51,7 @@ def _argument(v: Value, name: str) -> Value:
 def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:
     """A region around one op with loops of its own: what gives its operands is drawn in, what follows is computed as it stores."""
     readers = Readers(e)
-    for a, memory in zip(region.args, reads, strict=True):
-        readers.bind(a, memory)
+    readers.bind_memory(region.args, reads)
     anchor = anchor_of(region)
     for op in region.ops:
         if op is not anchor:
@@ -63,7 +65,13 @@ def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequ
 def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
     """The op's own loop nest; or, where it has none, loops over the result around its element rule."""
     e.loc = op.loc
-    if op.prim.has_rule("lower"):
+    if op.prim.has_rule("update"):
+        x, *others = reads
+        (out,) = writes
+        if not (isinstance(x, Memory) and x.value is out.value):
+            e.for_each(out.type.shape, lambda index: out.store(index, x(index)))
+        op.prim.update(e, out, others, **op.attrs)
+    elif op.prim.has_rule("lower"):
         op.prim.lower(e, list(reads), list(writes), **op.attrs)
     elif op.prim.has_rule("element") and len(writes) == 1:
         (out,) = writes

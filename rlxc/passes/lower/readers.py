@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlxc.ir.core import Op, Value
-from rlxc.ir.emitter import Emitter, Index
+from rlxc.ir.emitter import Emitter, Index, Memory
 
 
 class Reader:
@@ -41,6 +41,11 @@ class Readers:
 
     def bind(self, value: Value, reader: Any) -> None:
         self.of[value] = reader
+
+    def bind_memory(self, values: Sequence[Value], memory: Sequence[Memory]) -> None:
+        """Read values from memory. What may be written as well is read once for each index in a scope: before it is replaced."""
+        for value, place in zip(values, memory, strict=True):
+            self.of[value] = place if place.value in self.e.read_only else Reader(self, value, place)
 
     def define(self, op: Op) -> None:
         """Read the result of `op` by its element rule."""

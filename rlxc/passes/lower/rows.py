@@ -47,8 +47,8 @@ class _Rows:
         self.shape = self.stages.shape
         self.level = self.stages.level
         self.readers = Readers(e)
-        for a, memory in zip(region.args, reads, strict=True):
-            self.readers.bind(a, memory)
+        self.readers.bind_memory(region.args, reads)
+        self.reads = dict(zip(region.args, (memory.value for memory in reads), strict=True))
         self.outputs: dict[Value, list[Memory]] = {}
         for v, memory in zip(region.results, writes, strict=True):
             self.outputs.setdefault(v, []).append(memory)
@@ -64,7 +64,7 @@ class _Rows:
         """Memory for a value until stage `last`: its own result's, that of a result that is stored only then, or a row of scratch."""
         if v in self.outputs:
             return self.outputs[v][0]
-        taken = [memory.value for memory in self.kept.values()]
+        taken = [*self.reads.values(), *(memory.value for memory in self.kept.values())]
         for w, (place, *_) in self.outputs.items():
             free = self.stages.is_full(w) and self.level[w] >= last and place.value not in taken
             if free and w.type.dtype == v.type.dtype:  # type: ignore[union-attr]
@@ -192,8 +192,11 @@ class _Rows:
             for index in places:
                 for v in order:
                     self.readers[v](index)
-                for v, memory in stores:
-                    memory.store(index if len(memory.type.shape) == len(index) else inner, self.readers[v](index))
+                for op in along + across:  # before anything is stored, perhaps in its place
+                    self.readers[op.operands[0]](index)
+                elements = [self.readers[v](index) for v, _ in stores]
+                for (_, memory), element in zip(stores, elements, strict=True):
+                    memory.store(index if len(memory.type.shape) == len(index) else inner, element)
             for op in beside:
                 self.across[op].add(tile, places[0], self.total(op, places))
             return tuple(combine(e, op, acc, self.total(op, places)) for op, acc in zip(summed, carried, strict=True))
@@ -212,7 +215,7 @@ class _Rows:
         following = [*row[:-1], self.e.index_add(row[-1], 1), *inner]
         for a in self.region.args:
             if a.type.shape == self.shape:  # type: ignore[union-attr]
-                self.e.prefetch(self.readers[a].value, *map(self.e.as_index, following))
+                self.e.prefetch(self.reads[a], *map(self.e.as_index, following))
 
     def stores(self, stage: int) -> list[tuple[Value, Memory]]:
         """Values of the whole space that are stored in this stage, and where."""

@@ -52,7 +52,13 @@ class Stages:
 
     def kept(self) -> dict[Value, int]:
         """Values of the whole space that a later stage reads, and that cost too much to compute twice; with the last such stage."""
-        last: dict[Value, int] = {}  # the last stage in which a value is read
+        last = self.last_read()
+        later = {op.result: last.get(op.result, 0) for op in self.region.ops if self.is_full(op.result) and _is_costly(op)}
+        return {v: stage for v, stage in later.items() if stage > self.level[v]}
+
+    def last_read(self) -> dict[Value, int]:
+        """The last stage in which each value is read."""
+        last: dict[Value, int] = {}
         for op in self.region.ops:
             stage = self.level[op.operands[0]] if op.prim.reduction else self.level[op.result]
             for v in op.operands:
@@ -63,8 +69,7 @@ class Stages:
             if again > self.level[op.result] and self.is_full(op.result) and not _is_costly(op):
                 for x in op.operands:
                     last[x] = max(last.get(x, 0), again)
-        later = {op.result: last.get(op.result, 0) for op in self.region.ops if self.is_full(op.result) and _is_costly(op)}
-        return {v: stage for v, stage in later.items() if stage > self.level[v]}
+        return last
 
     def needed(self, roots: Sequence[Value], stage: int, kept: Collection[Value]) -> list[Value]:
         """Values of the whole space that `roots` depend on and that are computed in this stage, in order."""

@@ -17,22 +17,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.types import MemType
 from rlxc.passes.schedule.indices import Form, Indices
 from rlxc.passes.schedule.plan import strides_of
-from rlxc.passes.schedule.rewrite import rules
+from rlxc.passes.schedule.rewrite import is_for, rules
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where an op touches memory: `lanes` elements from an index on; an index that is None is anywhere."""
+    """Where an op touches memory: `lanes` elements from an index on, of which it stores all if it `fills`; an index that is None is anywhere."""
 
     type: MemType
     index: tuple[Form, ...] | None
     lanes: int
     writes: bool
+    fills: bool
 
 
 class Dependence:
@@ -42,11 +46,15 @@ class Dependence:
         self.indices = Indices(func)
         self.root: dict[Value, Value] = {}  # of a view: what it is a view of
         self.alloc: dict[Value, Op] = {}
+        self.displaced: set[Value] = set()  # parts of memory that begin elsewhere, or have elements of another size
+        self.maker = {v: op for op in func.walk() for v in op.results}
         for op in func.walk():
             if op.regions or not op.results or not isinstance(op.result.type, MemType):
                 continue
             if op.operands:
                 self.root[op.result] = self.root_of(op.operands[0])
+                if not rules(op).pure or op.operands[0] in self.displaced:
+                    self.displaced.add(op.result)
             elif rules(op).allocates:
                 self.alloc[op.result] = op
         self.at_root = {v for op in func.ops for v in op.results}
@@ -85,15 +93,29 @@ class Dependence:
             return not rules(op).has_effect
         if op.results and isinstance(op.result.type, MemType):
             return True  # a view
-        if not rules(op).access:
+        if not rules(op).indexed:
             for v in memories:
-                accesses.setdefault(self.root_of(v), []).append(Access(v.type, None, 1, rules(op).has_effect))  # type: ignore[arg-type]
+                accesses.setdefault(self.root_of(v), []).append(Access(v.type, None, 1, rules(op).has_effect, False))  # type: ignore[arg-type]
             return True
         memory, value, index = rules(op).parts(op.operands)
-        lanes = (op.result if value is None else value).type.lanes
-        forms = tuple(self.indices[i] for i in index)
-        accesses.setdefault(self.root_of(memory), []).append(Access(memory.type, forms, lanes, value is not None))
+        mask = rules(op).mask(op.operands)
+        lanes = (op.result if value is None else value).type.lanes if mask is None else self._width(mask)
+        forms = None if memory in self.displaced else tuple(self.indices[i] for i in index)
+        accesses.setdefault(self.root_of(memory), []).append(Access(memory.type, forms, lanes, value is not None, rules(op).access))
         return True
+
+    def _width(self, mask: Value) -> int:
+        """The lanes up to the last one that a mask may let through."""
+        known = self._constant(mask)
+        return mask.type.lanes if known is None else int(np.flatnonzero(known).max(initial=-1)) + 1  # type: ignore[union-attr]
+
+    def _constant(self, v: Value) -> Any:
+        """A value that is known here; None if it is not."""
+        op = self.maker.get(v)
+        if op is None or op.regions or not rules(op).pure or isinstance(v.type, MemType) or rules(op).expands:
+            return None
+        operands = [self._constant(x) for x in op.operands]
+        return None if any(x is None for x in operands) else rules(op).eval(*operands, **op.attrs)
 
     def _apart(self, loop: Op, inside: set[Value], touched: Sequence[Access]) -> bool:
         """Whether no two iterations touch the same element of a memory."""
@@ -142,7 +164,7 @@ class Dependence:
             for region in op.regions:
                 if not self._filled_first(memory, region.ops, boxes, stored, inside):
                     return False
-            if op.prim.syntax == "for" and op.attrs["start"] < op.attrs["stop"]:
+            if is_for(op) and op.attrs["start"] < op.attrs["stop"]:
                 boxes += [box for box in self._boxes(memory, op) if box]
             touched: dict[Value, list[Access]] = {}
             self._collect(op, touched)
@@ -150,6 +172,8 @@ class Dependence:
                 if access.type != memory.type or access.index is None:
                     return False
                 key = tuple((f.constant, frozenset(f.terms.items())) for f in access.index)
+                if access.writes and not access.fills:
+                    continue
                 if access.writes:
                     stored.add((key, access.lanes))
                     box = self._box(access, {})
@@ -164,7 +188,7 @@ class Dependence:
         found: list[Box | None] = []
 
         def visit(op: Op) -> None:
-            if op.prim.syntax == "for" and op.attrs["start"] < op.attrs["stop"]:
+            if is_for(op) and op.attrs["start"] < op.attrs["stop"]:
                 counters[op.regions[0].args[0]] = op.attrs["step"]
                 for inner in op.regions[0].ops:
                     visit(inner)
@@ -179,7 +203,7 @@ class Dependence:
 
     def _box(self, access: Access, counters: dict[Value, int]) -> Box | None:
         """The elements that a store fills while `counters` run; each must be the index along one axis."""
-        if access.index is None:
+        if access.index is None or not access.fills:
             return None
         box, free = [], dict(counters)
         for axis, form in enumerate(access.index):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.types import INDEX
-from rlxc.passes.schedule.rewrite import rules
+from rlxc.passes.schedule.rewrite import is_for, rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Indices:
         self.forms: dict[Value, Form] = {}
         self.range: dict[Value, tuple[int, int]] = {}
         for op in func.walk():
-            if op.prim.syntax == "for":
+            if is_for(op):
                 start, stop, step = (op.attrs[k] for k in ("start", "stop", "step"))
                 counter = op.regions[0].args[0]
                 self.range[counter] = (start, max(start, start + (stop - 1 - start) // step * step))

@@ -156,24 +156,30 @@ def advance(op: Op, steps: dict[Value, int | None], known: dict[Value, int]) -> 
 
 def folds_of(body: Func) -> tuple[Fold, ...]:
     """How each carried value accumulates; shorter than what is carried where one does so in no known way."""
-    maker = {v: op for op in body.ops for v in op.results}
-    uses: dict[Value, int] = {}
-    for op in body.walk():
-        for v in op.operands:
-            uses[v] = uses.get(v, 0) + 1
     folds = []
-    for acc, out in zip(body.args[1:], body.results, strict=True):
-        made = maker.get(out)
-        if made is None:
+    for position in range(len(body.results)):
+        fold = fold_of(body, position)
+        if fold is None:
             break
-        op = made
-        if uses.get(acc, 0) != 1 or uses.get(out, 0) != 0 or acc not in op.operands:
-            break
-        kind = rules(op).fold_kind(op.operands.index(acc))
-        if kind is None:
-            break
-        folds.append(Fold(kind, op))
+        folds.append(fold)
     return tuple(folds)
+
+
+def fold_of(body: Func, position: int) -> Fold | None:
+    """How one carried value accumulates, if it does so in a known way: through one op, and nothing else sees it on the way."""
+    acc, out = body.args[1 + position], body.results[position]
+    op = next((o for o in body.ops if out in o.results), None)
+    if op is None or acc not in op.operands or op.regions:
+        return None
+    if not sees_once(body, acc) or any(out in o.operands for o in body.walk()):
+        return None
+    kind = rules(op).fold_kind(op.operands.index(acc))
+    return None if kind is None else Fold(kind, op)
+
+
+def sees_once(body: Func, v: Value) -> bool:
+    """Whether `v` is an operand of one op, once."""
+    return sum(o.operands.count(v) for o in body.walk()) == 1
 
 
 def strides_of(memory: Any) -> list[int]:

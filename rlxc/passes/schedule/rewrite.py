@@ -17,6 +17,11 @@ def rules(op: Op) -> LoopPrimitive:
     return op.prim
 
 
+def is_for(op: Op) -> bool:
+    """Whether `op` is a counted loop."""
+    return op.prim.syntax == "for"
+
+
 class Rewriter:
     """Copies a kernel through an Emitter; a subclass overrides `op` or `loop` to make something else of them."""
 

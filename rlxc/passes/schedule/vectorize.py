@@ -96,7 +96,7 @@ class _Vectorize(Rewriter):
             self.lanes, self.only = 0, None
             return tuple(self.vector(v) for v in body.results)
 
-        totals = e.for_(start, stop if overlap else start + whole, run, vectors, step=lanes)
+        totals = e.for_(start, stop if overlap else start + whole, run, vectors, step=lanes, parallel=op.attrs["parallel"])
         if plan.in_place and not plan.repeats and whole != count:
             totals = run(e.constant(stop - lanes, dtype="index"), *totals, last=True)
         self.lane.clear()
@@ -105,7 +105,7 @@ class _Vectorize(Rewriter):
             for f, init, total in zip(plan.folds, inits, totals, strict=True)
         ]
         if plan.repeats and whole != count:
-            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole}, op.results, op.regions, op.loc)
+            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole, "parallel": False}, op.results, op.regions, op.loc)
             self.env.update(zip(op.operands, combined, strict=True))
             super().loop(rest)
             return

@@ -132,6 +132,7 @@ class Div(IntegerDivision):
     """x / y; for integers truncated, 0 where y is 0."""
 
     name = "div"
+    cycles = 8.0
     kinds = "iuf"
 
     def eval(self, x, y):
@@ -148,6 +149,7 @@ class Rem(IntegerDivision):
     """x - y trunc(x / y), with the sign of x; for integers 0 where y is 0."""
 
     name = "rem"
+    cycles = 20.0
     kinds = "iuf"
 
     def eval(self, x, y):
@@ -258,11 +260,19 @@ class Intrinsic(Unary):
         return w.intrinsic(self.intrinsic, type, x)
 
 
+class Whole(Intrinsic):
+    """A whole number near x."""
+
+    def llvm(self, w, type, x):
+        return w.rounded(self.intrinsic, type, x)
+
+
 @register
 class Sqrt(Intrinsic):
     """Square root, correctly rounded; nan below zero."""
 
     name = "sqrt"
+    cycles = 10.0
     intrinsic = "sqrt"
 
     def eval(self, x):
@@ -270,7 +280,7 @@ class Sqrt(Intrinsic):
 
 
 @register
-class Floor(Intrinsic):
+class Floor(Whole):
     """The largest whole number not above x."""
 
     name = "floor"
@@ -281,7 +291,7 @@ class Floor(Intrinsic):
 
 
 @register
-class Ceil(Intrinsic):
+class Ceil(Whole):
     """The smallest whole number not below x."""
 
     name = "ceil"
@@ -292,7 +302,7 @@ class Ceil(Intrinsic):
 
 
 @register
-class Round(Intrinsic):
+class Round(Whole):
     """The nearest whole number, of two the even one."""
 
     name = "round"
@@ -303,7 +313,7 @@ class Round(Intrinsic):
 
 
 @register
-class Trunc(Intrinsic):
+class Trunc(Whole):
     """x without its fraction."""
 
     name = "trunc"

@@ -20,7 +20,9 @@ class LoopPrimitive(Primitive):
     pure: ClassVar[bool] = True  # depends on its operands alone, and may be computed earlier, or once for two
     allocates: ClassVar[bool] = False  # its result is memory of the kernel's own
     access: ClassVar[bool] = False  # loads or stores at an index
+    indexed: ClassVar[bool] = False  # touches consecutive elements from an index on, perhaps not all of them: `parts` names them
     widens: ClassVar[bool] = True  # has a meaning on vectors
+    cycles: ClassVar[float] = 1.0  # about how many it takes for a vector register
     tabular: ClassVar[bool] = False  # calls a kernel, or says where memory is: many such ops may be written as a table
     product: ClassVar[bool] = False  # may become part of an fma
     sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
@@ -41,8 +43,12 @@ class LoopPrimitive(Primitive):
         return None
 
     def parts(self, operands: Any) -> tuple[Any, Any, Any]:
-        """Of an access: the memory, what is stored (None for a load), and the index."""
+        """Of an access, or an op that is `indexed`: the memory, what is stored (None for a load), and the index."""
         raise self.missing("parts")
+
+    def mask(self, operands: Any) -> Any:
+        """Of an op that is `indexed`: which lanes it touches; None if all."""
+        return None
 
     def affine(self, steps: Any, constants: Any) -> int | None:
         """How much the result grows, where the operands (indices) grow by `steps`; None if unevenly."""

@@ -16,6 +16,7 @@ class Constant(LoopPrimitive):
     """One number in every lane."""
 
     name = "constant"
+    cycles = 0.0
     inline_attr = "value"
     typed = True
 
@@ -58,6 +59,7 @@ class LaneIndex(LoopPrimitive):
     """0, 1, 2, ... by lane."""
 
     name = "lane_index"
+    cycles = 0.0
     typed = True
 
     def infer(self, *, type: VectorType):

@@ -42,6 +42,7 @@ class Alloc(LoopPrimitive):
     """Memory of the kernel's own, not initialized: the same in every iteration of a loop; inside `for {parallel = true}`, one for each thread."""
 
     name = "alloc"
+    cycles = 0.0
     tabular = True
     typed = True
     pure = False
@@ -64,6 +65,7 @@ class Global(LoopPrimitive):
     """Read-only memory with a constant in it."""
 
     name = "global"
+    cycles = 0.0
     tabular = True
     inline_attr = "value"
     typed = True
@@ -108,6 +110,7 @@ class View(LoopPrimitive):
     """The same memory under another shape."""
 
     name = "view"
+    cycles = 0.0
     tabular = True
 
     def infer(self, memory, *, shape: tuple[int, ...]):
@@ -134,6 +137,7 @@ class Load(LoopPrimitive):
     name = "load"
     pure = False
     access = True
+    indexed = True
 
     def parts(self, operands):
         """Memory, what is stored (nothing), and the index."""
@@ -159,8 +163,10 @@ class Store(LoopPrimitive):
     """Put a scalar at an index, or a vector at consecutive places from there."""
 
     name = "store"
+    cycles = 2.0
     pure = False
     access = True
+    indexed = True
     has_effect = True
 
     def parts(self, operands):
@@ -217,6 +223,13 @@ class MaskedLoad(LoopPrimitive):
 
     name = "masked_load"
     pure = False
+    indexed = True
+
+    def parts(self, operands):
+        return operands[0], None, operands[2:]
+
+    def mask(self, operands):
+        return operands[1]
 
     def infer(self, memory, mask, *index):
         _require_memory(self.name, memory, index)
@@ -240,7 +253,14 @@ class MaskedStore(LoopPrimitive):
 
     name = "masked_store"
     pure = False
+    indexed = True
     has_effect = True
+
+    def parts(self, operands):
+        return operands[0], operands[1], operands[3:]
+
+    def mask(self, operands):
+        return operands[2]
 
     def infer(self, memory, value, mask, *index):
         _require_memory(self.name, memory, index)
@@ -264,6 +284,7 @@ class Gather(LoopPrimitive):
     """The elements at `offsets` in row-major order; with a mask, 0 where it does not hold."""
 
     name = "gather"
+    cycles = 16.0
     pure = False
 
     def infer(self, memory, offsets, mask=None):
@@ -290,6 +311,7 @@ class Scatter(LoopPrimitive):
     """Put each lane at its offset in row-major order, lower lanes first."""
 
     name = "scatter"
+    cycles = 16.0
     pure = False
     has_effect = True
 
