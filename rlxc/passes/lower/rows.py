@@ -210,7 +210,7 @@ class _Rows:
 
     def prefetch(self, row: Sequence[Index], inner: Sequence[Index]) -> None:
         """Ask for the next row of what each row reads first: where rows are pages, the processor does not foresee it."""
-        if not row or len(inner) != 1:
+        if not row or len(inner) != 1 or math.prod(self.shape) * 4 < self.e.target.l2:
             return
         following = [*row[:-1], self.e.index_add(row[-1], 1), *inner]
         for a in self.region.args:

@@ -112,8 +112,8 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
             plan.legal = False
             return
         step = advance(op, steps, known)
-        if rules(op).access and not op.results and rules(op).parts(op.operands)[1] is None:
-            continue  # a prefetch
+        if rules(op).hint:
+            continue
         if rules(op).access:
             memory, value, index = rules(op).parts(op.operands)
             (loaded if value is None else stored).setdefault(memory, []).append(tuple(index))

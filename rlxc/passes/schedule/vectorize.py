@@ -184,7 +184,7 @@ class _Vectorize(Rewriter):
         e, where = self.e, self.of(memory)
         stored = None if value is None else self.vector(value)
         strides = strides_of(where.type)
-        if not op.results and value is None:
+        if rules(op).hint:
             e.apply(op.prim, where, *[i.base for i in place], lanes=self.lanes)
             return
         if len(place) == len(index):

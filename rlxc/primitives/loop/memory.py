@@ -201,6 +201,7 @@ class Prefetch(LoopPrimitive):
     pure = False
     has_effect = True
     access = True
+    hint = True
 
     def parts(self, operands):
         """Memory, what is stored (nothing), and the index."""
