@@ -355,6 +355,7 @@ def _build_flags(add: Add) -> None:
     add("--embed-weights", metavar="FILE", help="params from a .npz or .safetensors file, as part of the object code")
     add("--map-weights", metavar="FILE", help="the same as a file NAME.weights, whose address callers pass")
     add("--remarks", action="store_true", help="what fused into which kernel, what did not, and why, to stderr")
+    add("--memory", action="store_true", help="how much memory a call needs, and for which buffers, to stderr")
     _dims(add)
 
 

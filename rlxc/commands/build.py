@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from rlxc.passes.dims import named_dims
 from rlxc.runtime.aot import Library
 from rlxc.runtime.compile import Options
 from rlxc.runtime.linker import shared_name
+from rlxc.runtime.memory import memory_analysis
 from rlxc.runtime.params import read_arrays
 
 # a function may have any name, a file may not: nothing is written outside of the folder
@@ -45,6 +47,9 @@ def build(args: argparse.Namespace) -> int:
         with collecting() as remarks:
             assert library.kernels
         show_remarks(remarks)
+    if args.memory:
+        for f in library.funcs:
+            print(memory_analysis(library.kernels, f.name, len(f.args)), file=sys.stderr)
     for kind in kinds:
         print(_write(library, kind, args))
     return OK

@@ -122,7 +122,7 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
         return tuple(value) if isinstance(value, list) else value
     origin = _origin(annotation)
     if origin in (typing.Union, pytypes.UnionType):
-        for choice in typing.get_args(annotation):
+        for choice in _parameters(annotation):
             try:
                 return coerce(choice, value, what)
             except AttrError:
@@ -131,17 +131,19 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
         if value is None:
             return None
     elif origin is typing.Literal:
-        if value in typing.get_args(annotation) and isinstance(value, str) and not isinstance(value, DType | Dim | Symbol):
+        if value in _parameters(annotation) and isinstance(value, str) and not isinstance(value, DType | Dim | Symbol):
             return value
         if isinstance(value, str):
-            choices = typing.get_args(annotation)
+            choices = _parameters(annotation)
             near = get_close_matches(value, choices, 1)
             raise AttrError(f"{what} is one of {', '.join(map(repr, choices))}, not {value!r}", help=f"did you mean '{near[0]}'?" if near else None)
     elif origin is tuple:
         if isinstance(value, tuple | list):
-            inner = typing.get_args(annotation)
+            inner = _parameters(annotation)
             if len(inner) == 2 and inner[1] is Ellipsis:
-                return tuple(coerce(inner[0], v, what) for v in value)
+                if _takes_ints(inner[0]) and all([type(v) is int and -(2**63) <= v < 2**64 for v in value]):
+                    return tuple(value)
+                return tuple([coerce(inner[0], v, what) for v in value])
             if len(inner) == len(value):
                 return tuple(coerce(t, v, what) for t, v in zip(inner, value, strict=True))
     elif annotation is bool:
@@ -172,6 +174,12 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
 
 
 _origin = lru_cache(typing.get_origin)
+_parameters = lru_cache(typing.get_args)
+
+
+@lru_cache
+def _takes_ints(annotation: Any) -> bool:
+    return annotation is int or int in _parameters(annotation)
 
 
 def _kind_text(annotation: Any) -> str:

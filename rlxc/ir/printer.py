@@ -28,6 +28,12 @@ def print_func(func: Func) -> str:
     return "\n".join(lines)
 
 
+def value_names(func: Func) -> dict[Value, str]:
+    """What the text of a function without regions calls its values."""
+    names = _Names()
+    return {v: names[v] for v in (*func.args, *(v for op in func.ops for v in op.results))}
+
+
 def print_op(op: Op) -> str:
     """One op, with its operands under the names they wish for."""
     lines: list[str] = []

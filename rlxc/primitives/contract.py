@@ -10,6 +10,7 @@ one operand a letter stands once. A letter that the result lacks is summed over;
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from string import ascii_letters
 
 import numpy as np
@@ -156,6 +157,7 @@ class Contract(Multilinear):
         return total
 
 
+@lru_cache(maxsize=1024)
 def split_spec(spec: str) -> tuple[str, str, str]:
     """Letters of x, of y and of the result, of a spec known to be right."""
     operands, out = spec.split("->")
@@ -163,6 +165,7 @@ def split_spec(spec: str) -> tuple[str, str, str]:
     return in_x, in_y, out
 
 
+@lru_cache(maxsize=1024)
 def parse_spec(name: str, spec: str, x: TensorType, y: TensorType) -> tuple[str, str, str]:
     """Like `split_spec`, after checking `spec` against the operands; raises AttrError or ShapeError."""
     operands, arrow, out = spec.partition("->")

@@ -18,6 +18,7 @@ from rlxc.runtime import cache, jit
 from rlxc.runtime.cpu import Cpu, target_cpu
 from rlxc.runtime.executable import Executable
 from rlxc.runtime.identity import program_key
+from rlxc.runtime.memory import MemoryAnalysis, memory_analysis
 from rlxc.runtime.params import resolve_resources
 from rlxc.runtime.threads import num_threads, pool_address
 
@@ -84,6 +85,10 @@ class Native:
         with collecting() as remarks:
             make_pipeline(self.pipeline).run(Module((self.whole,)))
         return remarks
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """How much memory a call needs and for what, buffer by buffer; its `str()` is a table."""
+        return memory_analysis(self.kernels, self.func.name, len(self.func.args), self.threads)
 
     @cached_property
     def emitted(self) -> Emitted:

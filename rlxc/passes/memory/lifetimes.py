@@ -18,7 +18,7 @@ class Lifetime:
 
 
 def lifetimes(ops: Sequence[Op], memory: Container[Value]) -> dict[Value, Lifetime]:
-    """Lifetimes of those of `memory` that are used at all, in the order of their first uses."""
+    """Lifetimes of those of `memory` that are used at all, in the order of their first uses; one does not count as a view of another."""
     whole: dict[Value, Value] = {}  # what a view is a view of
     found: dict[Value, Lifetime] = {}
     for position, op in enumerate(ops):
@@ -26,7 +26,7 @@ def lifetimes(ops: Sequence[Op], memory: Container[Value]) -> dict[Value, Lifeti
             source = whole.get(v, v)
             if source in memory:
                 found[source] = Lifetime(found[source].first if source in found else position, position)
-        if is_alias(op) and op.operands:
+        if is_alias(op) and op.result not in memory:
             whole[op.result] = whole.get(op.operands[0], op.operands[0])
     return found
 

@@ -24,6 +24,9 @@ class _ExpandMath(Rewriter):
         super().__init__(func)
         self.e.target = target
 
+    def changes(self, op: Op) -> bool:
+        return rules(op).expands
+
     def op(self, op: Op) -> None:
         if not rules(op).expands:
             super().op(op)
