@@ -14,6 +14,7 @@ rows adds to memory (`accumulate.py`); where there is nothing but those, a step 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ TILE = 1 << 16  # elements of a space that one tile of a reduction across rows g
 MAX_TILES = 16
 FEW = 16  # a tile has no fewer rows
 LONG = 1 << 14  # elements of a row that are combined into one partial result; those are combined in order
+SHORT, NARROW = 9, 4  # elements of a row that is written out, and of its last axis: loads with such strides are cheap
 BLOCK = 4  # rows in a step
 MAX_BLOCK_OPS = 48  # ops that such a step may repeat
 
@@ -235,10 +237,21 @@ class _Rows:
             values = pairs + values[2 * len(pairs) :]
         return values[0]
 
+    def is_short(self) -> bool:
+        """Whether what is inside a row is so little that it is written out: the loop over rows is the innermost then, and becomes vector code."""
+        sizes = self.shape[self.rows :]
+        stores = any(map(self.stages.is_full, self.outputs)) or bool(self.kept)
+        return bool(self.rows and sizes) and 0 < math.prod(sizes) <= SHORT and sizes[-1] <= NARROW and not stores
+
     def inside(self, summed: Sequence[Op], body: Callable[..., tuple[Value, ...]]) -> tuple[Value, ...]:
         """Loops over what is inside a row, and the reductions `summed`; a long row is combined part by part."""
         e, sizes = self.e, self.shape[self.rows :]
         starts = [e.constant(op.prim.neutral(op.result.type.dtype), dtype=op.result.type.dtype) for op in summed]  # type: ignore[attr-defined, union-attr]
+        if self.is_short():
+            totals = tuple(starts)
+            for inner in itertools.product(*map(range, sizes)):
+                totals = body(list(inner), *totals)
+            return totals
         if not summed or len(sizes) != 1 or sizes[0] < 2 * LONG:
             return e.loop(sizes, starts, body)
         (n,), part = sizes, even(sizes[0], LONG)
