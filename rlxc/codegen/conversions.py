@@ -23,6 +23,30 @@ class Conversions(Rounding, Exact):
         product = self.inst(f"fmul {t} {a}, {b}")
         return self.convert(Ref(self.inst(f"fadd {t} {product}, {c}"), wide), type)
 
+    def scale(self, type: VectorType, x: Ref, y: Ref) -> str:
+        """x 2^y for whole y: AVX-512's own instruction, on as many lanes as it takes."""
+        lanes, most = type.lanes, 64 // type.dtype.size
+        if lanes * type.dtype.size < 16 or not self.shared.scales:
+            integer = VectorType(DType("i32"), lanes)
+            power = Ref(self.convert(y, integer), integer)
+            t, i = llvm_type(type), llvm_type(integer)
+            scaled = self.call(f"llvm.ldexp.{self.suffix(type)}.{self.suffix(integer)}", type, [f"{t} {x.text}", f"{i} {power.text}"], [t, i])
+            test, mask = self.inst(f"fcmp uno {t} {y.text}, {y.text}"), vector_type("i1", lanes)
+            return self.inst(f"select {mask} {test}, {t} {y.text}, {t} {scaled}")
+        if lanes > most:
+            half = type.with_lanes(lanes // 2)
+            parts = []
+            for at in (range(lanes // 2), range(lanes // 2, lanes)):
+                a, b = (Ref(self.shuffle(v, v, list(at)), half) for v in (x, y))
+                parts.append(Ref(self.scale(half, a, b), half))
+            return self.shuffle(parts[0], parts[1], list(range(lanes)))
+        t, bits = llvm_type(type), lanes * type.dtype.size * 8
+        letter, mask = "s" if type.dtype == "f32" else "d", f"i{max(lanes, 8)}"
+        rounding = ", i32 4" if bits == 512 else ""
+        name = f"llvm.x86.avx512.mask.scalef.p{letter}.{bits}"
+        self.shared.declarations.setdefault(name, f"declare {t} @{name}({t}, {t}, {t}, {mask}{', i32 immarg' if rounding else ''})")
+        return self.inst(f"call {t} @{name}({t} {x.text}, {t} {y.text}, {t} zeroinitializer, {mask} -1{rounding})")
+
     def convert(self, x: Ref, type: VectorType, *, checked: bool = True) -> str:
         """x as another dtype; unchecked, a float must be in the range of the integer type."""
         source, target = x.type.dtype, type.dtype

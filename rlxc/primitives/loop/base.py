@@ -19,6 +19,7 @@ class LoopPrimitive(Primitive):
     level = "loop"
     pure: ClassVar[bool] = True  # depends on its operands alone, and may be computed earlier, or once for two
     allocates: ClassVar[bool] = False  # its result is memory of the kernel's own
+    hint: ClassVar[bool] = False  # may be left out: it changes no result
     access: ClassVar[bool] = False  # loads or stores at an index
     indexed: ClassVar[bool] = False  # touches consecutive elements from an index on, perhaps not all of them: `parts` names them
     widens: ClassVar[bool] = True  # has a meaning on vectors
