@@ -12,6 +12,8 @@ from rlxc.codegen.text import Ref, byte_string, llvm_type, memory_type, suffix_o
 from rlxc.ir.attributes import Dense
 from rlxc.ir.types import DType, VectorType
 
+LINE = 64  # bytes of a cache line
+
 
 class Access(Conversions):
     """Writes accesses."""
@@ -79,10 +81,12 @@ class Access(Conversions):
         text = self._stored(value)
         self.lines.append(f"  store {t} {text}, ptr {address}, align {value.type.dtype.size}")
 
-    def prefetch(self, address: str) -> None:
-        """To the second level of caches, for reading."""
-        self.shared.declarations.setdefault("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.lines.append(f"  call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 2, i32 1)")
+    def prefetch(self, address: str, bytes: int) -> None:
+        """Each cache line of so many bytes, to the second level of caches, for reading."""
+        self.shared.declarations.setdefault("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        for at in range(0, bytes, LINE):
+            line = self.inst(f"getelementptr i8, ptr {address}, i64 {at}") if at else address
+            self.lines.append(f"  call void @llvm.prefetch.p0(ptr {line}, i32 0, i32 2, i32 1)")
 
     def masked_load(self, type: VectorType, address: str, mask: Ref) -> str:
         element = memory_type(type.dtype)

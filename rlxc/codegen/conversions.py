@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+from rlxc.codegen.exact import Exact
 from rlxc.codegen.rounding import Rounding
 from rlxc.codegen.text import Ref, llvm_type, vector_type
 from rlxc.ir.types import DType, VectorType
 
 
-class Conversions(Rounding):
+class Conversions(Rounding, Exact):
     """Writes conversions, and what needs them."""
 
     def fma(self, type: VectorType, x: Ref, y: Ref, z: Ref) -> str:
         """x y + z rounded once; a processor without it computes f32 in f64, where only the second rounding is wrong, and rarely."""
-        if self.shared.fma or type.dtype != "f32":
+        if self.shared.fma:
             return self.intrinsic("fma", type, x, y, z)
+        if type.dtype == "f64":
+            return self.emulated_fma(type, x, y, z)
         wide = type.with_dtype("f64")
         a, b, c = (self.convert(v, wide) for v in (x, y, z))
         t = llvm_type(wide)
         product = self.inst(f"fmul {t} {a}, {b}")
         return self.convert(Ref(self.inst(f"fadd {t} {product}, {c}"), wide), type)
+
+    def scale(self, type: VectorType, x: Ref, y: Ref) -> str:
+        """x 2^y for whole y: AVX-512's own instruction, on as many lanes as it takes."""
+        lanes, most = type.lanes, 64 // type.dtype.size
+        if lanes * type.dtype.size < 16 or not self.shared.scales:
+            integer = VectorType(DType("i32"), lanes)
+            power = Ref(self.convert(y, integer), integer)
+            t, i = llvm_type(type), llvm_type(integer)
+            scaled = self.call(f"llvm.ldexp.{self.suffix(type)}.{self.suffix(integer)}", type, [f"{t} {x.text}", f"{i} {power.text}"], [t, i])
+            test, mask = self.inst(f"fcmp uno {t} {y.text}, {y.text}"), vector_type("i1", lanes)
+            return self.inst(f"select {mask} {test}, {t} {y.text}, {t} {scaled}")
+        if lanes > most:
+            half = type.with_lanes(lanes // 2)
+            parts = []
+            for at in (range(lanes // 2), range(lanes // 2, lanes)):
+                a, b = (Ref(self.shuffle(v, v, list(at)), half) for v in (x, y))
+                parts.append(Ref(self.scale(half, a, b), half))
+            return self.shuffle(parts[0], parts[1], list(range(lanes)))
+        t, bits = llvm_type(type), lanes * type.dtype.size * 8
+        letter, mask = "s" if type.dtype == "f32" else "d", f"i{max(lanes, 8)}"
+        rounding = ", i32 4" if bits == 512 else ""
+        name = f"llvm.x86.avx512.mask.scalef.p{letter}.{bits}"
+        self.shared.declarations.setdefault(name, f"declare {t} @{name}({t}, {t}, {t}, {mask}{', i32 immarg' if rounding else ''})")
+        return self.inst(f"call {t} @{name}({t} {x.text}, {t} {y.text}, {t} zeroinitializer, {mask} -1{rounding})")
 
     def convert(self, x: Ref, type: VectorType, *, checked: bool = True) -> str:
         """x as another dtype; unchecked, a float must be in the range of the integer type."""

@@ -41,6 +41,7 @@ def emit_module(
     fma: bool = True,
     f16: bool = True,
     rounding: bool = True,
+    scales: bool = False,
     threads: int = 1,
     internal: bool = False,
 ) -> Emitted:
@@ -49,7 +50,7 @@ def emit_module(
     Entries that are `internal` are for other code of the same LLVM module.
     """
     linkage = "internal " if internal else ""
-    shared = Shared(fma, f16, rounding, threads)
+    shared = Shared(fma, f16, rounding, scales, threads)
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
@@ -88,11 +89,12 @@ def _entry(func: Func, symbol: str, linkage: str) -> str:
 
 @dataclass
 class Shared:
-    """What the functions of a module have in common; `fma`, `f16` and `rounding` say whether the processor has those instructions."""
+    """What the functions of a module have in common; `fma`, `f16`, `rounding` and `scales` say whether the processor has those instructions."""
 
     fma: bool = True
     f16: bool = True
     rounding: bool = True
+    scales: bool = False  # AVX-512's scalef
     threads: int = 1
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)

@@ -143,9 +143,12 @@ class Writer:
         if of != "f":
             return self.intrinsic(f"{'s' if of == 'i' else 'u'}{which}", type, x, y)
         mask = vector_type("i1", type.lanes)
-        first = self.inst(f"fcmp {'ogt' if which == 'max' else 'olt'} {t} {x.text}, {y.text}")
-        result = self.inst(f"select {mask} {first}, {t} {x.text}, {t} {y.text}")
+        compare = "ogt" if which == "max" else "olt"
         if not propagate_nan:
-            return result
-        is_nan = self.inst(f"fcmp uno {t} {x.text}, {x.text}")
-        return self.inst(f"select {mask} {is_nan}, {t} {x.text}, {t} {result}")
+            first = self.inst(f"fcmp {compare} {t} {x.text}, {y.text}")
+            return self.inst(f"select {mask} {first}, {t} {x.text}, {t} {y.text}")
+        # x stays where it is nan; only y is looked at, so that a reduction, whose x is the last result, does not wait for that
+        beyond = self.inst(f"fcmp {compare} {t} {y.text}, {x.text}")
+        result = self.inst(f"select {mask} {beyond}, {t} {y.text}, {t} {x.text}")
+        is_nan = self.inst(f"fcmp uno {t} {y.text}, {y.text}")
+        return self.inst(f"select {mask} {is_nan}, {t} {y.text}, {t} {result}")

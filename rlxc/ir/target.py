@@ -17,6 +17,7 @@ class Target:
     l1: int = 32 << 10
     l2: int = 512 << 10
     l3: int = 8 << 20
+    scales: bool = False  # multiplies by powers of two in one instruction
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of a vector register."""

@@ -50,7 +50,8 @@ class Softmax(AlongAxis):
     def decompose(self, b, x, *, axis):
         axes = (axis_from_front(self.name, x.type, axis),)
         z = b.exp(below_largest(b, x, axes))
-        return b.div(z, spread(b, b.reduce_sum(z, axes=axes), x, axes))
+        total = b.reduce_sum(z, axes=axes)
+        return b.mul(z, spread(b, b.div(b.constant(1.0, like=total), total), x, axes))
 
 
 @register

@@ -66,7 +66,7 @@ class Library:
     def emitted(self) -> Emitted:
         names = [f.name for f in self.funcs]
         cpu = self.cpu
-        return emit_module(self.kernels, names, fma=cpu.has_fma, f16=cpu.has_f16, rounding=cpu.has_rounding, internal=True)
+        return emit_module(self.kernels, names, fma=cpu.has_fma, f16=cpu.has_f16, rounding=cpu.has_rounding, scales=cpu.has_scale, internal=True)
 
     @cached_property
     def signature(self) -> CLibrary:

@@ -92,7 +92,10 @@ class Native:
 
     @cached_property
     def emitted(self) -> Emitted:
-        return emit_module(self.kernels, [self.func.name], fma=self.cpu.has_fma, f16=self.cpu.has_f16, rounding=self.cpu.has_rounding, threads=self.threads)
+        cpu = self.cpu
+        return emit_module(
+            self.kernels, [self.func.name], fma=cpu.has_fma, f16=cpu.has_f16, rounding=cpu.has_rounding, scales=cpu.has_scale, threads=self.threads
+        )
 
     @cached_property
     def interface(self) -> Func:
@@ -174,12 +177,12 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
     steps.append("plan-memory")
-    if cpu.has_fma:
-        steps.append("form-fma")
+    steps.append("form-fma" if cpu.has_fma else "split-fma")
     steps += ["split-reductions{tile = 8}" if options.share_all else "split-reductions", "parallelize"]
     if options.vectorize:
         steps += [f"block-transposes{{bytes = {cpu.vector_bytes}, l1 = {cpu.l1}}}", f"vectorize{{bytes = {cpu.vector_bytes}}}"]
-    steps += ["expand-math", f"chunk-loops{{bytes = {cpu.vector_bytes}{', least = 0.0' if options.share_all else ''}}}"]
+    steps.append("expand-math{scales = true}" if cpu.has_scale else "expand-math")
+    steps.append(f"chunk-loops{{bytes = {cpu.vector_bytes}{', least = 0.0' if options.share_all else ''}}}")
     if options.profile:
         steps.append(f"profile{{clock = {'cycles' if platform.machine() in ('x86_64', 'AMD64') else 'steady'}}}")
     return ",".join(steps)

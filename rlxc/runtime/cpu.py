@@ -31,6 +31,11 @@ class Cpu:
     l3: int = 8 << 20
     triple: str = ""
 
+    @property
+    def has_scale(self) -> bool:
+        """Whether it multiplies by powers of two in one instruction."""
+        return "+avx512f" in self.features.split(",")
+
 
 @cache
 def target_cpu(level: str = "host") -> Cpu:

@@ -18,7 +18,9 @@ SHAPES = [(4, 4), (5, 67), (16, 300), (129, 64), (3, 200), (1, 50), (33, 17, 20)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_transposes_with_elementwise_ops(shape, cpu):
     rng = np.random.default_rng(0)
-    for perm, dtype in itertools.product(itertools.permutations(range(len(shape))), ("f32", "f64", "i16", "bool")):
+    perms = list(itertools.permutations(range(len(shape))))
+    dtypes = ("f32", "f64", "i16", "bool")
+    for perm, dtype in itertools.product(perms, dtypes) if len(shape) == 2 else zip(perms, itertools.cycle(dtypes), strict=False):
         to = [shape[p] for p in perm]
         x = rng.integers(0, 2 if dtype == "bool" else 100, shape).astype(DType(dtype).numpy)
         y = rng.integers(0, 2 if dtype == "bool" else 100, to).astype(x.dtype)

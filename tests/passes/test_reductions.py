@@ -7,7 +7,22 @@ import pytest
 
 import rlxc
 
-SHAPES = [(37, 5), (3, 100), (1000, 77), (4097, 3), (17, 4099), (7, 1, 13), (40, 50, 60), (333, 7, 9), (4, 5, 6, 7), (70001,), (0, 5), (5, 0)]
+SHAPES = [
+    (37, 5),
+    (3, 100),
+    (1000, 77),
+    (4097, 3),
+    (100, 2, 2),
+    (33, 3, 3),
+    (17, 4099),
+    (7, 1, 13),
+    (40, 50, 60),
+    (333, 7, 9),
+    (4, 5, 6, 7),
+    (70001,),
+    (0, 5),
+    (5, 0),
+]
 
 
 def axes_of(shape):
@@ -58,3 +73,20 @@ def test_a_region_cannot_read_what_is_reduced_across_its_rows():
       return %y }"""
     with pytest.raises(rlxc.Error, match="known only after the last row"):
         rlxc.parse(text)
+
+
+@pytest.mark.parametrize("shape", [(1000, 3), (50, 20, 2, 2), (7, 33, 3, 3), (100, 5), (9, 1, 4)], ids=str)
+def test_short_rows_are_reduced_abreast(shape):
+    axes = tuple(range(len(shape)))[1 if len(shape) < 4 else 2 :]
+    kept = [n for a, n in enumerate(shape) if a not in axes]
+    x = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    func = rlxc.parse(
+        f"""func @f(%x: f32{list(shape)}) -> (f32{kept}, f32{kept}) {{
+          %e = tanh %x
+          %s = reduce_sum %e {{axes = {list(axes)}}}
+          %m = reduce_max %x {{axes = {list(axes)}}}
+          %d = sub %m, %s
+          return %d, %m }}"""
+    ).funcs[0]
+    for got, want in zip(rlxc.compile(func)(x), rlxc.interpret(func, x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-6)

@@ -14,6 +14,7 @@ rows adds to memory (`accumulate.py`); where there is nothing but those, a step 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ TILE = 1 << 16  # elements of a space that one tile of a reduction across rows g
 MAX_TILES = 16
 FEW = 16  # a tile has no fewer rows
 LONG = 1 << 14  # elements of a row that are combined into one partial result; those are combined in order
+SHORT, NARROW = 9, 4  # elements of a row that is written out, and of its last axis: loads with such strides are cheap
 BLOCK = 4  # rows in a step
 MAX_BLOCK_OPS = 48  # ops that such a step may repeat
 
@@ -48,18 +50,28 @@ class _Rows:
         self.level = self.stages.level
         self.readers = Readers(e)
         self.readers.bind_memory(region.args, reads)
+        self.reads = dict(zip(region.args, (memory.value for memory in reads), strict=True))
         self.outputs: dict[Value, list[Memory]] = {}
         for v, memory in zip(region.results, writes, strict=True):
             self.outputs.setdefault(v, []).append(memory)
-        self.kept = {v: self.place_to_keep(v) for v in self.stages.kept()}
+        self.kept: dict[Value, Memory] = {}
+        for v, last in self.stages.kept().items():
+            self.kept[v] = self.place_to_keep(v, last)
         for op in region.ops:
             if not op.prim.reduction:
                 self.define(op)
         self.along, self.across = self.stages.along, self.accumulators()
 
-    def place_to_keep(self, v: Value) -> Memory:
-        places = self.outputs.get(v)
-        return places[0] if places else self.e.alloc(v.type.dtype, self.shape[self.rows :])  # type: ignore[union-attr]
+    def place_to_keep(self, v: Value, last: int) -> Memory:
+        """Memory for a value until stage `last`: its own result's, that of a result that is stored only then, or a row of scratch."""
+        if v in self.outputs:
+            return self.outputs[v][0]
+        taken = [*self.reads.values(), *(memory.value for memory in self.kept.values())]
+        for w, (place, *_) in self.outputs.items():
+            free = self.stages.is_full(w) and self.level[w] >= last and place.value not in taken
+            if free and w.type.dtype == v.type.dtype:  # type: ignore[union-attr]
+                return place
+        return self.e.alloc(v.type.dtype, self.shape[self.rows :])  # type: ignore[union-attr]
 
     def define(self, op: Op) -> None:
         """A reader of the op's result: from kept memory in later stages, else by its element rule."""
@@ -177,6 +189,8 @@ class _Rows:
 
         def body(inner: list[Index], *carried: Value) -> tuple[Value, ...]:
             places = [[*row, *inner] for row in rows]
+            if stage == 1:
+                self.prefetch(rows[0], inner)
             for index in places:
                 for v in order:
                     self.readers[v](index)
@@ -196,6 +210,15 @@ class _Rows:
             else:
                 self.readers.bind(op.result, _Known(op.result, total))
 
+    def prefetch(self, row: Sequence[Index], inner: Sequence[Index]) -> None:
+        """Ask for the next row of what each row reads first: where rows are pages, the processor does not foresee it."""
+        if not row or len(inner) != 1 or math.prod(self.shape) * 4 < self.e.target.l2:
+            return
+        following = [*row[:-1], self.e.index_add(row[-1], 1), *inner]
+        for a in self.region.args:
+            if a.type.shape == self.shape:  # type: ignore[union-attr]
+                self.e.prefetch(self.reads[a], *map(self.e.as_index, following))
+
     def stores(self, stage: int) -> list[tuple[Value, Memory]]:
         """Values of the whole space that are stored in this stage, and where."""
         found: list[tuple[Value, Memory]] = []
@@ -214,10 +237,21 @@ class _Rows:
             values = pairs + values[2 * len(pairs) :]
         return values[0]
 
+    def is_short(self) -> bool:
+        """Whether what is inside a row is so little that it is written out: the loop over rows is the innermost then, and becomes vector code."""
+        sizes = self.shape[self.rows :]
+        stores = any(map(self.stages.is_full, self.outputs)) or bool(self.kept)
+        return bool(self.rows and sizes) and 0 < math.prod(sizes) <= SHORT and sizes[-1] <= NARROW and not stores
+
     def inside(self, summed: Sequence[Op], body: Callable[..., tuple[Value, ...]]) -> tuple[Value, ...]:
         """Loops over what is inside a row, and the reductions `summed`; a long row is combined part by part."""
         e, sizes = self.e, self.shape[self.rows :]
         starts = [e.constant(op.prim.neutral(op.result.type.dtype), dtype=op.result.type.dtype) for op in summed]  # type: ignore[attr-defined, union-attr]
+        if self.is_short():
+            totals = tuple(starts)
+            for inner in itertools.product(*map(range, sizes)):
+                totals = body(list(inner), *totals)
+            return totals
         if not summed or len(sizes) != 1 or sizes[0] < 2 * LONG:
             return e.loop(sizes, starts, body)
         (n,), part = sizes, even(sizes[0], LONG)

@@ -50,10 +50,11 @@ class Stages:
             level[op.result] = max((level[v] for v in op.operands), default=0) + op.prim.reduction
         return level
 
-    def kept(self) -> list[Value]:
-        """Values of the whole space that a later stage reads, and that cost too much to compute twice."""
+    def kept(self) -> dict[Value, int]:
+        """Values of the whole space that a later stage reads, and that cost too much to compute twice; with the last such stage."""
         last = self.last_read()
-        return [op.result for op in self.region.ops if self.is_full(op.result) and last.get(op.result, 0) > self.level[op.result] and _is_costly(op)]
+        later = {op.result: last.get(op.result, 0) for op in self.region.ops if self.is_full(op.result) and _is_costly(op)}
+        return {v: stage for v, stage in later.items() if stage > self.level[v]}
 
     def last_read(self) -> dict[Value, int]:
         """The last stage in which each value is read."""

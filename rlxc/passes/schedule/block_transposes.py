@@ -30,7 +30,11 @@ MIN_LANES = 4
 @module_pass("block-transposes")
 def block_transposes(module: Module, *, bytes: int = 64, l1: int = 32 << 10) -> Module:
     """Transpose what is read or written across its order by squares of vectors of `bytes`, in tiles made for a cache of `l1` bytes."""
-    return Module(tuple(_BlockTransposes(f, bytes, l1).run() if f.kind == "kernel" else f for f in module.funcs))
+    done = []
+    for f in module.funcs:
+        rewriter = _BlockTransposes(f, bytes, l1) if f.kind == "kernel" else None
+        done.append(rewriter.run() if rewriter is not None and rewriter.finds_some(f.ops) else f)
+    return Module(tuple(done))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ class _BlockTransposes(Rewriter):
         self.apart = {a for a in (*func.args, *made)}  # memory that is no other memory's
         self.tiles: dict[Op, Value] = {}
         self.at: tuple[Index, Index] = (0, 0)  # place in the tiles
+
+    def finds_some(self, ops: Sequence[Op]) -> bool:
+        """Whether there is something to transpose in these ops."""
+        for op in ops:
+            nest = nest_of(op) if op.prim.syntax == "for" else None
+            if (nest is not None and self.crossing(nest) is not None) or any(self.finds_some(region.ops) for region in op.regions):
+                return True
+        return False
 
     def loop(self, op: Op) -> None:
         nest = nest_of(op)

@@ -86,7 +86,7 @@ class Dependence:
 
     def _collect(self, op: Op, accesses: dict[Value, list[Access]]) -> bool:
         """Note what `op` touches; whether that is known."""
-        if op.regions:
+        if op.regions or rules(op).hint:
             return True
         memories = [v for v in op.operands if isinstance(v.type, MemType)]
         if not memories:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from rlxc.ir.core import Module, Op
+from rlxc.ir.core import Func, Module, Op
+from rlxc.ir.target import Target
 from rlxc.passes.manager import module_pass
 from rlxc.passes.schedule.rewrite import Rewriter, rules
 
 
 @module_pass("expand-math")
-def expand_math(module: Module) -> Module:
-    """Replace each op that has an `expand` rule by what the rule emits, on scalars and vectors alike.
+def expand_math(module: Module, *, scales: bool = False) -> Module:
+    """Replace each op that has an `expand` rule by what the rule emits, on scalars and vectors alike; with `scales`, for processors that have `scale`.
 
     %1 = logistic %0 : f32x16     =>     the arithmetic of 1 / (1 + exp(-x))
     """
-    return Module(tuple(_ExpandMath(f).run() if f.kind == "kernel" and any(rules(op).expands for op in f.walk()) else f for f in module.funcs))
+    return Module(
+        tuple(_ExpandMath(f, Target(scales=scales)).run() if f.kind == "kernel" and any(rules(op).expands for op in f.walk()) else f for f in module.funcs)
+    )
 
 
 class _ExpandMath(Rewriter):
+    def __init__(self, func: Func, target: Target) -> None:
+        super().__init__(func)
+        self.e.target = target
+
     def changes(self, op: Op) -> bool:
         return rules(op).expands
 

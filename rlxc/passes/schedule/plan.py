@@ -112,6 +112,8 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
             plan.legal = False
             return
         step = advance(op, steps, known)
+        if rules(op).hint:
+            continue
         if rules(op).access:
             memory, value, index = rules(op).parts(op.operands)
             (loaded if value is None else stored).setdefault(memory, []).append(tuple(index))
@@ -140,7 +142,7 @@ def advance(op: Op, steps: dict[Value, int | None], known: dict[Value, int]) -> 
         moves = [steps.get(i, 0) for i in index]
         step = None if None in moves else sum(m * s for m, s in zip(moves, strides_of(memory.type), strict=True))  # type: ignore[operator, misc]
         if value is None and step != 0:
-            steps[op.result] = None
+            steps.update(dict.fromkeys(op.results))
         return step
     number = op.attrs.get("value")
     if not op.operands and number is not None and op.result.type == INDEX:

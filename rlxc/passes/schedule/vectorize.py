@@ -24,6 +24,9 @@ from rlxc.passes.manager import module_pass
 from rlxc.passes.schedule.plan import Fold, Plan, loops_to_widen, strides_of, trips
 from rlxc.passes.schedule.rewrite import Rewriter, rules
 
+FEW_OPS = 40  # in a loop body that may be written twice
+MAX_STRIDE = 4  # beyond, elements are loaded one by one
+
 
 @module_pass("vectorize")
 def vectorize(module: Module, *, bytes: int = 64, unroll: int = 2) -> Module:
@@ -74,11 +77,12 @@ class _Vectorize(Rewriter):
         (body,) = op.regions
         whole = count - count % lanes
         inits = [self.of(v) for v in op.operands]
-        overlap = not plan.in_place and not plan.repeats
+        counts_twice = any(f.kind in ("add", "mul", "xor") for f in plan.folds)
+        apart = plan.in_place or (counts_twice and sum(1 for _ in body.walk()) <= FEW_OPS)  # the last step is written for itself
+        overlap = not apart and not plan.repeats
         e = self.e
         neutral = [neutral_value(e, f, v) for f, v in zip(plan.folds, inits, strict=True)]
         vectors = [e.splat(v, lanes=lanes) for v in neutral]
-        counts_twice = any(f.kind in ("add", "mul", "xor") for f in plan.folds)
 
         def run(i: Value, *carried: Value, last: bool = False) -> tuple[Value, ...]:
             base, fresh = i, None
@@ -94,13 +98,13 @@ class _Vectorize(Rewriter):
             for a, v in zip(body.args[1:], carried, strict=True):
                 self.lane[a] = v
             self.fresh, self.fold_of = fresh, {f.op.result: (f, a) for f, a in zip(plan.folds, body.args[1:], strict=True)}
-            self.only = fresh if last else None
+            self.only = fresh if last and plan.in_place else None
             self.ops_wide(body.ops)
             self.lanes, self.only = 0, None
             return tuple(self.vector(v) for v in body.results)
 
         totals = e.for_(start, stop if overlap else start + whole, run, vectors, step=lanes, parallel=op.attrs["parallel"])
-        if plan.in_place and not plan.repeats and whole != count:
+        if apart and not plan.repeats and whole != count:
             totals = run(e.constant(stop - lanes, dtype="index"), *totals, last=True)
         self.lane.clear()
         combined = [
@@ -187,6 +191,9 @@ class _Vectorize(Rewriter):
         e, where = self.e, self.of(memory)
         stored = None if value is None else self.vector(value)
         strides = strides_of(where.type)
+        if rules(op).hint:
+            e.apply(op.prim, where, *[i.base for i in place], lanes=self.lanes)
+            return
         if len(place) == len(index):
             step = sum(i.step * s for i, s in zip(place, strides, strict=True))
             bases = [i.base for i in place]
@@ -201,6 +208,9 @@ class _Vectorize(Rewriter):
                 else:
                     e.store(where, stored, *bases)
                 return
+            if 1 < step <= MAX_STRIDE and value is None and all(i.step == 0 for i in place[:-1]):
+                self.lane[op.result] = self.strided(where, bases, step)
+                return
         offsets = None
         for i, stride in zip(index, strides, strict=True):
             wide = self.vector(i)
@@ -210,6 +220,26 @@ class _Vectorize(Rewriter):
             self.lane[op.result] = e.gather(where, offsets)
         else:
             e.scatter(where, stored, offsets, *([] if self.only is None else [self.only]))
+
+    def strided(self, memory: Value, index: list[Value], step: int) -> Value:
+        """Every `step`-th element from an index on: whole vectors are loaded, the last of which ends with the last element, and lanes are picked."""
+        e, each = self.e, min(self.lanes, max(2, self.bytes // memory.type.dtype.size))  # type: ignore[union-attr]
+        parts = []
+        for first in range(0, self.lanes, each):
+            starts = [*(k * each for k in range(step - 1)), (step - 1) * (each - 1)]
+            vectors = [e.load(memory, *index[:-1], e.index_add(index[-1], first * step + at), lanes=each) for at in starts]
+            picked, known = vectors[0], 0
+            for k, (at, vector) in enumerate(zip(starts, vectors, strict=True)):
+                upto = each if k == step - 1 else -(-(k + 1) * each // step)
+                own = [lane * step - at + (each if k else 0) for lane in range(known, upto)]
+                rest = [lane if k else 0 for lane in range(upto, each)]
+                picked = e.shuffle(picked, vector, lanes=(*range(known), *own, *rest))
+                known = upto
+            parts.append(picked)
+        while len(parts) > 1:
+            lanes = tuple(range(2 * parts[0].type.lanes))
+            parts = [e.shuffle(x, y, lanes=lanes) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
 
 def neutral_value(e: Any, fold: Fold, init: Value) -> Value:

@@ -89,6 +89,7 @@ class Fma(LoopPrimitive):
     """x y + z, rounded once."""
 
     name = "fma"
+    is_fma = True
 
     def infer(self, x, y, z):
         require_vector(self.name, x, "f")
@@ -335,3 +336,19 @@ class Copysign(Binary):
 
     def llvm(self, w, type, x, y):
         return w.intrinsic("copysign", type, x, y)
+
+
+@register
+class Scale(Binary):
+    """x 2^y for a whole number y, rounded once; nan if either is. Emitted where the processor has it as an instruction."""
+
+    name = "scale"
+    kinds = "f"
+
+    def eval(self, x, y):
+        with np.errstate(all="ignore"):
+            power = np.where(np.isnan(y), 0, np.clip(y, -4200, 4200)).astype(np.int32)
+            return np.where(np.isnan(y), y, np.ldexp(x, power)).astype(x.dtype)[()]
+
+    def llvm(self, w, type, x, y):
+        return w.scale(type, x, y)

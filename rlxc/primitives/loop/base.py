@@ -19,12 +19,14 @@ class LoopPrimitive(Primitive):
     level = "loop"
     pure: ClassVar[bool] = True  # depends on its operands alone, and may be computed earlier, or once for two
     allocates: ClassVar[bool] = False  # its result is memory of the kernel's own
+    hint: ClassVar[bool] = False  # may be left out: it changes no result
     access: ClassVar[bool] = False  # loads or stores at an index
     indexed: ClassVar[bool] = False  # touches consecutive elements from an index on, perhaps not all of them: `parts` names them
     widens: ClassVar[bool] = True  # has a meaning on vectors
     cycles: ClassVar[float] = 1.0  # about how many it takes for a vector register
     tabular: ClassVar[bool] = False  # calls a kernel, or says where memory is: many such ops may be written as a table
     product: ClassVar[bool] = False  # may become part of an fma
+    is_fma: ClassVar[bool] = False  # a product and a sum
     sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
 
     def llvm(self, w: Any, type: Any, *xs: Any, **attrs: Any) -> str | None:

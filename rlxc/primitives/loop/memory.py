@@ -195,22 +195,27 @@ class Store(LoopPrimitive):
 
 @register
 class Prefetch(LoopPrimitive):
-    """Ask for the memory around an index to be brought near; the index may lie outside."""
+    """Ask for memory to be brought near: `lanes` elements from an index on, which may lie outside."""
 
     name = "prefetch"
     pure = False
     has_effect = True
-    widens = False
+    access = True
+    hint = True
 
-    def infer(self, memory, *index):
+    def parts(self, operands):
+        """Memory, what is stored (nothing), and the index."""
+        return operands[0], None, operands[1:]
+
+    def infer(self, memory, *index, lanes: int = 1):
         _require_memory(self.name, memory, index)
         return ()
 
-    def eval(self, memory, *index):
+    def eval(self, memory, *index, lanes):
         return ()
 
-    def llvm(self, w, type, memory, *index):
-        w.prefetch(w.address(memory, index))
+    def llvm(self, w, type, memory, *index, lanes):
+        w.prefetch(w.address(memory, index), lanes * memory.type.dtype.size)
 
 
 @register

@@ -85,9 +85,11 @@ def scale(e, y, t):
     """y * 2^n where t = n + magic, y in about [1/2, 2].
 
     In two steps, 2^(n>>1) and then the rest, so that overflow and gradual underflow come out of the last
-    multiplication correctly rounded.
+    multiplication correctly rounded; or by the one instruction that some processors have for this.
     """
     f = format_of(t)
+    if e.target.scales:
+        return e.scale(y, e.sub(t, f.magic))
     bits = e.bitcast(t, f.signed)
     half = e.and_(e.shift_left(bits, f.mantissa - 1), f.exponent_mask)
     rest = e.sub(e.shift_left(bits, f.mantissa), half)
