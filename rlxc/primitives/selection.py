@@ -116,13 +116,13 @@ def _known_extreme(b, x, y, neutral):
 
 
 def larger(x, y):
-    """x where it is larger or nan, else y."""
-    return np.where((x > y) | (x != x), x, y)
+    """y where it is larger or nan, else x: equal numbers (0.0 and -0.0 are) give x, as native code does."""
+    return np.where((y > x) | (y != y), y, x)
 
 
 def smaller(x, y):
-    """x where it is smaller or nan, else y."""
-    return np.where((x < y) | (x != x), x, y)
+    """y where it is smaller or nan, else x: equal numbers (0.0 and -0.0 are) give x, as native code does."""
+    return np.where((y < x) | (y != y), y, x)
 
 
 def _chosen(b, tangents, lost_x, lost_y, tie):
