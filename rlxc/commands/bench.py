@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from rlxc.passes.pipelines import make_pipeline
 from rlxc.passes.work import work_of_func
 from rlxc.runtime.arguments import Arguments
 from rlxc.runtime.compiled import Compiled
-from rlxc.runtime.profile import Profile, profile
+from rlxc.runtime.profile import Profile, is_undisturbed, profile
 from rlxc.runtime.roofline import Roofline, measure_roofline
 
 SAMPLE = 1e-4  # seconds: short calls are timed in groups of this length
@@ -53,24 +54,28 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def measure(run: Callable[[], Any], seconds: float) -> list[float]:
-    """Seconds per call, sample by sample."""
+    """Seconds per call, sample by sample: those in which this process had the processor to itself; CPU times, if there are too few."""
     began = time.perf_counter()
     run()
     once = max(time.perf_counter() - began, 1e-9)
     group = range(max(1, int(SAMPLE / once)))
-    samples: list[float] = []
+    on_cpu: list[float] = []
+    clean: list[float] = []
     collecting = gc.isenabled()
     gc.disable()
     try:
         end = time.perf_counter() + seconds
         while True:
-            start = time.perf_counter()
+            cpu, start = time.process_time(), time.perf_counter()
             for _ in group:
                 run()
             now = time.perf_counter()
-            samples.append((now - start) / len(group))
-            if now > end and len(samples) >= 3:
-                return samples
+            worked = time.process_time() - cpu
+            on_cpu.append(worked / len(group))
+            if is_undisturbed(worked, now - start):
+                clean.append((now - start) / len(group))
+            if now > end and len(on_cpu) >= 3:
+                return clean if len(clean) >= 3 else on_cpu
     finally:
         if collecting:
             gc.enable()
@@ -128,12 +133,24 @@ def as_text(report: dict[str, Any]) -> str:
         f"  machine   {cores}: {_si(m['flops'])}FLOP/s ({m['dtype']}), {_si(m['bandwidth'])}B/s from memory of this size",
         "",
     ]
+    return "\n".join([*lines, *_kernel_lines(report["kernels"], report["function"])])
+
+
+def profile_text(func: Func, arrays: Sequence[np.ndarray], cpu: str, trace: Path) -> str:
+    """The table of the kernels alone; their trace is written to `trace`."""
+    prof = profile(func, arrays, cpu=cpu)
+    _write_json(str(trace), prof.chrome_trace())
+    dtype = "f64" if any(v.type.dtype == "f64" for v in (*func.args, *func.results)) else "f32"  # type: ignore[union-attr]
+    return "\n".join([f"@{func.name}", *_kernel_lines(_kernels(prof, measure_roofline(cpu), dtype, 1), func.name)])
+
+
+def _kernel_lines(kernels: list[dict[str, Any]], function: str) -> list[str]:
     rows: list[tuple[str, ...]] = [COLUMNS]
-    for k in report["kernels"]:
+    for k in kernels:
         rate = (f"{x / max(k['seconds'], 1e-9) / 1e9:.1f}" for x in (k["flops"], k["bytes"]))
-        name = k["kernel"].removeprefix(report["function"] + ".")
+        name = k["kernel"].removeprefix(function + ".")
         rows.append((name, _time(k["seconds"]), f"{k['share']:.1%}", *rate, f"{k['roofline']:.0%}", k["ops"]))
-    return "\n".join([*lines, *_table(rows)])
+    return _table(rows)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
