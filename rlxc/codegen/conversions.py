@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from rlxc.codegen.exact import Exact
 from rlxc.codegen.rounding import Rounding
 from rlxc.codegen.text import Ref, llvm_type, vector_type
 from rlxc.ir.types import DType, VectorType
 
 
-class Conversions(Rounding):
+class Conversions(Rounding, Exact):
     """Writes conversions, and what needs them."""
 
     def fma(self, type: VectorType, x: Ref, y: Ref, z: Ref) -> str:
         """x y + z rounded once; a processor without it computes f32 in f64, where only the second rounding is wrong, and rarely."""
-        if self.shared.fma or type.dtype != "f32":
+        if self.shared.fma:
             return self.intrinsic("fma", type, x, y, z)
+        if type.dtype == "f64":
+            return self.emulated_fma(type, x, y, z)
         wide = type.with_dtype("f64")
         a, b, c = (self.convert(v, wide) for v in (x, y, z))
         t = llvm_type(wide)

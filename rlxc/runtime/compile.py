@@ -174,8 +174,7 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
     steps.append("plan-memory")
-    if cpu.has_fma:
-        steps.append("form-fma")
+    steps.append("form-fma" if cpu.has_fma else "split-fma")
     steps += ["split-reductions{tile = 8}" if options.share_all else "split-reductions", "parallelize"]
     if options.vectorize:
         steps += [f"block-transposes{{bytes = {cpu.vector_bytes}, l1 = {cpu.l1}}}", f"vectorize{{bytes = {cpu.vector_bytes}}}"]

@@ -103,11 +103,12 @@ def test_weights_need_not_be_passed(tmp_path, place):
 
 
 @needs_cc
+@pytest.mark.parametrize("cpu", ["host", "plain"])
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
-def test_functions_of_libm_are_called_for_remainders_only(tmp_path, dtype):
+def test_functions_of_libm_are_called_for_remainders_only(tmp_path, dtype, cpu):
     def undefined(ops: str) -> str:
         func = rlxc.parse(f"func @f(%x: {dtype}[33]) -> {dtype}[33] {{ {ops} return %y }}")["f"]
-        (tmp_path / "f.o").write_bytes(Library("f", (func,)).object_code())
+        (tmp_path / "f.o").write_bytes(Library("f", (func,), Options(cpu=cpu)).object_code())
         return subprocess.run(["nm", "-u", tmp_path / "f.o"], capture_output=True, text=True, check=True).stdout
 
     chain = "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp expm1 log log1p erf erfc lgamma digamma cbrt sqrt floor ceil round trunc logistic"

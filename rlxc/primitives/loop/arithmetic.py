@@ -89,6 +89,7 @@ class Fma(LoopPrimitive):
     """x y + z, rounded once."""
 
     name = "fma"
+    is_fma = True
 
     def infer(self, x, y, z):
         require_vector(self.name, x, "f")

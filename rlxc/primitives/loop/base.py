@@ -25,6 +25,7 @@ class LoopPrimitive(Primitive):
     cycles: ClassVar[float] = 1.0  # about how many it takes for a vector register
     tabular: ClassVar[bool] = False  # calls a kernel, or says where memory is: many such ops may be written as a table
     product: ClassVar[bool] = False  # may become part of an fma
+    is_fma: ClassVar[bool] = False  # a product and a sum
     sum: ClassVar[tuple[int, int] | None] = None  # the signs of its two terms
 
     def llvm(self, w: Any, type: Any, *xs: Any, **attrs: Any) -> str | None:
