@@ -17,7 +17,7 @@ from rlxc.errors import ArgumentError
 from rlxc.runtime.support import load_support
 
 PATIENCE_NS = 100_000  # work that found the workers asleep, after which they are woken
-SPIN_NS = 60_000  # how long a worker watches for more work before it sleeps
+SPIN_NS = 100_000  # how long a worker watches for more work before it sleeps
 
 _lock = Lock()
 _wanted: int | None = None

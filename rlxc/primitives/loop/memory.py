@@ -135,6 +135,7 @@ class Load(LoopPrimitive):
     """The element at an index; with `lanes`, that many consecutive ones."""
 
     name = "load"
+    cycles = 2.0  # they are seldom near
     pure = False
     access = True
     indexed = True
@@ -163,7 +164,7 @@ class Store(LoopPrimitive):
     """Put a scalar at an index, or a vector at consecutive places from there."""
 
     name = "store"
-    cycles = 2.0
+    cycles = 4.0
     pure = False
     access = True
     indexed = True
@@ -223,6 +224,7 @@ class MaskedLoad(LoopPrimitive):
     """Consecutive elements, in the lanes where the mask holds; 0 in the others, which are not touched."""
 
     name = "masked_load"
+    cycles = 2.0
     pure = False
     indexed = True
 
@@ -253,6 +255,7 @@ class MaskedStore(LoopPrimitive):
     """Put the lanes where the mask holds at consecutive places."""
 
     name = "masked_store"
+    cycles = 4.0
     pure = False
     indexed = True
     has_effect = True
