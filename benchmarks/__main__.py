@@ -99,6 +99,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
             command.add_argument("--output", metavar="FILE", help="results as JSON")
         else:
             command.add_argument("--quick", action="store_true", help="one round, short measurements, the large cases left out")
+            command.add_argument("--docs", metavar="FOLDER", default=str(publish.DOCS), help="where to write the page (docs)")
             command.add_argument("--keep", metavar="FOLDER", help="keep (and take up again) the results of each part there")
     return parser.parse_args(argv)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import os
 import statistics
 import sys
@@ -95,7 +96,7 @@ def measure(shape: Shape, libraries: Sequence[Library], seconds: float, cpu: str
         if wrong > 1e-4:
             raise SystemExit(f"{name} computes {shape} wrong: by {wrong:.2g} of the largest element")
     counts = {name: max(1, int(SAMPLE / _seconds(run, 1))) for name, run in runs.items()}
-    samples: dict[str, list[tuple[float, bool]]] = {name: [] for name in runs}
+    samples: dict[str, list[Sample]] = {name: [] for name in runs}
     peaks = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(peaks) < 5:
@@ -105,10 +106,11 @@ def measure(shape: Shape, libraries: Sequence[Library], seconds: float, cpu: str
             peaks.append(peak_flops(target_cpu(cpu), steps=5_000))
     flops = 2.0 * shape.m * shape.n * shape.k
     peak = statistics.median(peaks)
-    medians = {name: _median(s) for name, s in samples.items()}
+    busy = any(sum(s.is_clean for s in of_one) < 3 for of_one in samples.values())
+    medians = {name: statistics.median(s.cpu if busy else s.wall for s in of_one if busy or s.is_clean) for name, of_one in samples.items()}
     ratios = {name: seconds / medians["rlxc"] for name, seconds in medians.items() if name != "rlxc"}
     rates = {name: flops / s / 1e9 for name, s in medians.items()}
-    return {"shape": str(shape), "gflops": rates, "peak": peak / 1e9, "share": flops / medians["rlxc"] / peak, "ratios": ratios}
+    return {"shape": str(shape), "flops": flops, "gflops": rates, "peak": peak / 1e9, "share": flops / medians["rlxc"] / peak, "ratios": ratios}
 
 
 def _our_call(shape: Shape, a: int, b: int, c: int, cpu: str, kept: list[Any]) -> str:
@@ -152,17 +154,22 @@ def _seconds(run: Callable[[int], Any], times: int) -> float:
     return max(time.perf_counter() - start, 1e-9) / times
 
 
-def _sample(run: Callable[[int], Any], times: int) -> tuple[float, bool]:
-    """Seconds per call, and whether another process had the processor meanwhile."""
+class Sample(NamedTuple):
+    """Seconds per call on the clock, and seconds for which this process had the processor: where that is busy, the latter count."""
+
+    wall: float
+    cpu: float
+
+    @property
+    def is_clean(self) -> bool:
+        return self.cpu >= UNDISTURBED * self.wall
+
+
+def _sample(run: Callable[[int], Any], times: int) -> Sample:
     cpu, start = time.process_time(), time.perf_counter()
     run(times)
     took = time.perf_counter() - start
-    return took / times, time.process_time() - cpu < UNDISTURBED * took
-
-
-def _median(samples: Sequence[tuple[float, bool]]) -> float:
-    clean = [s for s, disturbed in samples if not disturbed]
-    return statistics.median(clean if len(clean) >= 3 else [s for s, _ in samples])
+    return Sample(took / times, (time.process_time() - cpu) / times)
 
 
 def _pointer(address: int) -> str:
@@ -253,8 +260,9 @@ def table_text(data: dict[str, Any]) -> str:
     for r in data["rows"]:
         rates, ratios = [f"{r['gflops'][n]:.0f}" for n in names], [f"{r['ratios'][n]:.2f}" for n in names]
         rows.append([f"`{r['shape']}`", f"{r['gflops']['rlxc']:.0f}", f"{r['share']:.0%}", *rates, *ratios])
-    means = [f"**{geometric_mean(r['ratios'][n] for r in data['rows']):.2f}**" for n in names]
-    rows.append(["geometric mean", "", "", *[""] * len(names), *means])
+    for label, kept in (("geometric mean", data["rows"]), ("of those above 1 MFLOP", [r for r in data["rows"] if r["flops"] > 1e6])):
+        means = [f"**{geometric_mean(r['ratios'][n] for r in kept):.2f}**" for n in names]
+        rows.append([label, "", "", *[""] * len(names), *means])
     return markdown(rows)
 
 
@@ -267,13 +275,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each shape")
     parser.add_argument("--cpu", default="host", help="what rlxc compiles for; libraries are held to it by their own variables")
+    parser.add_argument("--json", action="store_true", help="as JSON")
     for name in _KNOWN:
         parser.add_argument(f"--{name.lower()}", metavar="FILE")
     args = parser.parse_args()
     paths = {name: path for name in _KNOWN if (path := getattr(args, name.lower()))}
     if args.cpu == "avx2":
         os.environ |= {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
-    print(table_text(compare(seconds=args.seconds, cpu=args.cpu, paths=paths)))
+    data = compare(seconds=args.seconds, cpu=args.cpu, paths=paths)
+    print(json.dumps(data) if args.json else table_text(data))
     return 0
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Plan:
     minutes: float | None = None
     pin: str | None = None  # processors, as taskset takes them
     inductor: str | None = None
+    log: Path | None = None  # results are appended there as they come, and those that are there are not measured again
     hopeless: set[tuple[str, str]] = field(default_factory=set)
 
     def pairs(self) -> Iterator[tuple[int, Case, str]]:
@@ -46,7 +47,9 @@ class Plan:
 
 def run(plan: Plan) -> list[dict[str, Any]]:
     """All results; says on stderr what it is doing."""
-    results = []
+    results = _logged(plan.log)
+    done = {(r["round"], r["case"], r["peer"]) for r in results}
+    plan.hopeless |= {(r["peer"], r["case"]) for r in results if "time" not in r}
     end = time.time() + 60 * plan.minutes if plan.minutes else None
     began = None
     for n, case, peer in plan.pairs():
@@ -54,22 +57,29 @@ def run(plan: Plan) -> list[dict[str, Any]]:
             print(f"the time is over in round {n + 1} of {plan.rounds}, at {case.name}", file=sys.stderr)
             break
         began = (n, case.name)
-        if (peer, case.name) in plan.hopeless:
+        if (peer, case.name) in plan.hopeless or (n, case.name, peer) in done:
             continue
         result = run_one(plan, peer, case) | {"round": n}
         if "time" not in result:
             plan.hopeless.add((peer, case.name))
         print(f"{case.name:22} {peer:14} {_said(result)}", file=sys.stderr, flush=True)
         results.append(result)
+        if plan.log:
+            with plan.log.open("a") as file:
+                file.write(json.dumps(result) + "\n")
     return results
 
 
-def run_one(plan: Plan, peer: str, case: Case) -> dict[str, Any]:
-    """One process."""
+def _logged(path: Path | None) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
+
+
+def run_one(plan: Plan, peer: str, case: Case, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One process, with `extra` in its environment."""
     command = [plan.pythons[peer], "-m", "benchmarks.worker", peer, case.name, str(plan.seconds), str(plan.threads)]
     if plan.pin and shutil.which("taskset"):
         command = ["taskset", "-c", plan.pin, *command]
-    env = environment(peer, plan.threads)
+    env = environment(peer, plan.threads) | dict(extra or {})
     what = {"peer": peer, "case": case.name, "threads": plan.threads}
     with tempfile.TemporaryDirectory() as folder:
         if INDUCTOR not in os.environ:
@@ -84,6 +94,21 @@ def run_one(plan: Plan, peer: str, case: Case) -> dict[str, Any]:
     if not lines:
         return what | {"error": f"ended with {done.returncode}: {done.stderr.strip()[-300:]}"}
     return json.loads(lines[-1])
+
+
+def second_processes(plan: Plan) -> list[dict[str, Any]]:
+    """For each case the time of rlxc from the function to its first results, but for the computation itself: in a process that fills a
+    cache, and in a second one, which finds it filled."""
+    found = []
+    for case in plan.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            cached = {"RLXC_CACHE": "1", "RLXC_CACHE_DIR": folder}
+            first, second = (run_one(plan, "rlxc", case, cached) for _ in range(2))
+        if "time" in first and "time" in second:
+            cold, warm = (max(r["cold"] - r["time"]["median"], 0.0) for r in (first, second))
+            print(f"{case.name:22} {cold:.3f} s, then {warm:.3f} s", file=sys.stderr, flush=True)
+            found.append({"case": case.name, "first": cold, "second": warm})
+    return found
 
 
 def warm_inductor(plan: Plan, folder: str) -> None:

@@ -23,14 +23,15 @@ def cpu_seconds() -> float:
 def measure(run: Callable[[], Any], seconds: float, threads: int = 1, least: int = 5) -> dict[str, Any]:
     """Seconds per call: median and quartiles of the samples in which nobody else had the processor.
 
-    With several threads, or where the machine is so busy that too few such samples are left, all samples count, and `disturbed` says so.
+    Where the machine is so busy that too few such samples are left, CPU times of all samples stand in, and `disturbed` says so. With several
+    threads all samples count.
     """
     run()
     start = time.perf_counter()
     run()
     once = max(time.perf_counter() - start, 1e-9)
     group = range(max(1, int(SAMPLE / once)))
-    clean, everything = [], []
+    clean, everything, on_cpu = [], [], []
     gc.collect()
     gc.disable()
     try:
@@ -40,16 +41,17 @@ def measure(run: Callable[[], Any], seconds: float, threads: int = 1, least: int
             for _ in group:
                 run()
             now = time.perf_counter()
-            took = now - start
+            took, worked = now - start, time.process_time() - cpu
             everything.append(took / len(group))
-            if time.process_time() - cpu >= UNDISTURBED * took:
+            on_cpu.append(worked / len(group))
+            if worked >= UNDISTURBED * took:
                 clean.append(took / len(group))
             if now - begin > seconds and (len(clean) >= least or now - begin > 3 * seconds) and len(everything) >= least:
                 break
     finally:
         gc.enable()
     disturbed = threads == 1 and len(clean) < least
-    low, middle, high = np.percentile(everything if threads > 1 or disturbed else clean, [25, 50, 75]).tolist()
+    low, middle, high = np.percentile(everything if threads > 1 else on_cpu if disturbed else clean, [25, 50, 75]).tolist()
     return {"median": middle, "low": low, "high": high, "samples": len(everything), "disturbed": disturbed}
 
 

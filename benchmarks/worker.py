@@ -29,15 +29,18 @@ def main(peer: str, name: str, seconds: float, threads: int) -> dict[str, Any]:
         before = resident_bytes()
         cpu, wall = cpu_seconds(), time.perf_counter()
         run = runner.build(case, list(arrays), args)
-        answers = [fingerprint([runner.numpy(r) for r in flatten(run())])]
+        got = run()
         result |= {"cold": cpu_seconds() - cpu, "cold wall": time.perf_counter() - wall}
-        for _ in range(runner.tracing_calls - 1):
+        trains = case.mode in ("sgd", "adam")
+        result["answer"] = _print(runner, got)
+        for i in range(max(runner.tracing_calls - 1, trains)):
             cpu = cpu_seconds()
-            answers.append(fingerprint([runner.numpy(r) for r in flatten(run())]))
-            result["cold"] += cpu_seconds() - cpu
-        if case.mode in ("sgd", "adam") and len(answers) == 1:  # the loss before a step, and after
-            answers.append(fingerprint([runner.numpy(r) for r in flatten(run())]))
-        result["answer"] = [a for answer in answers[:2] for a in answer] if case.mode in ("sgd", "adam") else answers[0]
+            got = run()
+            if i + 1 < runner.tracing_calls:
+                result["cold"] += cpu_seconds() - cpu
+            if trains and i == 0:  # the loss before a step, and after
+                result["answer"] += _print(runner, got)
+        del got
         reset_peak()
         result["time"] = measure(run, seconds, threads)
         result["memory"] = max(peak_bytes() - before, 0)
@@ -46,6 +49,10 @@ def main(peer: str, name: str, seconds: float, threads: int) -> dict[str, Any]:
     except (Exception, SystemExit) as error:
         result["error"] = f"{type(error).__name__}: {error}"[:400]
     return result
+
+
+def _print(runner: Peer, results: Any) -> list[dict[str, Any]]:
+    return fingerprint([runner.numpy(r) for r in flatten(results)])
 
 
 if __name__ == "__main__":

@@ -355,6 +355,7 @@ def _build_flags(add: Add) -> None:
     add("--embed-weights", metavar="FILE", help="params from a .npz or .safetensors file, as part of the object code")
     add("--map-weights", metavar="FILE", help="the same as a file NAME.weights, whose address callers pass")
     add("--remarks", action="store_true", help="what fused into which kernel, what did not, and why, to stderr")
+    add("--profile", action="store_true", help="also run it on random arrays: times of its kernels to stderr, and a Chrome trace as a file")
     add("--memory", action="store_true", help="how much memory a call needs, and for which buffers, to stderr")
     _dims(add)
 

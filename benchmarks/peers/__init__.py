@@ -56,6 +56,12 @@ def interpreter(peer: str, given: dict[str, str], folder: str | None) -> str | N
     return None
 
 
+def library_python(folder: str | None) -> str:
+    """The Python that has MKL and oneDNN to compare with: a virtual environment `gemm`, or this one."""
+    path = Path(folder).expanduser() / "gemm" / "bin" / "python" if folder else None
+    return str(path) if path and os.access(path, os.X_OK) else sys.executable
+
+
 def _has(python: str, package: str) -> bool:
     if python == sys.executable:
         from importlib.util import find_spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rlxc.codegen.c_signature import ABI, CFunction, CLibrary
+from rlxc.errors import Unsupported
 from rlxc.ir.types import DType
 
 #: 16-bit floats are their bits, complex numbers pairs (re, im)
@@ -58,7 +59,18 @@ def header(library: CLibrary) -> str:
         "#endif",
         "",
     ]
+    _refuse_twins(lines)
     return "\n".join(lines)
+
+
+def _refuse_twins(lines: list[str]) -> None:
+    """A macro has one value: @f(%g_x) and @f_g(%x) would share F_G_X_SIZE."""
+    values: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("#define ") and line.count(" ") > 1:
+            _, name, value = line.split(" ", 2)
+            if values.setdefault(name, value) != value:
+                raise Unsupported(f"two sizes would be called {name} in C", code="RLX0702", help="rename an argument or a function")
 
 
 def _weights(library: CLibrary) -> list[str]:

@@ -22,11 +22,12 @@ def identifier(name: str) -> str:
     return f"_{text}" if not text or text[0].isdigit() else text
 
 
-class LocalNames(OwnNames):
-    """Names of the parameters of one C function: no keywords, and no two the same."""
+class LocalNames:
+    """Names of the parameters of one C function: no keywords, and no two the same, nor their macros, which are in capitals."""
 
     def __init__(self) -> None:
-        super().__init__(_RESERVED | {"weights", "workspace"})
+        self.capitals = OwnNames(word.upper() for word in (*_RESERVED, "weights", "workspace"))
 
     def give(self, wish: str) -> str:
-        return super().give(identifier(wish))
+        name = identifier(wish)
+        return name + self.capitals.give(name.upper())[len(name) :]

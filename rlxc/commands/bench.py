@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,12 +129,24 @@ def as_text(report: dict[str, Any]) -> str:
         f"  machine   {cores}: {_si(m['flops'])}FLOP/s ({m['dtype']}), {_si(m['bandwidth'])}B/s from memory of this size",
         "",
     ]
+    return "\n".join([*lines, *_kernel_lines(report["kernels"], report["function"])])
+
+
+def profile_text(func: Func, arrays: Sequence[np.ndarray], cpu: str, trace: Path) -> str:
+    """The table of the kernels alone; their trace is written to `trace`."""
+    prof = profile(func, arrays, cpu=cpu)
+    _write_json(str(trace), prof.chrome_trace())
+    dtype = "f64" if any(v.type.dtype == "f64" for v in (*func.args, *func.results)) else "f32"  # type: ignore[union-attr]
+    return "\n".join([f"@{func.name}", *_kernel_lines(_kernels(prof, measure_roofline(cpu), dtype, 1), func.name)])
+
+
+def _kernel_lines(kernels: list[dict[str, Any]], function: str) -> list[str]:
     rows: list[tuple[str, ...]] = [COLUMNS]
-    for k in report["kernels"]:
+    for k in kernels:
         rate = (f"{x / max(k['seconds'], 1e-9) / 1e9:.1f}" for x in (k["flops"], k["bytes"]))
-        name = k["kernel"].removeprefix(report["function"] + ".")
+        name = k["kernel"].removeprefix(function + ".")
         rows.append((name, _time(k["seconds"]), f"{k['share']:.1%}", *rate, f"{k['roofline']:.0%}", k["ops"]))
-    return "\n".join([*lines, *_table(rows)])
+    return _table(rows)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

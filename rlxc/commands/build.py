@@ -9,8 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from rlxc import api
 from rlxc.cli import OK, UsageError
+from rlxc.commands.arrays import fill_array
+from rlxc.commands.bench import profile_text
 from rlxc.commands.files import split_function
 from rlxc.commands.program import names, pick, read_module, sizes, with_dims
 from rlxc.commands.remarks import show_remarks
@@ -19,6 +23,7 @@ from rlxc.ir.core import Func, Module
 from rlxc.ir.remarks import collecting
 from rlxc.passes.dims import named_dims
 from rlxc.runtime.aot import Library
+from rlxc.runtime.arguments import Arguments
 from rlxc.runtime.compile import Options
 from rlxc.runtime.linker import shared_name
 from rlxc.runtime.memory import memory_analysis
@@ -52,10 +57,24 @@ def build(args: argparse.Namespace) -> int:
             print(memory_analysis(library.kernels, f.name, len(f.args)), file=sys.stderr)
     for kind in kinds:
         print(_write(library, kind, args))
+    if args.profile:
+        _profile(library, args)
     return OK
 
 
+def _profile(library: Library, args: argparse.Namespace) -> None:
+    """Run each function on random arrays, and on the weights that there are: times of the kernels to stderr, and a trace as a file."""
+    rng = np.random.default_rng(0)
+    for func in library.funcs:
+        given = [library.weights.get(name) if a.param else None for a, name in zip(func.args, func.arg_names, strict=True)]
+        arrays = [fill_array(a.type, "random", rng) if w is None else w for a, w in zip(func.args, given, strict=True)]
+        path = Path(args.output) / f"{_UNSAFE.sub('_', func.name)}.trace.json"
+        print(profile_text(func, Arguments(func).bind(arrays), library.options.cpu, path), file=sys.stderr)
+
+
 def _kinds(args: argparse.Namespace) -> list[str]:
+    if args.profile and args.target:
+        raise UsageError("what is made for another machine cannot be profiled here", "leave out --target, or --profile")
     kinds, known = names(args.emit), [k for k in KINDS if k != "weights"]
     for kind in kinds:
         if kind not in known:

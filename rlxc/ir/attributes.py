@@ -38,7 +38,7 @@ class Dense:
             data = data.astype(self.type.dtype.numpy)
         if data.ndim and data.shape != self.type.shape:
             raise ValueError(f"an array of shape {data.shape} is not a {self.type}")
-        self.array = np.ascontiguousarray(data).reshape(data.shape)
+        self.array = data if data.flags.c_contiguous else np.ascontiguousarray(data).reshape(data.shape)
         self.array.flags.writeable = False
         self._key: tuple | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from numbers import Number
 from typing import Any
@@ -14,6 +14,8 @@ from rlxc.ir.attributes import Dense
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.primitive import REGISTRY, Primitive
 from rlxc.ir.types import TensorType, Type, VectorType
+
+_NUMBERS = (int, float, Dense, np.bool_, np.ndarray, Number)
 
 
 class Builder:
@@ -52,7 +54,7 @@ class Builder:
         attrs: dict[str, Any],
         *,
         regions: tuple[Func, ...] = (),
-        names: Iterable[str | None] = (),
+        names: Sequence[str | None] = (),
         loc: Loc | None = None,
     ) -> Op:
         """Make an op and append it; wrong operands raise an Error at the op's location."""
@@ -81,7 +83,7 @@ class Builder:
 
     def constant(self, number: Any, *, like: Value | None = None, type: Type | None = None, dtype: str | None = None) -> Value:
         """A constant: a number repeated to the type of `like` (perhaps with another dtype), or an array."""
-        if not isinstance(number, Number | np.bool_ | np.ndarray | Dense):
+        if not isinstance(number, _NUMBERS):
             raise RuleError(f"an operand is a value or a number, not {number!r}")
         if type is None and like is not None:
             type = like.type
@@ -97,9 +99,10 @@ class Builder:
 
     def rebuild(self, op: Op, env: dict[Value, Value]) -> None:
         """Emit `op` again with operands (and captured values) looked up in `env`, and bind its results there."""
-        operands = tuple(env.get(v, v) for v in op.operands)
-        regions = tuple(remap_region(r, env) for r in op.regions)
-        results = tuple(v.like(linear=any(x.linear for x in operands) or v.linear) for v in op.results)
+        operands = tuple([env.get(v, v) for v in op.operands])
+        regions = tuple([remap_region(r, env) for r in op.regions])
+        linear = any([x.linear for x in operands])
+        results = tuple([Value(v.type, v.name, linear=linear or v.linear, param=v.param, loc=v.loc) for v in op.results])
         env.update(zip(op.results, results, strict=True))
         self.insert(Op(op.prim, operands, op.attrs, results, regions, op.loc))
 
@@ -110,7 +113,7 @@ def make_op(
     attrs: dict[str, Any],
     *,
     regions: tuple[Func, ...] = (),
-    names: Iterable[str | None] = (),
+    names: Sequence[str | None] = (),
     loc: Loc = UNKNOWN,
 ) -> Op:
     """An op with completed attributes and inferred results; raises Error where it does not fit."""
@@ -123,9 +126,11 @@ def make_op(
     else:
         result_types = prim.infer_types(types, attrs)
     linear = prim.level == "tensor" and _is_linear(operands, regions)
-    named = chain(names, repeat(None))
-    results = tuple([Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, named, strict=False)])
-    return Op(prim, tuple(operands), attrs, results, tuple(regions), loc)
+    if not names:
+        results = [Value(t, linear=linear, loc=loc) for t in result_types]
+    else:
+        results = [Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, chain(names, repeat(None)), strict=False)]
+    return Op(prim, tuple(operands), attrs, tuple(results), tuple(regions), loc)
 
 
 def _is_linear(operands: Sequence[Value], regions: Sequence[Func]) -> bool:

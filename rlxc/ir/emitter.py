@@ -69,14 +69,19 @@ class Emitter(Builder):
         """An op without regions once more, with operands of the same types: its attributes and result types need no second look."""
 
         def make() -> Op:
+            if tuple(operands) == op.operands:
+                return op
             return Op(op.prim, tuple(operands), op.attrs, tuple([Value(v.type, loc=op.loc) for v in op.results]), (), op.loc)
 
         if self._is_pure(op.prim, operands):
             return self._once(op.prim, operands, op.attrs, make)
-        new = make()
-        self.insert(new)
-        self.depth_of.update(dict.fromkeys(new.results, len(self.scopes) - 1))
-        return new
+        return self.keep(make())
+
+    def keep(self, op: Op) -> Op:
+        """Append an op as it is."""
+        self.insert(op)
+        self.depth_of.update(dict.fromkeys(op.results, len(self.scopes) - 1))
+        return op
 
     def _once(self, prim: Primitive, operands: Sequence[Value], attrs: Mapping[str, Any], make: Callable[[], Op]) -> Op:
         """The pure op that was emitted already and is in sight, else a new one, in the outermost scope that it may stand in."""

@@ -122,7 +122,7 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
         return tuple(value) if isinstance(value, list) else value
     origin = _origin(annotation)
     if origin in (typing.Union, pytypes.UnionType):
-        for choice in typing.get_args(annotation):
+        for choice in _parameters(annotation):
             try:
                 return coerce(choice, value, what)
             except AttrError:
@@ -131,17 +131,19 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
         if value is None:
             return None
     elif origin is typing.Literal:
-        if value in typing.get_args(annotation) and isinstance(value, str) and not isinstance(value, DType | Dim | Symbol):
+        if value in _parameters(annotation) and isinstance(value, str) and not isinstance(value, DType | Dim | Symbol):
             return value
         if isinstance(value, str):
-            choices = typing.get_args(annotation)
+            choices = _parameters(annotation)
             near = get_close_matches(value, choices, 1)
             raise AttrError(f"{what} is one of {', '.join(map(repr, choices))}, not {value!r}", help=f"did you mean '{near[0]}'?" if near else None)
     elif origin is tuple:
         if isinstance(value, tuple | list):
-            inner = typing.get_args(annotation)
+            inner = _parameters(annotation)
             if len(inner) == 2 and inner[1] is Ellipsis:
-                return tuple(coerce(inner[0], v, what) for v in value)
+                if _takes_ints(inner[0]) and all([type(v) is int and -(2**63) <= v < 2**64 for v in value]):
+                    return tuple(value)
+                return tuple([coerce(inner[0], v, what) for v in value])
             if len(inner) == len(value):
                 return tuple(coerce(t, v, what) for t, v in zip(inner, value, strict=True))
     elif annotation is bool:
@@ -172,6 +174,12 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
 
 
 _origin = lru_cache(typing.get_origin)
+_parameters = lru_cache(typing.get_args)
+
+
+@lru_cache
+def _takes_ints(annotation: Any) -> bool:
+    return annotation is int or int in _parameters(annotation)
 
 
 def _kind_text(annotation: Any) -> str:
@@ -222,6 +230,7 @@ class Primitive:
     view: ClassVar[bool] = False  # the result has the operand's elements in the operand's order
     index_map: ClassVar[bool] = False  # an element is, without loops, an operand's element at another index
     kernel: ClassVar[bool] = False  # its region is one kernel
+    by_blocks: ClassVar[bool] = False  # its region is a function, computed block by block
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
@@ -288,6 +297,19 @@ class Primitive:
     def takes_epilogue(self) -> bool:
         """Whether elementwise ops can be computed on each element of the result as it is stored."""
         return self.has_loops and (self.stores_once if self.has_rule("lower") else self.has_rule("element"))
+
+    # rules for fusion by blocks of rows
+
+    def trace_axes(self, operands: Sequence[Any], result: Any, ranks: Sequence[int], **attrs: Any) -> tuple[list[tuple], tuple] | None:
+        """What is known of axes, carried through the op: a label for each axis of each operand, and of the result; -1 says nothing.
+
+        `operands` and `result` are such tuples, or None where nothing is known yet. None: the op does not go axis by axis.
+        """
+        return None
+
+    def resized(self, result: Any, **attrs: Any) -> dict[str, Any]:
+        """The attributes with which the op gives a result of another shape, its operands being resized likewise."""
+        return attrs
 
     # rules for fusion, of ops that can share a loop nest
 

@@ -46,17 +46,21 @@ MAX_ELEMENTS = 2**62
 MAX_RANK = 32  # NumPy's, until 2.0
 
 
+_KNOWN: dict[str, DType] = {}
+
+
 class DType(str):
-    """An element type. It is its own name: `DType("f32") == "f32"`."""
+    """An element type. It is its own name: `DType("f32") == "f32"`. There is one object for each."""
 
     __slots__ = ()
 
     def __new__(cls, name: str) -> DType:
-        if type(name) is DType:
-            return name
+        known = _KNOWN.get(name)
+        if known is not None:
+            return known
         if name not in _DTYPES:
             raise DTypeError(f"there is no dtype '{name}'", code="RLX0204", help=did_you_mean_dtype(name) or f"dtypes are {', '.join(TENSOR_DTYPES)}")
-        return str.__new__(cls, name)
+        return _KNOWN.setdefault(name, str.__new__(cls, name))
 
     @property
     def kind(self) -> str:

@@ -9,6 +9,7 @@ from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.names import OwnNames
+from rlxc.passes.collection import without_collection
 from rlxc.passes.dce import live_ops
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize
@@ -38,6 +39,7 @@ def value_and_grad(func: Func, wrt: Sequence[str | int] = (), *, on_unused: Unus
     return _joint(func, wrt, on_unused, seeded=False)
 
 
+@without_collection()
 def _joint(func: Func, wrt: Sequence[str | int], on_unused: Unused, *, seeded: bool) -> Func:
     if on_unused not in get_args(Unused):
         raise DifferentiationError(f"on_unused is one of {', '.join(map(repr, get_args(Unused)))}, not {on_unused!r}", loc=func.loc)
@@ -70,6 +72,7 @@ def _joint(func: Func, wrt: Sequence[str | int], on_unused: Unused, *, seeded: b
     return Func(f"{func.name}.grad", args, tuple(live_ops(b.ops, results)), results, loc=func.loc)
 
 
+@without_collection()
 def jvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
     """Forward mode in one function: arguments, then a tangent `d<name>` for each of `wrt`; results, then their tangents."""
     func = prepare(func)

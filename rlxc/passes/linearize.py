@@ -108,7 +108,8 @@ def with_argument_names(func: Func) -> Func:
 def wrt_arguments(func: Func, wrt: Sequence[str | int]) -> tuple[Value, ...]:
     """The arguments to differentiate by: the named ones, or else every float one."""
     if wrt:
-        chosen = tuple(func.args[w] if isinstance(w, int) and -len(func.args) <= w < len(func.args) else func.arg(str(w)) for w in wrt)
+        named = dict(zip(func.arg_names, func.args, strict=True))
+        chosen = tuple(_chosen(func, w, named) for w in wrt)
         if len(set(chosen)) != len(chosen):
             raise DifferentiationError(f"@{func.name}: an argument is named twice in wrt", loc=func.loc)
     else:
@@ -117,6 +118,12 @@ def wrt_arguments(func: Func, wrt: Sequence[str | int]) -> tuple[Value, ...]:
         if not a.type.dtype.differentiable:
             raise DifferentiationError(f"%{a.name} is {a.type}: there is no derivative with respect to {a.type.dtype}", code="RLX0305", loc=a.loc)
     return chosen
+
+
+def _chosen(func: Func, w: str | int, named: dict[str, Value]) -> Value:
+    if isinstance(w, int) and -len(func.args) <= w < len(func.args):
+        return func.args[w]
+    return named.get(str(w)) or func.arg(str(w))
 
 
 def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:

@@ -14,6 +14,7 @@ from rlxc.errors import AttrError, Error, InternalError, PassError
 from rlxc.ir.core import Func, Module
 from rlxc.ir.primitive import coerce
 from rlxc.ir.printer import print_module
+from rlxc.passes.collection import without_collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Pipeline:
     observe: Callable[[str, Module, bool], None] | None = None
     runs: list[PassRun] = field(default_factory=list)
 
+    @without_collection()
     def run(self, module: Module) -> Module:
         """Apply the passes; an unexpected exception becomes an InternalError that names the pass."""
         if self.observe:

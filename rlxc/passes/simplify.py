@@ -31,8 +31,9 @@ def simplify(func: Func) -> Func:
     """
     b = Simplifier()
     env: dict[Value, Value] = {}
-    for op in func.ops:
-        b.visit(op, env)
+    with np.errstate(all="ignore"):
+        for op in func.ops:
+            b.visit(op, env)
     results = tuple(env.get(v, v) for v in func.results)
     return func.with_(ops=tuple(live_ops(b.ops, results)), results=results)
 
@@ -134,8 +135,7 @@ class Simplifier(Builder):
 
     def _folded(self, op: Op) -> Sequence[Value] | None:
         try:
-            with np.errstate(all="ignore"):
-                simpler = op.prim.fold(self, *op.operands, **op.attrs)
+            simpler = op.prim.fold(self, *op.operands, **op.attrs)
         except Error as error:
             raise error.at(op.loc) from None
         if simpler is None:

@@ -10,6 +10,7 @@ one operand a letter stands once. A letter that the result lacks is summed over;
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from string import ascii_letters
 
 import numpy as np
@@ -123,6 +124,14 @@ class Contract(Multilinear):
         sizes = dict(zip("".join(split_spec(spec)[:2]), x.type.shape + y.type.shape, strict=True))
         return b.broadcast(small, shape=tuple(sizes[a] for a in out), axes=tuple(i for i, a in enumerate(out) if a in repeated))
 
+    def trace_axes(self, operands, result, ranks, *, spec):
+        parts = split_spec(spec)
+        label = dict.fromkeys("".join(parts), -1)
+        for letters, labels in zip(parts, (*operands, result), strict=True):
+            label.update((a, x) for a, x in zip(letters, labels or (), strict=False) if x >= 0)
+        x, y, out = (tuple(label[a] for a in letters) for letters in parts)
+        return [x, y], out
+
     def lower(self, e, reads, writes, *, spec):
         """Tiles of sums in registers, where the target has vectors and the sums are not few; else loops around `element`."""
         (x, y), (out,) = reads, writes
@@ -156,6 +165,7 @@ class Contract(Multilinear):
         return total
 
 
+@lru_cache(maxsize=1024)
 def split_spec(spec: str) -> tuple[str, str, str]:
     """Letters of x, of y and of the result, of a spec known to be right."""
     operands, out = spec.split("->")
@@ -163,6 +173,7 @@ def split_spec(spec: str) -> tuple[str, str, str]:
     return in_x, in_y, out
 
 
+@lru_cache(maxsize=1024)
 def parse_spec(name: str, spec: str, x: TensorType, y: TensorType) -> tuple[str, str, str]:
     """Like `split_spec`, after checking `spec` against the operands; raises AttrError or ShapeError."""
     operands, arrow, out = spec.partition("->")

@@ -23,7 +23,7 @@ def require_dtype(name: str, type: Any, allowed: Sequence[str]) -> None:
 
 def same_dtype(name: str, types: Sequence[TensorType]) -> DType:
     """The one dtype of all `types`; raises DTypeError where they differ."""
-    if any(t.dtype != types[0].dtype for t in types):
+    if any([t.dtype != types[0].dtype for t in types]):
         raise DTypeError(f"{name}: dtypes differ: {', '.join(map(str, types))}", help=f"convert one of them, as in `convert %x {{dtype = {types[0].dtype}}}`")
     return types[0].dtype
 
@@ -31,7 +31,7 @@ def same_dtype(name: str, types: Sequence[TensorType]) -> DType:
 def broadcast_shapes(name: str, types: Sequence[TensorType]) -> tuple:
     """NumPy's broadcasting: shapes aligned at the right, 1 stretches; raises ShapeError where they do not fit."""
     first = types[0].shape
-    if all(t.shape == first for t in types):
+    if all([t.shape == first for t in types]):
         return first
     rank = max(t.rank for t in types)
     shape = []
@@ -96,14 +96,22 @@ class Elementwise(Primitive):
     singular: ClassVar[bool] = True  # a partial may be infinite or nan, so that a zero tangent must win over it
     computes: ClassVar[bool] = True  # arithmetic, which narrow floats do in f32
 
+    def trace_axes(self, operands, result, ranks, **attrs):
+        labels = next(known for known in (*operands, result) if known is not None)
+        return [labels] * len(operands), labels
+
     def signature_rule(self) -> Callable[..., Any]:
         return self.eval
 
     def infer(self, *types: Any, **attrs: Any) -> Any:
-        for t in types:
-            require_dtype(self.name, t, self.dtypes)
-        same_dtype(self.name, types)
-        return TensorType(self.result_dtype(types[0].dtype, **attrs), broadcast_shapes(self.name, types))
+        first = types[0]
+        require_dtype(self.name, first, self.dtypes)
+        if any([t != first for t in types]):
+            for t in types:
+                require_dtype(self.name, t, self.dtypes)
+            first = TensorType(same_dtype(self.name, types), broadcast_shapes(self.name, types))
+        dtype = self.result_dtype(first.dtype, **attrs)
+        return first if dtype == first.dtype else first.with_dtype(dtype)
 
     def result_dtype(self, dtype: DType, **attrs: Any) -> DType:
         return dtype
@@ -116,8 +124,8 @@ class Elementwise(Primitive):
 
     def legalize(self, b: Any, *xs: Value, **attrs: Any) -> Any:
         shape = broadcast_shapes(self.name, [x.type for x in xs])
-        narrow = self.computes and any(x.type.dtype.is_narrow for x in xs)
-        if not narrow and all(x.type.shape == shape for x in xs):
+        narrow = self.computes and any([x.type.dtype.is_narrow for x in xs])
+        if not narrow and all([x.type.shape == shape for x in xs]):
             return None
         wide = [b.convert(x, dtype="f32") if self.computes and x.type.dtype.is_narrow else x for x in xs]
         out = b.apply(self, *[broadcast_to(b, x, shape) for x in wide], **attrs)

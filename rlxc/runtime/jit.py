@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from threading import Lock
 from typing import Any, Protocol
 
 import llvmlite.binding as llvm
@@ -66,12 +69,38 @@ def parse_llvm(text: str, cpu: Cpu) -> Any:
 
 def object_code(text: str, cpu: Cpu, opt: int = 2) -> bytes:
     """Relocatable machine code of LLVM IR text."""
-    return target_machine(cpu, opt).emit_object(parse_llvm(text, cpu))
+    module = parse_llvm(text, cpu)
+    with _without_needless_passes():
+        code: bytes = target_machine(cpu, opt).emit_object(module)
+        return code
 
 
 def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
     """The machine code as text."""
-    return target_machine(cpu, opt).emit_assembly(parse_llvm(text, cpu))
+    module = parse_llvm(text, cpu)
+    with _without_needless_passes():
+        return str(target_machine(cpu, opt).emit_assembly(module))
+
+
+#: Passes of LLVM's code generator that take a quarter of its time and find nothing to do. See Note [Needless passes].
+_NEEDLESS = ("disable-lsr", "disable-machine-cse", "disable-early-ifcvt")
+_TRIED = (22,)  # versions of LLVM that have these options; another one would end the process
+_lock = Lock()
+
+
+@contextmanager
+def _without_needless_passes() -> Iterator[None]:
+    if llvm.llvm_version_info[0] not in _TRIED:
+        yield
+        return
+    with _lock:
+        for option in _NEEDLESS:
+            llvm.set_option("", f"-{option}=true")
+        try:
+            yield
+        finally:
+            for option in _NEEDLESS:
+                llvm.set_option("", f"-{option}=false")
 
 
 @lru_cache(maxsize=1)
@@ -110,3 +139,10 @@ def load(obj: bytes, symbols: list[str]) -> Loaded:
     if perf.is_wanted():
         perf.write_map(obj, symbols[0], loaded.address(symbols[0]))
     return loaded
+
+
+# Note [Needless passes]
+# ----------------------
+# Kernels come with loop-invariant code outside of loops, with nothing computed twice, and with addresses as instructions want them, so
+# loop strength reduction and the search for common subexpressions of machine code change nothing that could be measured; conditions are
+# selects already. LLVM's options belong to the process, which may hold other users of LLVM: they are set for the time of a compilation.

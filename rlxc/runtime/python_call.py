@@ -92,6 +92,7 @@ class CallableType:
         for field, value in self._python().items():
             setattr(python, field, value)
         self.type = _subclass(base)
+        self.type.__doc__ = base.__doc__
 
     def prepare(self, instance: Any) -> None:
         if type(instance) is not self.type:

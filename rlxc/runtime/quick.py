@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import inspect
+from functools import cache, partial
 from typing import Any
 
 from rlxc.ir.core import Func
@@ -18,8 +19,9 @@ def compiled(func: Func, engine: Engine) -> Compiled:
     return Quick(func, engine)
 
 
-class Quick(Compiled):
-    """The wrapper runs the executable for the sizes last met."""
+class Quick(Compiled):  # the wrapper runs the executable for the sizes last met
+    __doc__ = Compiled.__doc__
+    __signature__ = inspect.signature(partial(Compiled.__call__, None))  # type: ignore[arg-type]
 
     _call: Call  # see CallableType
     _calls: dict[tuple[int, ...], Call]  # by the sizes of named dimensions

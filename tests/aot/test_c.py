@@ -151,6 +151,19 @@ def test_the_header_is_good_c_and_cpp(tmp_path):
 
 
 @needs_cc
+def test_the_example_trains_a_network_in_c(tmp_path):
+    loss = rlxc.bind(rlxc.load(ROOT / "examples" / "link" / "mlp.rlx")["loss"], B=32)
+    library = Library("mlp", (rlxc.value_and_grad(loss, PARAMS).with_(name="loss.value_and_grad"),))
+    (tmp_path / "mlp.o").write_bytes(library.object_code())
+    (tmp_path / "mlp.h").write_text(library.header())
+    path = compile_c(tmp_path, (ROOT / "examples" / "link" / "train.c").read_text(), "mlp.o")
+    lines = subprocess.run([path], capture_output=True, text=True, check=True).stdout.splitlines()
+    losses = [float(line.split()[-1]) for line in lines]
+    assert len(losses) == 6
+    assert losses[-1] < losses[0] / 2
+
+
+@needs_cc
 def test_two_libraries_link_into_one_program(tmp_path):
     for name, op in (("first", "neg"), ("second", "abs")):
         func = rlxc.parse(f"func @f(%x: f32[2]) -> f32[2] {{ %y = {op} %x return %y }}")["f"]

@@ -201,6 +201,14 @@ def test_functions_whose_names_are_one_in_c_are_refused():
         Library("model", (f, f.with_(name="f.call"))).header()
 
 
+def test_names_that_c_does_not_tell_apart_are_refused_or_changed():
+    f = rlxc.parse("func @f(%x: f32[1], %X: f32[3], %WORKSPACE: f32[3], %int: f32[3]) -> f32[3] { return %X }")["f"]
+    assert "int model_f(const float *x, const float *X_, const float *WORKSPACE_, const float *int_, float *X_2" in Library("model", (f,)).header()
+    f = rlxc.parse("func @f(%g_x: f32[2]) -> f32[2] { return %g_x }")["f"]
+    with pytest.raises(rlxc.Unsupported, match="called MODEL_F_G_X_SIZE in C"):
+        Library("model", (f, rlxc.parse("func @f_g(%x: f32[3]) -> f32[3] { return %x }")["f_g"])).header()
+
+
 def test_the_same_library_has_the_same_bytes():
     loss = rlxc.bind(rlxc.parse(PROGRAM)["loss"], B=4)
     first, second = (Library("model", (loss,), weights={"w": arrays()["w"]}) for _ in range(2))

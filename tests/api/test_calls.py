@@ -2,11 +2,13 @@
 
 import copy
 import gc
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -333,6 +335,16 @@ def test_without_the_wrapper_everything_is_the_same(monkeypatch):
     np.testing.assert_array_equal(plain(X, Y, K), WANT)
 
 
+def test_a_callable_describes_itself_as_without_the_wrapper(f):
+    plain = Compiled(f.func, f._engine)
+    assert isinstance(f, rlxc.Compiled)
+    assert callable(f)
+    assert repr(f) == repr(plain)
+    assert inspect.signature(f) == inspect.signature(plain)
+    assert inspect.getdoc(f) == inspect.getdoc(plain)
+    np.testing.assert_array_equal(f.__call__(X, Y, K), WANT)
+
+
 # Lifetimes
 
 
@@ -496,11 +508,40 @@ func @long(%x: f64[400, 400]) -> f64[400, 400] {
 }"""
 
 
-def test_other_threads_run_during_a_long_call_only(f):
+def test_calls_are_long_by_the_work_they_do(f):
     long = rlxc.compile(LONG)
     assert isinstance(long._only, Executable)
     assert long._only.is_long
     assert not f._only.is_long
+
+
+@pytest.mark.parametrize("is_long", [0, 1])
+def test_other_threads_run_during_a_long_call_only(is_long):
+    long = rlxc.compile(LONG)
+    long._call.is_long = is_long
+    x = np.zeros((400, 400))
+    out = np.zeros((400, 400))
+    steps, stop, interval = [0], [], sys.getswitchinterval()
+
+    def work():
+        while not stop:
+            steps[0] += 1
+            time.sleep(1e-5)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        sys.setswitchinterval(1000)  # whoever has the GIL keeps it, unless it gives it up
+        before = steps[0]
+        for _ in range(500 if is_long else 20):
+            long(x, out=out)
+            if steps[0] != before:
+                break
+        assert (steps[0] != before) == bool(is_long)
+    finally:
+        sys.setswitchinterval(interval)
+        stop.append(1)
+        thread.join()
 
 
 def test_an_interrupt_is_raised_after_the_call():

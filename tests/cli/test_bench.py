@@ -55,3 +55,13 @@ def test_bench_says_what_is_missing(file, capsys):
     assert "B" in capsys.readouterr().err
     assert main(["bench", file, "--seconds", "soon"]) == 2
     assert main(["bench", file, "--dim", "B=2", "--threads", "0"]) == 2
+
+
+def test_build_profiles_what_it_builds(file, tmp_path, capsys):
+    assert main(["build", file, "--dim", "B=4", "--grad", "w", "--profile", "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert "kernel" in said.err
+    assert "roofline" in said.err
+    trace = tmp_path / "out" / "f.value_and_grad.trace.json"
+    assert any(e["name"] == "@f.value_and_grad" for e in json.loads(trace.read_text())["traceEvents"])
+    assert main(["build", file, "--dim", "B=4", "--profile", "--target", "aarch64-linux", "-o", str(tmp_path)]) == 2

@@ -206,3 +206,18 @@ def test_a_function_may_be_called_from_many_threads():
 def test_a_function_may_have_any_name(name):
     func = rlxc.parse("func @f(%x: f32[2]) -> f32[2] { %c = constant dense<[1.0, 2.0]> : f32[2] %y = add %x, %c return %y }")["f"]
     np.testing.assert_array_equal(compile_func(func.with_(name=name, module=None))(np.ones(2, np.float32))[0], [2, 3])
+
+
+def test_llvm_knows_the_options_that_are_set():
+    """Another version of LLVM may lack them, and ends the process: try it, then add it."""
+    import subprocess
+    import sys
+
+    import llvmlite.binding as llvm
+
+    from rlxc.runtime import jit
+
+    assert llvm.llvm_version_info[0] in jit._TRIED
+    options = [f"-{name}={value}" for value in ("true", "false") for name in jit._NEEDLESS]
+    script = f"import llvmlite.binding as llvm\nfor o in {options}: llvm.set_option('', o)\nprint('done')"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout == "done\n"

@@ -15,6 +15,7 @@ from rlxc.passes.fuse import report
 from rlxc.passes.fuse.readings import Readings, Where
 from rlxc.primitives.axes import fits_rows
 
+SMALL = 64 << 10  # bytes that may be computed long before they are read
 MAX_FLOPS = 480.0  # of one element of a group: beyond, kernels compile slowly and gain nothing
 
 
@@ -74,10 +75,24 @@ class Groups:
 def group_ops(func: Func, readings: Readings, max_flops: float) -> Groups:
     """Each op of the function in a group, but for those that are made where they are read."""
     groups = Groups()
-    for op in func.ops:
+    for op in _early_first(func, readings):
         if op.operands and not readings.is_made_where_read(op.results[0]):
             _place(op, groups, readings, max_flops)
     return groups
+
+
+def _early_first(func: Func, readings: Readings) -> list[Op]:
+    """The ops in their order, but for elementwise ones on arguments alone, which go first. See Note [Why some ops go first]."""
+    awaited = {w for v in func.results for w in readings.sources(v)}
+    for op in func.ops:
+        if not op.prim.elementwise:
+            awaited.update(w for v in op.operands for w in readings.sources(v))
+    early: set[Value] = set()
+    for op in func.ops:
+        of_arguments = op.prim.elementwise and all(w in early or w not in readings.producer for v in op.operands for w in readings.sources(v))
+        if of_arguments and (awaited.isdisjoint(op.results) or sum(v.type.nbytes for v in op.results) <= SMALL):
+            early.update(op.results)
+    return sorted(func.ops, key=lambda op: not op.results or op.results[0] not in early)
 
 
 def _place(op: Op, groups: Groups, readings: Readings, max_flops: float) -> None:
@@ -177,3 +192,15 @@ def _rows_wanted(op: Op, group: Group, groups: Groups, readings: Readings) -> se
         kept = row_reduction(readings.producer[reading.sources[0]])
         wanted.update(rows for rows in (kept, reading.rows) if rows is not None)
     return wanted
+
+
+# Note [Why some ops go first]
+#
+#     %g = contract %x, %ct            the gradient
+#     %a = mul %m, 0.9                 of arguments alone
+#     %b = mul %g, 0.1
+#     %n = add %a, %b                  could follow the contraction in its kernel, but not if %a belongs to a later group
+#
+# A group is open to an op only if no operand comes from a later group. So what needs no other kernel is placed in early groups; mostly it is
+# then computed again where it is read (residuals.py), and the early group is left without ops. What is large and read elsewhere than at its
+# index, or is a result, stays where it is, since it would take memory for long.

@@ -35,6 +35,7 @@ class Readings:
     def __init__(self, func: Func) -> None:
         self.producer: dict[Value, Op] = {v: op for op in func.ops for v in op.results}
         self.maps = index_maps(func.ops)
+        self.known: dict[Value, Reading] = {}
 
     def is_drawn_in(self, v: Value) -> bool:
         """Whether `v` is an index map's result, computed in whatever reads it."""
@@ -46,6 +47,12 @@ class Readings:
         return op is not None and (op.prim.view or v in self.maps)
 
     def of(self, v: Value) -> Reading:
+        reading = self.known.get(v)
+        if reading is None:
+            reading = self.known[v] = self._of(v)
+        return reading
+
+    def _of(self, v: Value) -> Reading:
         if not self.is_made_where_read(v):
             return Reading((v,), Where.HERE)
         op = self.producer[v]

@@ -9,8 +9,8 @@ becomes
     kernel 2: s = logistic(h), ct * (s + a * (1 - s))                reads h, a
 
 An elementwise value that later kernels read at the same index may be computed there again, from what is in memory. What is best stored
-is a minimal cut between what can only be stored (arguments, contractions, reductions) and what is read, where a value costs its bytes, and
-nothing if it is stored anyway. Bits matter where values are compared (see rounding.py). See Note [What computing again may cost].
+is a minimal cut between what can only be stored (arguments, contractions, reductions) and what is read, where a value costs the bytes
+that are written and read. Bits matter where values are compared (see rounding.py). See Note [What computing again may cost].
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from rlxc.passes.fuse.readings import Readings, Where
 from rlxc.passes.fuse.rounding import Rounding
 
 FLOPS_PER_BYTE = 4.0
+WRITE = 2  # as many bytes as two reads: a line of the cache is fetched before it is written
 
 
 def choose_residuals(func: Func, readings: Readings, groups: Groups, max_flops: float) -> None:
@@ -105,8 +106,9 @@ class _Plan:
         self.group = group
         self.made = made
         self.wanted = wanted
-        self.before = sum(map(_bytes, wanted))
         self.wanted_by = self.demand()
+        self.needs = self.needed_anyway()
+        self.before = sum(map(self.price, wanted))
         self.network = Network("source", "sink")
         self.build(may)
         self.after, self.late = self.network.cut()
@@ -156,16 +158,28 @@ class _Plan:
                         edge(("row", w), ("in", v))
 
     def price(self, v: Value) -> float:
-        """What storing `v` costs, in bytes."""
-        stored_anyway = (v in self.whole.readers or v in self.whole.results) and v not in self.wanted
-        return 0 if stored_anyway else _bytes(v)
+        """Bytes that go through memory if `v` is stored for those who want it: it is written, and read by each of them."""
+        if v in self.wanted or (v not in self.whole.readers and v not in self.whole.results):
+            return _bytes(v) * (WRITE + len(self.wanted_by[v]))
+        return _bytes(v) * len(self.wanted_by[v] - self.readers(v))
 
     def price_of_reading(self, v: Value) -> float:
-        """What it costs that several groups read `v` instead of this one."""
+        """Bytes that go through memory if those who want it read `v` of another group; this group may then read it no more."""
         if ("read", v) in self.network.left:
             return 0
-        more = len(self.wanted_by[v] - set(self.whole.readers.get(v, ())))
-        return _bytes(v) * max(0, more - 1)
+        more = len(self.wanted_by[v] - self.readers(v))
+        return _bytes(v) * max(0, more - (v not in self.needs))
+
+    def readers(self, v: Value) -> set[Group]:
+        return set(self.whole.readers.get(v, ()))
+
+    def needed_anyway(self) -> set[Value]:
+        """What the group reads, or computes, for values that it stores in any case."""
+        found = {v for v in self.made if v not in self.wanted and (v in self.whole.readers or v in self.whole.results)}
+        for op in reversed(self.group.ops):
+            if not found.isdisjoint(op.results):
+                found.update(w for v in op.operands for w in self.whole.readings.of(v).sources)
+        return found
 
     def cone(self, consumer: Group) -> dict[Value, Op]:
         """What `consumer` computes again."""
@@ -187,7 +201,7 @@ class _Plan:
             if consumer.flops + each > self.whole.max_flops:
                 return False
             flops += sum(op.prim.cost.flops * v.type.size for v, op in ops.items())
-        return self.after < self.before and flops <= FLOPS_PER_BYTE * 2 * (self.before - self.after)
+        return self.after < self.before and flops <= FLOPS_PER_BYTE * (self.before - self.after)
 
     def carry_out(self) -> None:
         for consumer, ops in self.again.items():
@@ -197,7 +211,7 @@ class _Plan:
                 del self.whole.readers[v][consumer]
                 if not self.whole.readers[v]:
                     del self.whole.readers[v]
-            report.computed_again(ops.values(), consumer.anchor or consumer.ops[0], 2 * (self.before - self.after))
+            report.computed_again(ops.values(), consumer.anchor or consumer.ops[0], self.before - self.after)
             consumer.again.update(ops)
             consumer.flops += sum(op.prim.cost.flops for op in ops.values())
             self.whole.register(consumer)
@@ -228,6 +242,6 @@ def _bytes(v: Any) -> int:
 # Note [What computing again may cost]
 #
 # A core does some 50 to 100 flops a nanosecond on vectors in registers, and moves some 10 to 30 bytes to or from memory behind its second
-# cache in that time: 4 flops a byte lean towards computing. A value that is not stored is written and read less, thus twice its bytes.
+# cache in that time: 4 flops a byte lean towards computing.
 # First the ops are chosen as if flops were free. If that costs more than it saves, functions such as exp are left out of account (what
 # `Cost.recompute` says), so that they are stored, and only what is cheap is computed again.

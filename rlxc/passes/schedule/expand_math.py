@@ -17,6 +17,9 @@ def expand_math(module: Module) -> Module:
 
 
 class _ExpandMath(Rewriter):
+    def changes(self, op: Op) -> bool:
+        return rules(op).expands
+
     def op(self, op: Op) -> None:
         if not rules(op).expands:
             super().op(op)

@@ -38,6 +38,9 @@ class _FormFma(Rewriter):
                 if product is not None:
                     self.folded.add(product)
 
+    def changes(self, op: Op) -> bool:
+        return not self.folded.isdisjoint(op.results) or not self.folded.isdisjoint(op.operands)
+
     def op(self, op: Op) -> None:
         if op.results and op.result in self.folded:
             return  # made where the sum is

@@ -1,8 +1,9 @@
-"""Rewriting a kernel op by op, with a hook for each kind of op."""
+"""Rewriting a kernel op by op, with a hook for each kind of op. Loops in which nothing changes stay as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from rlxc.errors import Error
 from rlxc.ir.core import Func, Op, Value
@@ -67,17 +68,35 @@ class Rewriter:
         else:
             self.bind(op, self.e.emit(op.prim, operands, dict(op.attrs), loc=op.loc).results)
 
+    def changes(self, op: Op) -> bool:
+        """Whether the pass makes something else of `op`, whatever its operands."""
+        return True
+
+    def can_stay(self, op: Op) -> bool:
+        """Whether a loop needs no rewriting: nothing in it changes, and none of the values that it reads has been replaced."""
+        env = self.env
+        for inner in chain((op,), *(region.walk() for region in op.regions)):
+            if self.changes(inner):
+                return False
+            for v in chain(inner.operands, *(region.results for region in inner.regions)):
+                if env.get(v, v) is not v:
+                    return False
+        return True
+
     def loop(self, op: Op) -> None:
         """A `for`, as it is."""
+        if self.can_stay(op):
+            self.e.keep(op)
+            return
         (body,) = op.regions
+        self.env.update(zip(body.args, body.args, strict=True))
 
-        def run(i: Value, *carried: Value) -> tuple[Value, ...]:
-            self.env.update(zip(body.args, (i, *carried), strict=True))
+        def run() -> tuple[Value, ...]:
             self.ops(body.ops)
             return tuple(self.of(v) for v in body.results)
 
-        attrs = {k: v for k, v in op.attrs.items() if k not in ("start", "stop")}
-        self.bind(op, self.e.for_(op.attrs["start"], op.attrs["stop"], run, [self.of(v) for v in op.operands], **attrs))
+        region = self.e.region(body.args, run, has_memory=op.attrs["parallel"])
+        self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], dict(op.attrs), regions=(region,), loc=op.loc).results)
 
     def branch(self, op: Op) -> None:
         """An `if`, as it is."""

@@ -55,6 +55,9 @@ class _Vectorize(Rewriter):
         self.fold_of: dict[Value, tuple[Fold, Value]] = {}  # how results accumulate, and into what
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
+    def changes(self, op: Op) -> bool:
+        return op in self.chosen
+
     def loop(self, op: Op) -> None:
         if op in self.chosen:
             self.widen(op, self.chosen[op])
