@@ -172,7 +172,7 @@ def native_pipeline(cpu: Cpu, options: Options) -> str:
     steps = ["legalize", "simplify", "cse", "dce"]
     if options.fuse:
         steps.append(f"blocks{{l2 = {cpu.l2}}}")
-    steps.append(f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}")
+    steps += [f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}", "rematerialize"]
     settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")

@@ -221,3 +221,26 @@ def test_llvm_knows_the_options_that_are_set():
     options = [f"-{name}={value}" for value in ("true", "false") for name in jit._NEEDLESS]
     script = f"import llvmlite.binding as llvm\nfor o in {options}: llvm.set_option('', o)\nprint('done')"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout == "done\n"
+
+
+@pytest.mark.parametrize("passes", ["split-reductions{tile = 4}", "vectorize{bytes = 16}", "split-reductions{tile = 4},vectorize{bytes = 16}"])
+def test_a_number_that_a_sum_starts_from_may_be_used_in_the_loop_as_well(passes):
+    """What is left of a loop that is split or widened goes on from other values than the loop began with."""
+    text = """kernel @f(%x: mem f32[11], %y: mem f32[2]) {
+      %0 = constant dense<0.0> : f32
+      %s = for %i in 0..11 carry (%a = %0) {
+        %1 = load %x, %i : f32
+        %2 = max %1, %0 : f32
+        store %x, %2, %i
+        %3 = add %a, %2 : f32
+        yield %3
+      }
+      %4 = constant dense<0> : index
+      %5 = constant dense<1> : index
+      store %y, %s, %4
+      store %y, %0, %5
+    }"""
+    kernel = make_pipeline(passes).run(rlxc.parse(text))["f"]
+    x, y = 5 - np.arange(11, dtype=np.float32), np.empty(2, np.float32)
+    interpret(kernel, [x, y])
+    np.testing.assert_array_equal(y, [15, 0])

@@ -21,6 +21,9 @@ from rlxc.ir.types import DType, MemType
 from rlxc.passes.manager import module_pass
 from rlxc.passes.memory.lifetimes import lifetimes
 from rlxc.passes.memory.placement import place
+from rlxc.passes.memory.rematerialize import rematerialize
+
+__all__ = ["plan_memory", "rematerialize"]
 
 
 @module_pass("plan-memory")

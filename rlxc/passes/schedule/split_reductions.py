@@ -67,9 +67,7 @@ class _Split(Rewriter):
 
         e.for_(0, count, tile)
         totals = e.for_(0, count, lambda t, *sums: tuple(combine(e, f, a, p([t])) for f, a, p in zip(folds, sums, parts, strict=True)), inits)
-        self.env.update(zip(op.operands, totals, strict=True))
-        super().loop(Op(op.prim, op.operands, {**op.attrs, "start": start + count * size}, op.results, op.regions, op.loc))
-        self.env.update(zip(op.operands, inits, strict=True))
+        super().loop(Op(op.prim, tuple(totals), {**op.attrs, "start": start + count * size}, op.results, op.regions, op.loc))
 
 
 def combine(e: Emitter, fold: Fold, x: Value, y: Value) -> Value:

@@ -112,8 +112,7 @@ class _Vectorize(Rewriter):
             for f, init, total in zip(plan.folds, inits, totals, strict=True)
         ]
         if plan.repeats and whole != count:
-            rest = Op(op.prim, op.operands, {**op.attrs, "start": start + whole, "parallel": False}, op.results, op.regions, op.loc)
-            self.env.update(zip(op.operands, combined, strict=True))
+            rest = Op(op.prim, tuple(combined), {**op.attrs, "start": start + whole, "parallel": False}, op.results, op.regions, op.loc)
             super().loop(rest)
             return
         self.bind(op, combined)
