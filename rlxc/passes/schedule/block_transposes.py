@@ -20,7 +20,7 @@ from rlxc.ir.emitter import Index
 from rlxc.ir.types import MemType
 from rlxc.passes.manager import module_pass
 from rlxc.passes.schedule.plan import advance, trips
-from rlxc.passes.schedule.rewrite import Rewriter, rules
+from rlxc.passes.schedule.rewrite import Rewriter, is_for, rules
 from rlxc.passes.schedule.transpose_lanes import transposed
 
 MAX_LANES = 16
@@ -60,14 +60,32 @@ class _BlockTransposes(Rewriter):
         made = (v for op in func.walk() if not op.operands for v in op.results if isinstance(v.type, MemType))
         self.apart = {a for a in (*func.args, *made)}  # memory that is no other memory's
         self.tiles: dict[Op, Value] = {}
+        self.found: dict[Op, tuple[Nest, Crossing]] = {}
         self.at: tuple[Index, Index] = (0, 0)  # place in the tiles
 
+    def run(self) -> Func:
+        self.find(self.func)
+        return super().run() if self.found else self.func
+
+    def find(self, func: Func) -> None:
+        """Note the loops that are to become tiles."""
+        for op in func.ops:
+            nest = nest_of(op) if is_for(op) else None
+            crossing = self.crossing(nest) if nest is not None else None
+            if nest is not None and crossing is not None:
+                self.found[op] = nest, crossing
+                continue
+            for region in op.regions:
+                self.find(region)
+
+    def changes(self, op: Op) -> bool:
+        return op in self.found
+
     def loop(self, op: Op) -> None:
-        nest = nest_of(op)
-        crossing = self.crossing(nest) if nest is not None else None
-        if nest is None or crossing is None:
+        if op not in self.found:
             super().loop(op)
         else:
+            nest, crossing = self.found[op]
             self.others(nest, crossing, [at for at in range(len(nest.loops) - 1) if at != crossing.along])
 
     def crossing(self, nest: Nest) -> Crossing | None:
