@@ -67,7 +67,7 @@ def publish(args: argparse.Namespace, pythons: dict[str, str]) -> int:
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
     cases = [c for c in CASES.values() if not (args.quick and c.name.startswith(SLOW))]
-    main = stored(keep, "one_thread", lambda: _measure(args, pythons, cases, 1))
+    main = stored(keep, "one_thread", lambda: _measure(args, pythons, cases, 1, keep and keep / "one_thread.jsonl"))
     results = main["results"]
     two = {}
     if (main["machine"]["cores"] or 1) > 1:
@@ -147,9 +147,9 @@ def _libraries(args: argparse.Namespace) -> dict[str, Any]:
     return json.loads(done.stdout) if done.returncode == 0 else {"rows": []}
 
 
-def _measure(args: argparse.Namespace, pythons: dict[str, str], cases: list[Case], threads: int) -> dict[str, Any]:
+def _measure(args: argparse.Namespace, pythons: dict[str, str], cases: list[Case], threads: int, log: Path | None = None) -> dict[str, Any]:
     pin = args.cpus if args.cpus and threads == 1 else ("0" if threads == 1 else None)
-    plan = Plan(cases, pythons, args.rounds, args.seconds, threads, args.minutes, pin)
+    plan = Plan(cases, pythons, args.rounds, args.seconds, threads, args.minutes, pin, log=log)
     with tempfile.TemporaryDirectory() as folder:
         warm_inductor(plan, str(Path(folder) / "inductor"))
         return {"machine": machine(), "results": run(plan)}

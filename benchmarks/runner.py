@@ -33,6 +33,7 @@ class Plan:
     minutes: float | None = None
     pin: str | None = None  # processors, as taskset takes them
     inductor: str | None = None
+    log: Path | None = None  # results are appended there as they come, and those that are there are not measured again
     hopeless: set[tuple[str, str]] = field(default_factory=set)
 
     def pairs(self) -> Iterator[tuple[int, Case, str]]:
@@ -46,7 +47,9 @@ class Plan:
 
 def run(plan: Plan) -> list[dict[str, Any]]:
     """All results; says on stderr what it is doing."""
-    results = []
+    results = _logged(plan.log)
+    done = {(r["round"], r["case"], r["peer"]) for r in results}
+    plan.hopeless |= {(r["peer"], r["case"]) for r in results if "time" not in r}
     end = time.time() + 60 * plan.minutes if plan.minutes else None
     began = None
     for n, case, peer in plan.pairs():
@@ -54,14 +57,21 @@ def run(plan: Plan) -> list[dict[str, Any]]:
             print(f"the time is over in round {n + 1} of {plan.rounds}, at {case.name}", file=sys.stderr)
             break
         began = (n, case.name)
-        if (peer, case.name) in plan.hopeless:
+        if (peer, case.name) in plan.hopeless or (n, case.name, peer) in done:
             continue
         result = run_one(plan, peer, case) | {"round": n}
         if "time" not in result:
             plan.hopeless.add((peer, case.name))
         print(f"{case.name:22} {peer:14} {_said(result)}", file=sys.stderr, flush=True)
         results.append(result)
+        if plan.log:
+            with plan.log.open("a") as file:
+                file.write(json.dumps(result) + "\n")
     return results
+
+
+def _logged(path: Path | None) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
 
 
 def run_one(plan: Plan, peer: str, case: Case, extra: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _HOMES = {
     "rlxc.runtime.compiled": ("Compiled",),
     "rlxc.runtime.library": ("load_library",),
     "rlxc.runtime.session": ("Program",),
+    "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
     "rlxc.ir.primitive": ("Cost", "Linear", "Primitive", "Sample", "register"),
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from rlxc.runtime.compiled import Compiled
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
+    from rlxc.runtime.threads import num_threads, set_num_threads
 
 
 def __getattr__(name: str) -> Any:

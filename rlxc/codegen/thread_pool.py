@@ -8,7 +8,8 @@ one after another find their part in the same core's cache, and then helps with 
 it computes. Where the pool is in use by another thread, the caller runs everything itself: it never waits for a turn.
 
 Workers spin for a moment after their last job, then sleep. To wake them costs microseconds, so work that found them asleep is counted, and
-they are woken when it would have paid: a loop that is long enough wakes them at once, short ones together.
+they are woken when it would have paid: a loop that is long enough wakes them at once, short ones together. The system likes to run who is
+woken beside who woke them, where they would have to take turns: workers keep away from the caller's processor.
 
 The first word of the pool is the address of `parallel_for`, so that generated code needs to know nothing else of it.
 """
@@ -21,18 +22,19 @@ SLOTS = 256  # the most threads, the caller being slot 0
 
 # Where the fields of the pool are; those that one thread writes share a line: constant, the caller's, the job and the word that workers
 # watch, who is inside; then for each slot a line with its next chunk and the end of its chunks; then the threads.
-_FIELDS = {"RUN": 0, "WANTED": 8, "STARTED": 12, "PATIENCE": 16, "SPIN": 24, "BUSY": 64, "MISSED": 72, "EPOCH": 128, "SLEEPERS": 132}
+_FIELDS = {"RUN": 0, "WANTED": 8, "STARTED": 12, "PATIENCE": 16, "SPIN": 24, "BUSY": 64, "BESIDE": 68, "MISSED": 72, "EPOCH": 128, "SLEEPERS": 132}
 _FIELDS |= {"BODY": 136, "CONTEXT": 144, "COUNT": 152, "CHUNK": 160, "USED": 168, "STOPPING": 176, "STATE": 192, "QUEUES": 256}
-_FIELDS |= {"HANDLES": 256 + 64 * SLOTS}
+_FIELDS |= {"HANDLES": 256 + 64 * SLOTS, "NUMBERS": 256 + 72 * SLOTS}
 
 # STATE: whether workers may join the job, whether the caller sleeps until they are gone, and how many are inside.
 _OPEN, _WAITING = 1 << 30, 1 << 29
 _NUMBERS = {"OPEN": _OPEN, "CLOSED": ~_OPEN, "WAITING": _WAITING, "INSIDE": _WAITING - 1, "EVERYBODY": 2**31 - 1}
-_NUMBERS |= {"SIZE": 256 + 72 * SLOTS}
+_NUMBERS |= {"NUMBERS_SIZE": 4 * SLOTS, "SIZE": 256 + 76 * SLOTS}
 
 SYMBOLS = ("rlxc.pool", "rlxc.pool.init", "rlxc.pool.resize", "rlxc.pool.reset")
 
 _FUTEX = {"x86_64": 202, "aarch64": 98}
+_GETTID = {"x86_64": 186, "aarch64": 178}
 _PAUSE = {"x86_64": ("llvm.x86.sse2.pause", "", ""), "aarch64": ("llvm.aarch64.hint", "i32", "i32 1")}
 
 
@@ -46,7 +48,7 @@ def pool_text(machine: str) -> str:
     pause, types, arguments = _PAUSE[machine]
     words = {name: f"getelementptr (i8, ptr @rlxc.pool, i64 {offset})" for name, offset in _FIELDS.items()}
     words |= {name: str(number) for name, number in _NUMBERS.items()}
-    words |= {"FUTEX": str(_FUTEX[machine]), "PAUSE": f"call void @{pause}({arguments})"}
+    words |= {"FUTEX": str(_FUTEX[machine]), "GETTID": str(_GETTID[machine]), "PAUSE": f"call void @{pause}({arguments})"}
     return Template(_TEXT).substitute(words) + f"declare void @{pause}({types})\n"
 
 
@@ -57,6 +59,9 @@ declare i32 @pthread_join(i64, ptr)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @clock_gettime(i32, ptr)
 declare i32 @sched_yield()
+declare i32 @sched_getcpu()
+declare i32 @sched_getaffinity(i32, i64, ptr)
+declare i32 @sched_setaffinity(i32, i64, ptr)
 declare i64 @syscall(i64, ...)
 
 define internal i64 @rlxc.pool.now() {
@@ -126,6 +131,11 @@ done:
 define internal ptr @rlxc.pool.worker(ptr %argument) {
 entry:
   %slot = ptrtoint ptr %argument to i64
+  %tid = call i64 (i64, ...) @syscall(i64 $GETTID)
+  %number = trunc i64 %tid to i32
+  %number.at = getelementptr inbounds i32, ptr $NUMBERS, i64 %slot
+  store atomic i32 %number, ptr %number.at monotonic, align 4
+  store atomic i32 -1, ptr $BESIDE monotonic, align 4
   %first = load atomic i32, ptr $EPOCH acquire, align 4
   br label %join
 join:
@@ -217,6 +227,51 @@ done:
   ret void
 }
 
+; Let workers run on any processor that the caller may use but the one it is on.
+define internal void @rlxc.pool.spread(i32 %workers) {
+entry:
+  %mask = alloca [128 x i8], align 8
+  %cpu = call i32 @sched_getcpu()
+  %before = atomicrmw xchg ptr $BESIDE, i32 %cpu monotonic, align 4
+  %same = icmp eq i32 %cpu, %before
+  br i1 %same, label %done, label %ask
+ask:
+  call void @llvm.memset.p0.i64(ptr %mask, i8 0, i64 128, i1 false)
+  %failed = call i32 @sched_getaffinity(i32 0, i64 128, ptr %mask)
+  %ok = icmp sge i32 %failed, 0
+  %few = icmp ult i32 %cpu, 1024
+  %fine = and i1 %ok, %few
+  br i1 %fine, label %clear, label %done
+clear:
+  %byte = lshr i32 %cpu, 3
+  %byte.64 = zext i32 %byte to i64
+  %at = getelementptr inbounds i8, ptr %mask, i64 %byte.64
+  %bit = and i32 %cpu, 7
+  %bit.8 = trunc i32 %bit to i8
+  %one = shl i8 1, %bit.8
+  %others = xor i8 %one, -1
+  %old = load i8, ptr %at, align 1
+  %new = and i8 %old, %others
+  store i8 %new, ptr %at, align 1
+  br label %worker
+worker:
+  %slot = phi i32 [ 1, %clear ], [ %slot.next, %next ]
+  %slot.64 = zext i32 %slot to i64
+  %number.at = getelementptr inbounds i32, ptr $NUMBERS, i64 %slot.64
+  %number = load atomic i32, ptr %number.at monotonic, align 4
+  %known = icmp ne i32 %number, 0
+  br i1 %known, label %set, label %next
+set:
+  %refused = call i32 @sched_setaffinity(i32 %number, i64 128, ptr %mask)
+  br label %next
+next:
+  %slot.next = add i32 %slot, 1
+  %more = icmp ule i32 %slot.next, %workers
+  br i1 %more, label %worker, label %done
+done:
+  ret void
+}
+
 define internal void @rlxc.pool.run(ptr %pool, ptr %body, ptr %context, i64 %count, i64 %chunk, i64 %slots, i64 %work) {
 entry:
   %wanted = load atomic i32, ptr $WANTED monotonic, align 4
@@ -291,6 +346,7 @@ open:
   %epoch = atomicrmw add ptr $EPOCH, i32 1 seq_cst, align 4
   br i1 %rouse, label %wake, label %help
 wake:
+  call void @rlxc.pool.spread(i32 %started)
   call void @rlxc.pool.wake(ptr $EPOCH, i32 $EVERYBODY)
   br label %help
 help:
@@ -356,9 +412,12 @@ next:
 join:
   %i = sub i32 %n, 1
   %i.64 = sext i32 %i to i64
+  %n.64 = sext i32 %n to i64
   %at = getelementptr inbounds i64, ptr $HANDLES, i64 %i.64
   %handle = load i64, ptr %at, align 8
   %joined = call i32 @pthread_join(i64 %handle, ptr null)
+  %number.at = getelementptr inbounds i32, ptr $NUMBERS, i64 %n.64
+  store i32 0, ptr %number.at, align 4
   store i32 %i, ptr $STARTED, align 4
   br label %next
 done:
@@ -369,6 +428,7 @@ done:
 }
 
 define void @rlxc.pool.reset() {
+  call void @llvm.memset.p0.i64(ptr $NUMBERS, i8 0, i64 $NUMBERS_SIZE, i1 false)
   store i32 0, ptr $STARTED, align 4
   store i32 0, ptr $SLEEPERS, align 4
   store i32 0, ptr $STOPPING, align 4

@@ -25,7 +25,7 @@ from rlxc.passes.pipelines import make_pipeline
 from rlxc.passes.work import work_of_func
 from rlxc.runtime.arguments import Arguments
 from rlxc.runtime.compiled import Compiled
-from rlxc.runtime.profile import Profile, profile
+from rlxc.runtime.profile import Profile, is_undisturbed, profile
 from rlxc.runtime.roofline import Roofline, measure_roofline
 
 SAMPLE = 1e-4  # seconds: short calls are timed in groups of this length
@@ -54,24 +54,28 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def measure(run: Callable[[], Any], seconds: float) -> list[float]:
-    """Seconds per call, sample by sample."""
+    """Seconds per call, sample by sample: those in which this process had the processor to itself; CPU times, if there are too few."""
     began = time.perf_counter()
     run()
     once = max(time.perf_counter() - began, 1e-9)
     group = range(max(1, int(SAMPLE / once)))
-    samples: list[float] = []
+    on_cpu: list[float] = []
+    clean: list[float] = []
     collecting = gc.isenabled()
     gc.disable()
     try:
         end = time.perf_counter() + seconds
         while True:
-            start = time.perf_counter()
+            cpu, start = time.process_time(), time.perf_counter()
             for _ in group:
                 run()
             now = time.perf_counter()
-            samples.append((now - start) / len(group))
-            if now > end and len(samples) >= 3:
-                return samples
+            worked = time.process_time() - cpu
+            on_cpu.append(worked / len(group))
+            if is_undisturbed(worked, now - start):
+                clean.append((now - start) / len(group))
+            if now > end and len(on_cpu) >= 3:
+                return clean if len(clean) >= 3 else on_cpu
     finally:
         if collecting:
             gc.enable()

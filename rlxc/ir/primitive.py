@@ -230,6 +230,7 @@ class Primitive:
     view: ClassVar[bool] = False  # the result has the operand's elements in the operand's order
     index_map: ClassVar[bool] = False  # an element is, without loops, an operand's element at another index
     kernel: ClassVar[bool] = False  # its region is one kernel
+    by_blocks: ClassVar[bool] = False  # its region is a function, computed block by block
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
@@ -281,6 +282,10 @@ class Primitive:
         """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
         return not self.elementwise
 
+    def packs(self, operand: int) -> bool:
+        """Whether an operand that is no plain memory is copied once before it is read often, so that a cheap producer can be drawn in."""
+        return False
+
     def flops(self, operands: Sequence[Any], results: Sequence[Any], **attrs: Any) -> float:
         """Arithmetic of the whole op on operands of these types: `cost.flops` for each element of the largest array."""
         if self.view or self.index_map or not operands:
@@ -296,6 +301,19 @@ class Primitive:
     def takes_epilogue(self) -> bool:
         """Whether elementwise ops can be computed on each element of the result as it is stored."""
         return self.has_loops and (self.stores_once if self.has_rule("lower") else self.has_rule("element"))
+
+    # rules for fusion by blocks of rows
+
+    def trace_axes(self, operands: Sequence[Any], result: Any, ranks: Sequence[int], **attrs: Any) -> tuple[list[tuple], tuple] | None:
+        """What is known of axes, carried through the op: a label for each axis of each operand, and of the result; -1 says nothing.
+
+        `operands` and `result` are such tuples, or None where nothing is known yet. None: the op does not go axis by axis.
+        """
+        return None
+
+    def resized(self, result: Any, **attrs: Any) -> dict[str, Any]:
+        """The attributes with which the op gives a result of another shape, its operands being resized likewise."""
+        return attrs
 
     # rules for fusion, of ops that can share a loop nest
 

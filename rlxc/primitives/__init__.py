@@ -5,6 +5,7 @@ from rlxc.primitives import (  # noqa: F401
     argreduce,
     arithmetic,
     attention,
+    blocked,
     compare,
     concat,
     constant,

@@ -40,6 +40,12 @@ class Constant(Primitive):
     def batch(self, b, *xs, batched, **attrs: Any):
         return b.apply(self, **attrs)
 
+    def trace_axes(self, operands, result, ranks, *, value, type):
+        return ([], result) if isinstance(value, Dense) and value.is_splat else None
+
+    def resized(self, result, *, value, type):
+        return {"value": Dense(value.array, result), "type": result}
+
     def axis_breaks(self, rank, types, *, value, type):
         return () if isinstance(value, Dense) and value.is_splat else range(1, rank)
 

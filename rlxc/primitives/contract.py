@@ -124,6 +124,14 @@ class Contract(Multilinear):
         sizes = dict(zip("".join(split_spec(spec)[:2]), x.type.shape + y.type.shape, strict=True))
         return b.broadcast(small, shape=tuple(sizes[a] for a in out), axes=tuple(i for i, a in enumerate(out) if a in repeated))
 
+    def trace_axes(self, operands, result, ranks, *, spec):
+        parts = split_spec(spec)
+        label = dict.fromkeys("".join(parts), -1)
+        for letters, labels in zip(parts, (*operands, result), strict=True):
+            label.update((a, x) for a, x in zip(letters, labels or (), strict=False) if x >= 0)
+        x, y, out = (tuple(label[a] for a in letters) for letters in parts)
+        return [x, y], out
+
     def lower(self, e, reads, writes, *, spec):
         """Tiles of sums in registers, where the target has vectors and the sums are not few; else loops around `element`."""
         (x, y), (out,) = reads, writes
@@ -138,6 +146,9 @@ class Contract(Multilinear):
             lower_contraction(e, roles)
         else:
             e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, y, spec=spec)))
+
+    def packs(self, operand):
+        return True
 
     def element(self, e, index, x, y, *, spec):
         in_x, in_y, out = split_spec(spec)

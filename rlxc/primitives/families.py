@@ -96,6 +96,10 @@ class Elementwise(Primitive):
     singular: ClassVar[bool] = True  # a partial may be infinite or nan, so that a zero tangent must win over it
     computes: ClassVar[bool] = True  # arithmetic, which narrow floats do in f32
 
+    def trace_axes(self, operands, result, ranks, **attrs):
+        labels = next(known for known in (*operands, result) if known is not None)
+        return [labels] * len(operands), labels
+
     def signature_rule(self) -> Callable[..., Any]:
         return self.eval
 

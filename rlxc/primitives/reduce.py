@@ -47,6 +47,13 @@ class Reduction(Primitive):
     idempotent: ClassVar[bool] = False  # combining an element with itself changes nothing
     cost = Cost(flops=1, recompute=False)
 
+    def trace_axes(self, operands, result, ranks, *, axes):
+        x = operands[0]
+        if x is None:
+            known = iter(result)
+            x = tuple(-1 if a in axes else next(known) for a in range(ranks[0]))
+        return [x], tuple(label for a, label in enumerate(x) if a not in axes)
+
     def neutral(self, dtype: DType) -> Any:
         """What nothing combines to."""
         raise self.missing("neutral")

@@ -57,6 +57,15 @@ class Broadcast(Movement):
         n = x.type.shape[0]
         return b.broadcast(x, shape=(n, *shape), axes=tuple(a + 1 for a in axes))
 
+    def trace_axes(self, operands, result, ranks, *, shape, axes):
+        if result is None:
+            known = iter(operands[0])
+            result = tuple(-1 if a in axes else next(known) for a in range(len(shape)))
+        return [tuple(x for a, x in enumerate(result) if a not in axes)], result
+
+    def resized(self, result, *, shape, axes):
+        return {"shape": result.shape, "axes": axes}
+
     def along_rows(self, result, *, shape, axes):
         rows = len(shape) - len(axes)
         return rows if set(axes) == set(range(rows, len(shape))) else None
@@ -169,6 +178,10 @@ class Transpose(Movement):
 
     def eval(self, x, *, perm):
         return np.transpose(x, perm)
+
+    def trace_axes(self, operands, result, ranks, *, perm):
+        x = operands[0] or tuple(result[p] for p in inverse(perm))
+        return [x], tuple(x[p] for p in perm)
 
     def transpose(self, b, cts, operands, *, perm):
         return (b.transpose(cts[0], perm=inverse(perm)),)

@@ -166,7 +166,10 @@ def compile_func(func: Func, **options: Any) -> Executable:
 
 def native_pipeline(cpu: Cpu, options: Options) -> str:
     """The passes from the tensor level to code generation, as text."""
-    steps = ["legalize", "simplify", "cse", "dce", f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}"]
+    steps = ["legalize", "simplify", "cse", "dce"]
+    if options.fuse:
+        steps.append(f"blocks{{l2 = {cpu.l2}}}")
+    steps.append(f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}")
     settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")

@@ -17,6 +17,8 @@ from rlxc.runtime.compile import Native, native
 
 MAX_CALLS = 2_000
 TRACED = 5  # calls in a trace
+UNDISTURBED = 0.95  # the least share of a call's time that the process must have had a processor; else times are scaled by the share
+TURN = 1e-3  # seconds that a process has a processor before another one gets it
 CALIBRATION = 0.02  # seconds over which ticks are compared with the wall clock
 
 
@@ -63,26 +65,37 @@ def profile(func: Func, arrays: Sequence[np.ndarray], *, seconds: float = 0.5, *
     made = native(func, **options, profile=True)
     run = made.executable()
     run(*arrays)
-    began, rows = [], []
+    began, rows, shares = [], [], []
     end = time.perf_counter() + max(seconds, CALIBRATION)
     while True:
-        began.append(time.perf_counter())
-        rows.append(run(*arrays)[-1])
+        cpu, start = time.process_time(), time.perf_counter()
+        times = run(*arrays)[-1]
         now = time.perf_counter()
-        if now > end or (len(rows) >= MAX_CALLS and now - began[0] > CALIBRATION):
+        began.append(start)
+        rows.append(times)
+        shares.append((time.process_time() - cpu) / (now - start))
+        span = start - began[0]
+        if span > CALIBRATION and (now > end or len(rows) >= MAX_CALLS):
             break
-    while began[-1] - began[0] < CALIBRATION:  # one long call
-        began.append(time.perf_counter())
-        rows.append(run(*arrays)[-1])
-    ticks = np.array(rows)
-    rate = float(ticks[-1, 0] - ticks[0, 0]) / (began[-1] - began[0])
-    return Profile(func.name, tuple(_kernels(made, ticks, rate)), ticks, rate)
+    rate = float(rows[-1][0] - rows[0][0]) / span
+    ticks, share = np.array(rows), np.array(shares)
+    clean = share >= UNDISTURBED
+    chosen = clean if clean.sum() >= 3 else np.ones(len(rows), bool)
+    took = np.diff(ticks[chosen], axis=1) / rate
+    if chosen is not clean:  # what is much shorter than a turn on the processor is rarely interrupted
+        took = np.where(np.median(took, axis=0) < TURN, took, took * np.minimum(share, 1.0)[:, None])
+    return Profile(func.name, tuple(_kernels(made, took)), ticks[chosen], rate)
 
 
-def _kernels(made: Native, ticks: np.ndarray, rate: float) -> list[KernelRun]:
+def is_undisturbed(cpu: float, wall: float) -> bool:
+    """Whether a process that used `cpu` seconds in `wall` seconds had the processor to itself."""
+    return cpu >= UNDISTURBED * wall
+
+
+def _kernels(made: Native, took: np.ndarray) -> list[KernelRun]:
+    """The calls in the program, with the median of the seconds that each took: a row of `took` is one run."""
     main = made.kernels[made.func.name]
     calls = [op for op in main.ops if callee_of(op)]
-    took = np.diff(ticks, axis=1) / rate
     work = [(op.attrs["what"], op.attrs["flops"], op.attrs["bytes"], op.loc) for op in calls]
     return [KernelRun(str(callee_of(op)), *w, statistics.median(s.tolist())) for op, w, s in zip(calls, work, took.T, strict=True)]
 

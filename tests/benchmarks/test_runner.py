@@ -41,6 +41,13 @@ def test_a_peer_that_fails_is_asked_once():
     assert results[0]["error"].startswith("ended with 1")
 
 
+def test_a_run_goes_on_where_it_was_stopped(tmp_path):
+    log = tmp_path / "log.jsonl"
+    first = run(Plan([CASES["triv1"]], {"numpy": sys.executable}, rounds=1, seconds=0.01, log=log))
+    again = run(Plan([CASES["triv1"]], {"numpy": "/bin/false"}, rounds=1, seconds=0.01, log=log))  # nothing is left to do
+    assert again == first
+
+
 def test_a_run_stops_when_its_time_is_over():
     plan = Plan([CASES["triv1"]], {"numpy": sys.executable}, rounds=3, seconds=0.01, minutes=1e-9)
     assert run(plan) == []

@@ -8,6 +8,7 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.interp import interpret
 from rlxc.ir.primitive import REGISTRY
+from rlxc.ir.types import parse_type
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compile import compile_func
 from rlxc.testing.cases import cases_of
@@ -71,3 +72,18 @@ def test_what_follows_an_op_that_accumulates_in_its_result_is_another_kernel(pri
 def kernels(func):
     """The ops that become kernels."""
     return [op for op in func.ops if op.operands and not op.prim.view]
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 40), (33, 70, 50), (64, 256, 96)])
+@pytest.mark.parametrize("dtype", ["bf16", "f16", "i8"])
+def test_a_contraction_of_converted_operands_is_one_kernel(shape, dtype):
+    m, k, n = shape
+    x, w = Value(parse_type(f"{dtype}[{m}, {k}]"), "x"), Value(parse_type(f"{dtype}[{k}, {n}]"), "w")
+    b = Builder()
+    y = b.contract(b.mul(b.convert(x, dtype="f32"), b.constant(0.5, type=x.type.with_dtype("f32"))), b.convert(w, dtype="f32"), spec="mk,kn->mn")
+    func = Func("f", (x, w), tuple(b.ops), (y,))
+    fused = make_pipeline("fuse").run(Module((func,))).funcs[0]
+    rng = np.random.default_rng(2)
+    inputs = [rng.integers(-3, 4, a.type.shape).astype(a.type.dtype.numpy) for a in (x, w)]
+    assert len(kernels(fused)) == 1, fused
+    np.testing.assert_array_equal(compile_func(func)(*inputs)[0], interpret(func, inputs)[0])

@@ -18,7 +18,7 @@ Four kinds of ops are told apart, by what their primitives say of themselves:
 
 from __future__ import annotations
 
-from rlxc.ir.core import Func
+from rlxc.ir.core import Func, Op
 from rlxc.passes.dims import require_bound
 from rlxc.passes.fuse.groups import MAX_FLOPS, group_ops
 from rlxc.passes.fuse.readings import Readings
@@ -31,6 +31,23 @@ from rlxc.passes.manager import func_pass
 def fuse(func: Func, *, max_flops: float = MAX_FLOPS) -> Func:
     """Gather ops into regions that become one kernel each; see the picture at the top of the file."""
     require_bound(func)
+    return _fuse_ops(_with_fused_blocks(func, max_flops), max_flops)
+
+
+def _with_fused_blocks(func: Func, max_flops: float) -> Func:
+    """The function with ops fused in the regions that are computed block by block."""
+    if not any(op.prim.by_blocks for op in func.ops):
+        return func
+    ops = []
+    for op in func.ops:
+        if op.prim.by_blocks:
+            regions = tuple(_fuse_ops(r, max_flops) for r in op.regions)
+            op = Op(op.prim, op.operands, op.attrs, op.results, regions, op.loc)
+        ops.append(op)
+    return func.with_(ops=tuple(ops))
+
+
+def _fuse_ops(func: Func, max_flops: float) -> Func:
     readings = Readings(func)
     groups = group_ops(func, readings, max_flops)
     choose_residuals(func, readings, groups, max_flops)

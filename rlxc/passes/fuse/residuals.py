@@ -28,6 +28,7 @@ from rlxc.passes.fuse.readings import Readings, Where
 from rlxc.passes.fuse.rounding import Rounding
 
 FLOPS_PER_BYTE = 4.0
+CHEAP_COPY = 3.0  # flops of an element that is copied for a contraction
 WRITE = 2  # as many bytes as two reads: a line of the cache is fetched before it is written
 
 
@@ -76,11 +77,26 @@ class _Residuals:
         for op in (*group.ops, *group.again.values()):
             for i, v in enumerate(op.operands):
                 reading = self.readings.of(v)
-                direct = reading.where is Where.HERE and not (op is group.anchor and op.prim.reuses(i))
+                direct = reading.where is Where.HERE and (op is not group.anchor or not op.prim.reuses(i) or (op.prim.packs(i) and self.is_cheap_copy(v)))
                 for w in reading.sources:
                     if w not in group.again and (reading.where is Where.ELSEWHERE or self.groups.of.get(w) is not group):
                         found[w] = found.get(w, True) and direct
         return found
+
+    def is_cheap_copy(self, v: Value) -> bool:
+        """Whether `v` is found by next to nothing from what is in memory before its group: converted, perhaps scaled."""
+        home, flops, seen, stack = self.groups.of.get(v), 0.0, set(), [v]
+        while stack:
+            w = stack.pop()
+            if w in seen or home is None or self.groups.of.get(w) is not home:
+                continue
+            seen.add(w)
+            op = self.readings.producer[w]
+            flops += op.prim.cost.flops
+            if not op.prim.elementwise or not op.prim.cost.recompute or flops > CHEAP_COPY:
+                return False
+            stack += [x for y in op.operands for x in self.readings.of(y).sources]
+        return bool(seen)
 
     def choose(self, group: Group) -> None:
         """Decide what is stored of the elementwise values that other groups read."""

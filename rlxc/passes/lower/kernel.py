@@ -11,6 +11,7 @@ from rlxc.ir.emitter import Emitter, Memory
 from rlxc.ir.names import OwnNames
 from rlxc.ir.target import Target
 from rlxc.ir.types import MemType
+from rlxc.passes.lower.blocks import lower_blocks
 from rlxc.passes.lower.epilogue import Epilogue
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.rows import lower_rows
@@ -30,18 +31,23 @@ def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] 
     reads = [Memory(e, a) for a in args]
     writes = [Memory(e, a) for a in outs]
     try:
-        if not op.prim.kernel:
-            lower_op(e, op, reads, writes)
-        elif op.attrs["rows"] >= 0:
-            lower_rows(e, op.regions[0], reads, writes, op.attrs["rows"])
-        else:
-            lower_region(e, op.regions[0], reads, writes)
+        lower_one(e, op, reads, writes)
     except Error as error:
         raise error.at(op.loc) from None
     names = OwnNames()
     for a in (*args, *own):
         a.name = names.give(a.name or "x")
     return Func(name, (*args, *own), tuple(e.ops), (), "kernel", loc=op.loc)
+
+
+def lower_one(e: Emitter, op: Op, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:
+    """One op, fused or not, from memory to memory."""
+    if not op.prim.kernel:
+        lower_op(e, op, reads, writes)
+    elif op.attrs["rows"] >= 0:
+        lower_rows(e, op.regions[0], reads, writes, op.attrs["rows"])
+    else:
+        lower_region(e, op.regions[0], reads, writes)
 
 
 def _argument(v: Value, name: str) -> Value:
@@ -65,7 +71,9 @@ def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequ
 def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
     """The op's own loop nest; or, where it has none, loops over the result around its element rule."""
     e.loc = op.loc
-    if op.prim.has_rule("update"):
+    if op.prim.by_blocks:
+        lower_blocks(e, op, reads, writes, lower_one)
+    elif op.prim.has_rule("update"):
         x, *others = reads
         (out,) = writes
         if not (isinstance(x, Memory) and x.value is out.value):

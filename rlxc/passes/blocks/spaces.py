@@ -1,0 +1,203 @@
+"""What grows out of a contraction and goes along its batch axes and its rows.
+
+From the seed, `z[b, m, n] = sum of x[b, m, k] y[b, n, k]`, axes are followed through the ops that read it: each value gets a label for each
+axis, the number of a batch axis or of the rows, or -1. What is as large as the seed must not leave: it ends in contractions and reductions.
+
+Ops have levels. What depends on the space by way of ops outside of it comes one level later: the derivative of an attention needs the
+attention's result first. Each level becomes one op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rlxc.ir.core import Func, Op, Value
+
+SHORT = 256  # products in a sum: the operands are small against the result
+
+Labels = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Ops that go along a grid of batch axes and rows, whose sizes are `sizes`, in order; labels of their operands and results; and levels."""
+
+    sizes: tuple[int, ...]
+    large: int  # elements
+    ops: list[Op] = field(default_factory=list)
+    reads: dict[Op, list[Labels]] = field(default_factory=dict)
+    labels: dict[Value, Labels] = field(default_factory=dict)
+    level: dict[Op, int] = field(default_factory=dict)  # of every op of the function
+    shared: set[Op] = field(default_factory=set)  # ops that are wanted outside as well, and are computed there once more
+
+    @property
+    def rows(self) -> int:
+        """The label of rows."""
+        return len(self.sizes) - 1
+
+    def is_large(self, v: Value) -> bool:
+        return v.type.size >= self.large
+
+
+def is_seed(op: Op) -> bool:
+    """Whether the op is a product of short sums over a batch of matrices, larger than what it is made of."""
+    return _axes_of(op) is not None
+
+
+def _axes_of(op: Op) -> tuple[list[int], int] | None:
+    """Axes of the result that are batch axes, and the one of the rows."""
+    if len(op.operands) != 2 or not op.prim.linear_in or op.prim.elementwise or len(op.results) != 1:
+        return None
+    (result,), (x, y) = op.results, op.operands
+    rank = result.type.rank
+    if rank < 3 or result.type.dtype not in ("f32", "f64") or 2 * result.type.size < x.type.size + y.type.size:
+        return None
+    numbered = tuple(range(rank))
+    traced = op.prim.trace_axes([None, None], numbered, [x.type.rank, y.type.rank], **op.attrs)
+    if traced is None:
+        return None
+    in_x, in_y = ({a for a in labels if a >= 0} for labels in traced[0])
+    batch = sorted(in_x & in_y)
+    rows, columns = sorted(in_x - in_y), sorted(in_y - in_x)
+    if len(rows) != 1 or len(columns) != 1 or not batch or max(rows + columns) != rank - 1:
+        return None
+    summed = x.type.size // max(1, _size(result, batch) * result.type.shape[rows[0]])
+    if result.type.size == 0 or not 1 <= summed <= SHORT:
+        return None
+    return batch, min(rows + columns)
+
+
+def _size(v: Value, axes: Sequence[int]) -> int:
+    size = 1
+    for a in axes:
+        size *= v.type.shape[a]
+    return size
+
+
+def find_space(func: Func, seed: Op) -> Space | None:
+    """The space of a seed; None if something large would have to leave it, or if nothing is gained."""
+    axes = _axes_of(seed)
+    assert axes is not None
+    batch, row = axes
+    shape = seed.result.type.shape
+    space = Space(tuple(shape[a] for a in (*batch, row)), seed.result.type.size)
+    order = {a: i for i, a in enumerate((*batch, row))}
+    labels = tuple(order.get(a, -1) for a in range(len(shape)))
+    if not _follow(func, seed, labels, space) or not any(op is not seed and not space.is_large(op.results[0]) for op in space.ops):
+        return None
+    _leave_out(space)
+    _draw_in_producers(func, space)
+    return space
+
+
+def _leave_out(space: Space) -> None:
+    """Take out the ops of levels in which nothing is large: they gain nothing."""
+    large = {space.level[op] for op in space.ops if any(v in space.labels and space.is_large(v) for v in (*op.operands, *op.results))}
+    for op in [op for op in space.ops if space.level[op] not in large]:
+        space.ops.remove(op)
+        del space.reads[op]
+    kept = {v for op in space.ops for v in op.results}
+    for v in [v for v in space.labels if v not in kept]:
+        del space.labels[v]
+
+
+def _follow(func: Func, seed: Op, labels: Labels, space: Space) -> bool:
+    """Fill the space with what grows out of the seed; False where something large leaves."""
+    level_of: dict[Value, int] = {}
+    started = False
+    for op in func.ops:
+        level = 0
+        for v in op.operands:
+            outside = v in space.labels
+            level = max(level, level_of.get(v, 0) + outside)
+        inner = None
+        if op is seed:
+            started = True
+            inner = op.prim.trace_axes([None] * 2, labels, [v.type.rank for v in op.operands], **op.attrs)
+        elif started and any(v in space.labels for v in op.operands):
+            inner = _trace(op, space)
+        if inner is None:
+            if any(v in space.labels and space.is_large(v) for v in op.operands):
+                return False
+        else:
+            level = max((level_of.get(v, 0) for v in op.operands), default=0)
+            space.ops.append(op)
+            space.reads[op], space.labels[op.results[0]] = inner
+        space.level[op] = level
+        level_of.update(dict.fromkeys(op.results, level))
+    return not any(v in space.labels and space.is_large(v) for v in func.results)
+
+
+def _trace(op: Op, space: Space) -> tuple[list[Labels], Labels] | None:
+    """Labels of operands and result, if the op goes along the grid."""
+    if len(op.results) != 1 or op.regions or op.prim.has_effect:
+        return None
+    known = [space.labels.get(v) for v in op.operands]
+    traced = op.prim.trace_axes(known, None, [v.type.rank for v in op.operands], **op.attrs)
+    if traced is None:
+        return None
+    reads, result = traced
+    (out,) = op.results
+    for v, labels, had in zip(op.operands, reads, known, strict=True):
+        if (had is not None and had != labels) or not _fits(v, labels, space):
+            return None
+    if not _fits(out, result, space):
+        return None
+    kept = {a for a in result if a >= 0}
+    every = {a for labels in reads for a in labels if a >= 0}
+    if not set(range(space.rows)) <= kept or any(a != space.rows for a in every - kept):
+        return None  # a sum over a batch axis
+    if space.rows not in kept and op.prim.elementwise:
+        return None
+    if space.rows not in kept and (space.rows not in every or not op.prim.linear_in):
+        return None
+    return reads, result
+
+
+def _fits(v: Value, labels: Labels, space: Space) -> bool:
+    used = [a for a in labels if a >= 0]
+    return len(set(used)) == len(used) and all(a < 0 or n == space.sizes[a] for n, a in zip(v.type.shape, labels, strict=True))
+
+
+def _draw_in_producers(func: Func, space: Space) -> None:
+    """Elementwise ops and index maps that nothing else reads, or that repeat something smaller, belong to the space as well."""
+    inside = set(space.ops)
+    readers: dict[Value, list[Op]] = {}
+    for op in func.ops:
+        for v in op.operands:
+            readers.setdefault(v, []).append(op)
+    wanted: dict[Value, Labels] = {}
+    clash: set[Value] = set(func.results)
+
+    def want(op: Op) -> None:
+        for v, labels in zip(op.operands, space.reads[op], strict=True):
+            if wanted.setdefault(v, labels) != labels:
+                clash.add(v)
+
+    for op in space.ops:
+        want(op)
+    for op in reversed(func.ops):
+        if op in inside or len(op.results) != 1 or op.results[0] not in wanted or op.results[0] in clash:
+            continue
+        (v,) = op.results
+        alone = all(r in inside and r not in space.shared for r in readers[v])
+        repeats = op.prim.index_map and all(2 * x.type.size <= v.type.size for x in op.operands)
+        if not (repeats or (alone and (op.prim.elementwise or op.prim.index_map))):
+            continue
+        if any(x in space.labels for x in op.operands):
+            continue
+        traced = op.prim.trace_axes([None] * len(op.operands), wanted[v], [x.type.rank for x in op.operands], **op.attrs)
+        if traced is None or traced[1] != wanted[v] or not all(_fits(x, labels, space) for x, labels in zip(op.operands, traced[0], strict=True)):
+            continue
+        inside.add(op)
+        if not alone:
+            space.shared.add(op)
+        else:
+            space.level[op] = min(space.level[r] for r in readers[v])
+        space.ops.append(op)
+        space.reads[op] = list(traced[0])
+        space.labels[v] = wanted[v]
+        want(op)
+    position = {op: i for i, op in enumerate(func.ops)}
+    space.ops.sort(key=position.__getitem__)
