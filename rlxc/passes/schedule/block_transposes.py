@@ -20,7 +20,7 @@ from rlxc.ir.emitter import Index
 from rlxc.ir.types import MemType
 from rlxc.passes.manager import module_pass
 from rlxc.passes.schedule.plan import advance, trips
-from rlxc.passes.schedule.rewrite import Rewriter, rules
+from rlxc.passes.schedule.rewrite import Rewriter, is_for, rules
 from rlxc.passes.schedule.transpose_lanes import transposed
 
 MAX_LANES = 16
@@ -33,7 +33,7 @@ def block_transposes(module: Module, *, bytes: int = 64, l1: int = 32 << 10) -> 
     done = []
     for f in module.funcs:
         rewriter = _BlockTransposes(f, bytes, l1) if f.kind == "kernel" else None
-        done.append(rewriter.run() if rewriter is not None and rewriter.finds_some(f.ops) else f)
+        done.append(rewriter.run() if rewriter is not None else f)
     return Module(tuple(done))
 
 
@@ -64,22 +64,32 @@ class _BlockTransposes(Rewriter):
         made = (v for op in func.walk() if not op.operands for v in op.results if isinstance(v.type, MemType))
         self.apart = {a for a in (*func.args, *made)}  # memory that is no other memory's
         self.tiles: dict[Op, Value] = {}
+        self.found: dict[Op, tuple[Nest, Crossing]] = {}
         self.at: tuple[Index, Index] = (0, 0)  # place in the tiles
 
-    def finds_some(self, ops: Sequence[Op]) -> bool:
-        """Whether there is something to transpose in these ops."""
-        for op in ops:
-            nest = nest_of(op) if op.prim.syntax == "for" else None
-            if (nest is not None and self.crossing(nest) is not None) or any(self.finds_some(region.ops) for region in op.regions):
-                return True
-        return False
+    def run(self) -> Func:
+        self.find(self.func)
+        return super().run() if self.found else self.func
+
+    def find(self, func: Func) -> None:
+        """Note the loops that are to become tiles."""
+        for op in func.ops:
+            nest = nest_of(op) if is_for(op) else None
+            crossing = self.crossing(nest) if nest is not None else None
+            if nest is not None and crossing is not None:
+                self.found[op] = nest, crossing
+                continue
+            for region in op.regions:
+                self.find(region)
+
+    def changes(self, op: Op) -> bool:
+        return op in self.found
 
     def loop(self, op: Op) -> None:
-        nest = nest_of(op)
-        crossing = self.crossing(nest) if nest is not None else None
-        if nest is None or crossing is None:
+        if op not in self.found:
             super().loop(op)
         else:
+            nest, crossing = self.found[op]
             self.others(nest, crossing, [at for at in range(len(nest.loops) - 1) if at != crossing.along])
 
     def crossing(self, nest: Nest) -> Crossing | None:

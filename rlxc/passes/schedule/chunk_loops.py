@@ -41,6 +41,9 @@ class _Chunk(Rewriter):
         self.few = few
         self.shared = False  # inside a loop that threads share
 
+    def changes(self, op: Op) -> bool:
+        return is_for(op) and bool(op.attrs["parallel"])
+
     def loop(self, op: Op) -> None:
         if not op.attrs["parallel"] or self.shared:
             super().loop(op if not op.attrs["parallel"] else _serial(op))
@@ -61,14 +64,9 @@ class _Chunk(Rewriter):
         self.share(op, work)
 
     def share(self, op: Op, work: float) -> None:
-        (body,) = op.regions
-
-        def run(i: Value) -> tuple[Value, ...]:
-            self.env[body.args[0]] = i
-            self.inside(body)
-            return ()
-
-        self.e.for_(op.attrs["start"], op.attrs["stop"], run, step=op.attrs["step"], **self.hints(trips(op), work))
+        self.shared = True
+        self.loop_with(op, **self.hints(trips(op), work))
+        self.shared = False
 
     def share_both(self, op: Op, inner: Op, work: float) -> None:
         """The two loops as one."""

@@ -57,6 +57,9 @@ class _Parallelize(Rewriter):
     def run(self) -> Func:
         return super().run() if self.marked else self.func
 
+    def changes(self, op: Op) -> bool:
+        return op.regions[0].args[0] in self.marked if is_for(op) else not self.moved.isdisjoint(op.results)
+
     def op(self, op: Op) -> None:
         if not (op.results and op.result in self.moved):
             super().op(op)
@@ -68,14 +71,11 @@ class _Parallelize(Rewriter):
             super().loop(op)
             return
 
-        def run(i: Value) -> tuple[Value, ...]:
-            self.env[body.args[0]] = i
+        def allocate() -> None:
             for memory in private:
                 super(_Parallelize, self).op(self.known.alloc[memory])
-            self.ops(body.ops)
-            return ()
 
-        self.e.for_(op.attrs["start"], op.attrs["stop"], run, step=op.attrs["step"], parallel=True)
+        self.loop_with(op, allocate, parallel=True)
 
 
 def only_loop(body: Func) -> Op | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
+from typing import Any
 
 from rlxc.errors import Error
 from rlxc.ir.core import Func, Op, Value
@@ -88,15 +89,22 @@ class Rewriter:
         if self.can_stay(op):
             self.e.keep(op)
             return
+        self.loop_with(op)
+
+    def loop_with(self, op: Op, first: Callable[[], None] | None = None, **attrs: Any) -> None:
+        """A `for` with other attributes; its body, the same counter, starts with what `first` emits."""
         (body,) = op.regions
+        attrs = {**op.attrs, **attrs}
         self.env.update(zip(body.args, body.args, strict=True))
 
         def run() -> tuple[Value, ...]:
+            if first is not None:
+                first()
             self.ops(body.ops)
             return tuple(self.of(v) for v in body.results)
 
-        region = self.e.region(body.args, run, has_memory=op.attrs["parallel"])
-        self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], dict(op.attrs), regions=(region,), loc=op.loc).results)
+        region = self.e.region(body.args, run, has_memory=attrs["parallel"])
+        self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], attrs, regions=(region,), loc=op.loc).results)
 
     def branch(self, op: Op) -> None:
         """An `if`, as it is."""
