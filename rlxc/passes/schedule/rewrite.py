@@ -31,6 +31,8 @@ class Rewriter:
         self.func = func
         self.e = Emitter()
         self.env: dict[Value, Value] = {}
+        self.placed: set[Op] = set()  # loops that stand in the new kernel with the values that they define in the old one
+        self.copying = False  # whether the loop around has been placed before
         written = {v for op in func.walk() if not op.results or op.prim.has_effect for v in op.operands}
         self.e.read_only.update(a for a in func.args if isinstance(a.type, MemType) and a not in written)
 
@@ -86,16 +88,20 @@ class Rewriter:
 
     def loop(self, op: Op) -> None:
         """A `for`, as it is."""
-        if self.can_stay(op):
+        if not self.copying and op not in self.placed and self.can_stay(op):
+            self.placed.add(op)
             self.e.keep(op)
             return
         self.loop_with(op)
 
     def loop_with(self, op: Op, first: Callable[[], None] | None = None, **attrs: Any) -> None:
-        """A `for` with other attributes; its body, the same counter, starts with what `first` emits."""
+        """A `for` with other attributes; its body starts with what `first` emits. A loop that is placed again has a counter of its own."""
         (body,) = op.regions
         attrs = {**op.attrs, **attrs}
-        self.env.update(zip(body.args, body.args, strict=True))
+        copying, self.copying = self.copying, self.copying or op in self.placed
+        self.placed.add(op)
+        args = [Value(v.type, v.name) for v in body.args] if self.copying else body.args
+        self.env.update(zip(body.args, args, strict=True))
 
         def run() -> tuple[Value, ...]:
             if first is not None:
@@ -103,7 +109,8 @@ class Rewriter:
             self.ops(body.ops)
             return tuple(self.of(v) for v in body.results)
 
-        region = self.e.region(body.args, run, has_memory=attrs["parallel"])
+        region = self.e.region(args, run, has_memory=attrs["parallel"])
+        self.copying = copying
         self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], attrs, regions=(region,), loc=op.loc).results)
 
     def branch(self, op: Op) -> None:
