@@ -45,7 +45,7 @@ def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector:
     if not steps:  # no axes: one product
         return _in_rows(products([], _flat(sums)), vectors)
     *outer, depth = steps
-    unroll = max(1, min(depth, UNROLL // (rows * vectors)))
+    unroll = max(1, min(depth, UNROLL * (1 if meanwhile is None else 2) // (rows * vectors)))
     whole = depth - depth % unroll
 
     def inner(before: list[Index], *acc: Value) -> tuple[Value, ...]:

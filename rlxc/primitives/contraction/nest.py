@@ -42,12 +42,16 @@ def lower_contraction(e: Any, roles: Roles, *, add: bool = False, parallel: bool
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One block of the summed axes: where the sums start from, and whether they are complete after it."""
+    """One block of the summed axes: where the sums start from, and whether they are complete after it.
+
+    `before` is a mask of lanes, all or none, where one piece of code is for the first block and those behind it: there were blocks before.
+    """
 
     block: Depth
     depth: int
     first: bool
     last: bool
+    before: Value | None = None
 
 
 class _Nest:
@@ -157,18 +161,24 @@ class _Nest:
                 base = dict(zip(letters, outer, strict=False))
                 steps = {a: 1 for a in letters[: split - 1]} | {cut_letter: parts.size} | {a: whole[a] for a in letters[split:]}
 
-                def one(start: Index, first: bool, last: bool, base=base, steps=steps, parts=parts) -> None:
+                def one(start: Index, first: bool, last: bool, before=None, base=base, steps=steps, parts=parts) -> None:
                     starts = {**dict.fromkeys(letters, 0), **base, cut_letter: start}
-                    self.block(place, _Step(Depth(starts, steps), parts.size * inner, first, last))
+                    self.block(place, _Step(Depth(starts, steps), parts.size * inner, first, last, before))
+
+                def some(b: Index, masked=False, parts=parts, one=one) -> None:
+                    before = e.splat(e.gt(e.as_index(b), 0), lanes=self.lanes) if masked else None
+                    one(e.index_add(e.index_mul(b, parts.size), parts.start), False, False, before)
 
                 at, end = 0, parts.count
-                final = not several and number == len(pieces) - 1
-                if first:
-                    one(parts.start, True, total == 1)
-                    at, first = 1, False
+                final = not several and number == len(pieces) - 1 and self.out is None
                 stop = end - 1 if final else end
+                masked = first and stop > 1 and self.lanes > 1 and e.target.has_masks
+                if first and not masked:
+                    one(parts.start, True, total == 1)
+                    at = 1
+                first = False
                 if at < stop:
-                    e.for_(at, stop, lambda b, parts=parts, one=one: one(e.index_add(e.index_mul(b, parts.size), parts.start), False, False))
+                    e.for_(at, stop, partial(some, masked=masked))
                 if final and at < end:
                     one(parts.start + (end - 1) * parts.size, False, True)
 
@@ -356,8 +366,13 @@ class _Nest:
             zero = e.constant(0, type=self.vector)
             return [[zero] * p.size for _ in range(rows)]
         memory = self.partial_sums(place)
+
+        def lanes(j: int) -> Value | None:
+            there = self.mask(p, j)
+            return there if step.before is None else step.before if there is None else e.and_(there, step.before)
+
         return [
-            [self.load(memory, self.partial_index(place, e.index_add(row, i), e.index_add(column, j * self.lanes)), self.mask(p, j)) for j in range(p.size)]
+            [self.load(memory, self.partial_index(place, e.index_add(row, i), e.index_add(column, j * self.lanes)), lanes(j)) for j in range(p.size)]
             for i in range(rows)
         ]
 
