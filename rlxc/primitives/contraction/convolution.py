@@ -100,6 +100,15 @@ class _Image(Operand):
 
 
 @dataclass(frozen=True)
+class _Drawn(Operand):
+    """A kernel that something is fused to, most likely what turns it around: then channels of the result are what lies closest together."""
+
+    @property
+    def last(self) -> str:
+        return "o"
+
+
+@dataclass(frozen=True)
 class _Group(Operand):
     """The sums of one group."""
 
@@ -137,7 +146,7 @@ class _Convolution:
         shape = tuple(self.sizes[a] for a in letters)
         if isinstance(self.w, Memory):
             return Operand(letters, Memory(self.e, self.e.view(self.w.value, shape=shape)))
-        return Operand(letters, _Grouped(self.e, self.w, shape))
+        return _Drawn(letters, _Grouped(self.e, self.w, shape))
 
     def channel(self, g: Index, c: Index) -> Index:
         return self.e.index_add(self.e.index_mul(g, self.shape.inputs), c)
@@ -242,7 +251,7 @@ class _Convolution:
         def kernel(index: Sequence[Index]) -> Any:
             return self.weights.access([g, index[0], c, *index[1:]])
 
-        x = Operand("o" + self.i, _Part(kernel, self.weights.access.type))
+        x = Operand("o" + self.i, Part(self.weights.access.type, kernel))
         y = _Image(self.u + self.i + "n", staged, "n", at)
         out = _Group(self.u + "on", sums, g)
         lower_contraction(e, Roles(x, y, out, self.u, "o", "n", self.i, self.sizes), add=True, parallel=parallel)
@@ -260,11 +269,11 @@ class _Grouped:
         return self.w([self.e.index_add(self.e.index_mul(g, self.type.shape[1]), o), *rest])
 
 
-class _Part:
+class Part:
     """A reader of a part of an array."""
 
-    def __init__(self, read: Any, type: Any) -> None:
-        self.read, self.type = read, type
+    def __init__(self, type: Any, read: Callable[[Sequence[Index]], Any]) -> None:
+        self.type, self.read = type, read
 
     def __call__(self, index: Sequence[Index]) -> Any:
         return self.read(index)
