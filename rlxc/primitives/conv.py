@@ -24,7 +24,8 @@ from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
 from rlxc.primitives.contraction.conv_phases import lower_phases
-from rlxc.primitives.contraction.convolution import Shape, lower_convolution
+from rlxc.primitives.contraction.conv_shape import Shape
+from rlxc.primitives.contraction.convolution import lower_convolution
 from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
 
