@@ -20,6 +20,7 @@ from rlxc.primitives.contraction.letters import Operand, Roles
 from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
 
 STAGE = 5  # cycles it takes to stage a vector
+FAR = 5  # and more, if staged images do not stay in the second cache
 TAKE = 4  # cycles it takes to take a vector of sums to where it belongs
 DRAWN = 2  # cycles it takes to pack an element of a kernel that is no plain memory
 MOST_COPIES = 32  # of an image
@@ -32,23 +33,23 @@ def images_together(shape: Shape, element_bytes: int, plain_kernel: bool, target
     copies = math.prod(v.kernel for v in rest)
     if copies > MOST_COPIES:
         return 0
-    image = shape.groups * shape.inputs * copies * first.padded * math.prod(v.result for v in rest)
-    together = max(n for n in range(1, shape.images + 1) if shape.images % n == 0 and (n == 1 or n * image * element_bytes <= target.l3 // 4))
-    times = shape.images // together
-    work = shape.inputs * shape.outputs * math.prod(shape.kernel)
-    steps = [-(-v.padded // v.stride) for v in shape.axes]
-    end = 0
-    for n, size in zip(shape.places, steps, strict=True):
-        end = end * size + n - 1
-    grid = shape.groups * shape.images * -(-(end + 1) // lanes) * (work + TAKE * shape.outputs)
-    grid += shape.images * (shape.groups * shape.inputs * math.prod(v.padded for v in shape.axes) // lanes * STAGE)
-    sums = work + (TAKE * shape.outputs if shape.images > 1 else 0)
-    places = shape.groups * times * -(-together * math.prod(shape.places) // lanes) * sums
-    places += shape.images * (image // lanes * STAGE)
-    if not plain_kernel:
-        grid += shape.groups * work * DRAWN * shape.images
-        places += shape.groups * work * DRAWN * times
-    return together if places < grid else 0
+    inputs = shape.groups * shape.inputs
+    products = shape.inputs * shape.outputs * math.prod(shape.kernel)
+    drawn = 0 if plain_kernel else shape.groups * products * DRAWN  # of packing the kernel
+    image = inputs * copies * first.padded * math.prod(v.result for v in rest)  # elements, staged
+
+    def cost(together: int) -> float:
+        times = shape.images // together
+        take = TAKE * shape.outputs if together > 1 else 0
+        sums = shape.groups * times * -(-together * math.prod(shape.places) // lanes) * (products + take)
+        far = together * image * element_bytes > target.l2
+        return sums + shape.images * image / lanes * (STAGE + FAR * far) + times * drawn
+
+    fit = [n for n in range(1, shape.images + 1) if shape.images % n == 0 and (n == 1 or n * image * element_bytes <= target.l3 // 4)]
+    best = min(fit, key=cost)
+    grid = shape.groups * -(-shape.grid_columns // lanes) * (products + TAKE * shape.outputs)
+    grid += inputs * math.prod(v.padded for v in shape.axes) / lanes * STAGE + drawn
+    return best if cost(best) < shape.images * grid else 0
 
 
 def lower_places(e: Any, x: Any, weights: Operand, out: Any, shape: Shape, together: int) -> None:

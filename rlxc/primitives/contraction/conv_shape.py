@@ -37,6 +37,14 @@ class Shape:
         return self.images * self.groups * self.inputs * self.outputs * math.prod(self.places) * math.prod(self.kernel)
 
     @property
+    def grid_columns(self) -> int:
+        """Steps from the first place to the last one on the grid of a padded image."""
+        last = 0
+        for v in self.axes:
+            last = last * -(-v.padded // v.stride) + v.result - 1
+        return last + 1
+
+    @property
     def has_few_places(self) -> bool:
         """Whether columns are better taken from elsewhere than from places."""
         return math.prod(self.places) < math.prod(self.kernel) and self.places[-1] < self.kernel[-1]

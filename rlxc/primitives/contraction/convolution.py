@@ -87,7 +87,7 @@ class _Convolution:
         phases = [min(v.stride, v.padded) for v in shape.axes]
         grid = math.prod(steps)
         staged = self.staged(image, phases, steps)
-        columns = e.ravel([n - 1 for n in shape.places], steps) + 1
+        columns = shape.grid_columns
         sums = e.alloc(self.out.type.dtype, (shape.groups, shape.outputs, columns))
         view = Memory(e, e.view(staged.value, shape=(shape.groups, shape.inputs, *phases, grid)))
 
