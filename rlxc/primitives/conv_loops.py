@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
-from rlxc.primitives.contraction.conv_shape import Shape, walks_of
+from rlxc.primitives.contraction.conv_shape import Shape, clear_around, walks_of
 from rlxc.primitives.contraction.nest import PARALLEL_FLOPS
 
 FEW = 8  # places along the last axis that are written out if the kernel is longer
 MANY = 16  # sums under way at once, if all places are written out
-BLOCK = 4  # output channels, or rows, that share what is read of x
+BLOCK = 4  # output channels that share what is read of x
+ROWS = 4  # and rows
 MAX_WRITTEN_OUT = 50  # products of a sum that are written out
 
 
@@ -69,12 +70,11 @@ class _Group:
 
     def stage(self) -> None:
         e, shape = self.e, self.shape
-        if max(self.phases) == 1 and all(v.lo == v.hi == 0 for v in self.axes):
+        if not self.flat and max(self.phases) == 1 and all(v.lo == v.hi == 0 for v in self.axes):
             return
         self.staged = staged = e.alloc(self.x.type.dtype, (shape.inputs, *self.phases, *self.steps))
         walks = [walks_of(v, n) for v, n in zip(self.axes, self.phases, strict=True)]
-        if sum(math.prod(w.count for w in walk) for walk in itertools.product(*walks)) < math.prod(staged.type.shape[1:]):
-            e.for_each((math.prod(staged.type.shape),), lambda i: Memory(e, e.view(staged.value, shape=(math.prod(staged.type.shape),))).store(i, 0))
+        clear_around(e, staged, walks, self.phases, self.steps)
         for walk in itertools.product(*walks):
 
             def put(index: list[Index], walk=walk) -> None:
@@ -117,23 +117,28 @@ class _Group:
         return [self.w([self.output(o), *term]) for term in self.terms]
 
     def rows(self) -> None:
-        """A block of rows at a time, place by place."""
+        """A block of rows at a time, place by place; all but the first by way of scratch memory, as a loop stores to one place only."""
         e, shape = self.e, self.shape
         *outer, last = shape.places
-        block = min(BLOCK, outer[-1]) if outer and self.axes[-2].kernel > 1 else 1
+        block = min(ROWS, outer[-1]) if outer and self.axes[-2].kernel > 1 else 1
         around = outer[:-1]
+        others = [e.alloc(self.out.type.dtype, (last,)) for _ in range(block - 1)]
 
         def some(o: Index, before: Sequence[Index], first: Index, count: int) -> None:
             weights = self.weights(o)
 
+            def store(r: int, p: list[Index], total: Any) -> None:
+                self.out.store([self.image, self.output(o), *((*before, e.index_add(first, r)) if outer else ()), *p], total)
+
             def place(p: list[Index]) -> None:
-                row = [e.index_add(first, r) for r in range(count)]
-                starts = [(*before, i, *p) if outer else tuple(p) for i in row]
-                sums = self.sums(starts, weights)
-                for start, total in zip(starts, sums, strict=True):
-                    self.out.store([self.image, self.output(o), *start], total)
+                totals = self.sums(before, first, count, p, weights)
+                store(0, p, totals[0])
+                for memory, total in zip(others, totals[1:], strict=False):
+                    memory.store(p, total)
 
             e.for_each((last,), place)
+            for r in range(1, count):
+                e.for_each((last,), lambda p, r=r: store(r, p, others[r - 1](p)))
 
         def output(index: list[Index]) -> None:
             o, *before = index
@@ -144,17 +149,20 @@ class _Group:
 
         e.for_each((shape.outputs, *around), output)
 
-    def sums(self, places: Sequence[Sequence[Index]], weights: Sequence[Any]) -> list[Any]:
-        """The sum at each of some places; what several of them meet is read once."""
+    def sums(self, before: Sequence[Index], first: Index, count: int, last: Sequence[Index], weights: Sequence[Any]) -> list[Any]:
+        """The sums of `count` rows from row number `first` on; what several of them meet is read once."""
         e = self.e
-        sums: list[Any] = [None] * len(places)
+        sums: list[Any] = [None] * count
         known: dict[Any, Any] = {}
         for (c, *ks), weight in zip(self.terms, weights, strict=True):
-            for n, place in enumerate(places):
-                at = self.under(place, ks)
-                key = (c, *at)
+            for n in range(count):
+                step = n * self.axes[-2].stride + ks[-2] * self.axes[-2].dilation if len(ks) > 1 else 0
+                key = (c, *ks[:-2], step, ks[-1])
                 if key not in known:
-                    known[key] = self.read(c, at)
+                    *at, end = self.under([*before, first, *last] if len(ks) > 1 else last, [*ks[:-2], 0, ks[-1]] if len(ks) > 1 else ks)
+                    if at:
+                        at[-1] = (e.index_add(at[-1][0], step), 0)
+                    known[key] = self.read(c, [*at, end])
                 sums[n] = e.mul(known[key], weight) if sums[n] is None else self.add(sums[n], known[key], weight)
         return sums
 
@@ -162,11 +170,7 @@ class _Group:
         """All of the staged grid from the first place to the last one; places are taken from there."""
         e, shape, staged = self.e, self.shape, self.staged
         columns = shape.grid_columns
-        if staged is None:
-            plane = self.x
-            size = math.prod(self.steps)
-            staged = e.alloc(self.x.type.dtype, (shape.inputs, *self.phases, *self.steps))
-            e.for_each((shape.inputs, *self.steps), lambda i: staged.store([i[0], *self.phases_zero(), *i[1:]], plane([self.image, self.channel(i[0]), *i[1:]])))
+        assert staged is not None
         size = math.prod(self.steps)
         view = Memory(e, e.view(staged.value, shape=(shape.inputs, *self.phases, size)))
         sums = e.alloc(self.out.type.dtype, (columns,))
@@ -188,9 +192,6 @@ class _Group:
             e.for_each(tuple(shape.places), lambda place: self.out.store([self.image, self.output(o), *place], sums([e.ravel(place, self.steps)])))
 
         e.for_each((shape.outputs,), output)
-
-    def phases_zero(self) -> list[int]:
-        return [0] * len(self.phases)
 
     # long sums
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
 from rlxc.ir.target import Target
-from rlxc.primitives.contraction.conv_shape import KERNEL, Shape, StagedImage, walks_of
+from rlxc.primitives.contraction.conv_shape import KERNEL, Shape, StagedImage, gaps, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
 from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
 
@@ -145,13 +145,13 @@ class _Places:
         e = self.e
         visited = {(w.phase, w.start + t * w.stretch) for w in walks for t in range(w.count)}
         for phase in range(self.phases):
-            for start, stop in _gaps(self.steps, [s for p, s in visited if p == phase]):
+            for start, stop in gaps(self.steps, {s for p, s in visited if p == phase}):
                 e.for_each(
                     (stop - start, self.together, *self.across),
                     lambda i, phase=phase, start=start: memory.store([*at, phase, e.index_add(i[0], start), *i[1:]], 0),
                 )
         for axis, (r, n) in enumerate(zip(inside, self.across, strict=True)):
-            for start, stop in _gaps(n, list(r)):
+            for start, stop in gaps(n, r):
                 sizes = [self.phases, self.steps, self.together, *self.across]
                 sizes[3 + axis] = stop - start
 
@@ -178,16 +178,6 @@ def _inside(v: Any, k: int) -> range:
     start = max(0, -(-(v.lo - k * v.dilation) // v.stride))
     stop = min(v.result, (v.size - 1 + v.lo - k * v.dilation) // v.stride + 1)
     return range(start, max(start, stop)) if start < v.result else range(0)
-
-
-def _gaps(size: int, taken: Sequence[int]) -> list[tuple[int, int]]:
-    """Ranges of 0..size that hold nothing of `taken`."""
-    free = sorted(set(range(size)) - set(taken))
-    gaps = []
-    for _, run in itertools.groupby(enumerate(free), lambda p: p[1] - p[0]):
-        numbers = [n for _, n in run]
-        gaps.append((numbers[0], numbers[-1] + 1))
-    return gaps
 
 
 # Note [Grid or places]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlxc.ir.emitter import Index
+from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.letters import Operand
 
 SPATIAL = "uvw"  # letters of places
@@ -95,3 +96,32 @@ class StagedImage(Operand):
 
     def index(self, where: Mapping[str, Index]) -> list[Index]:
         return self.at(where)
+
+
+def clear_around(e: Any, memory: Any, walks: Sequence[Sequence[Walk]], phases: Sequence[int], steps: Sequence[int]) -> None:
+    """Zeros where no walk goes, in memory [channels, phases..., steps...]; `walks` are those of each axis. Small memory is cleared as a whole."""
+    rank, size = len(steps), math.prod(memory.type.shape)
+    ends = size // phases[-1] // steps[-1] * (phases[-1] * steps[-1] - sum(w.count for w in walks[-1]))  # stored one by one
+    if size <= e.target.lanes(memory.type.dtype.size) * ends:
+        flat = Memory(e, e.view(memory.value, shape=(size,)))
+        e.for_each((size,), lambda i: flat.store(i, 0))
+        return
+    for axis, (own, count, size) in enumerate(zip(walks, phases, steps, strict=True)):
+        for phase in range(count):
+            taken = {w.start + t * w.stretch for w in own if w.phase == phase for t in range(w.count)}
+            for start, stop in gaps(size, taken):
+                sizes = [*memory.type.shape]
+                sizes[1 + axis], sizes[1 + rank + axis] = 1, stop - start
+
+                def zero(i: list[Index], axis=axis, phase=phase, start=start) -> None:
+                    i[1 + axis], i[1 + rank + axis] = phase, e.index_add(i[1 + rank + axis], start)
+                    memory.store(i, 0)
+
+                e.for_each(sizes, zero)
+
+
+def gaps(size: int, taken: Collection[int]) -> list[tuple[int, int]]:
+    """Ranges of 0..size that hold nothing of `taken`."""
+    free = [i for i in range(size) if i not in taken]
+    runs = [[i for _, i in run] for _, run in itertools.groupby(enumerate(free), lambda p: p[1] - p[0])]
+    return [(run[0], run[-1] + 1) for run in runs]

@@ -18,7 +18,7 @@ from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.conv_places import images_together, lower_places
-from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, walks_of
+from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, clear_around, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
 from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
 
@@ -119,8 +119,7 @@ class _Convolution:
             return self.x
         memory = e.alloc(self.x.type.dtype, (channels, *phases, *steps))
         walks = [walks_of(v, v.stride) for v in shape.axes]
-        if sum(math.prod(w.count for w in walk) for walk in itertools.product(*walks)) < math.prod(memory.type.shape[1:]):
-            e.for_each(memory.type.shape, lambda i: memory.store(i, 0))
+        clear_around(e, memory, walks, phases, steps)
         for walk in itertools.product(*walks):
 
             def put(index: list[Index], walk=walk) -> None:
