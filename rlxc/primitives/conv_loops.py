@@ -102,7 +102,8 @@ class _Group:
 
     def under(self, place: Sequence[Index], ks: Sequence[Index]) -> list[tuple[Index, Index]]:
         """Where kernel element `ks` at `place` lies, as `read` wants it."""
-        e, at = self.e, []
+        e = self.e
+        at: list[tuple[Index, Index]] = []
         for p, k, v, n in zip(place, ks, self.axes, self.phases, strict=True):
             walked, other = e.index_mul(p, v.stride), e.index_mul(k, v.dilation)
             if n == 1:
