@@ -1,8 +1,11 @@
 """A blocked op as loops around its region: blocks of the operands are copied to scratch memory, the region is computed, results are put in place.
 
 for batch axes          parallel        operands that do not go along rows are copied here, and what depends on them alone is done: some are packed
-  for blocks of rows                    the others are copied here; then the ops of the region, one after another
-  the rows that are left                the same once more, in the second region
+  for other axes
+    for blocks of rows                  the others are copied here; then the ops of the region, one after another
+    the rows that are left              the same once more, in the second region
+
+Axes over which a result is summed are never batch axes.
 """
 
 from __future__ import annotations
@@ -40,16 +43,17 @@ class _Blocks:
         self.lower_one = lower_one
         self.prepare_one = prepare_one
         self.sizes, self.blocks = op.attrs["sizes"], op.attrs["blocks"]
-        self.rows = len(self.sizes) - 1
+        rows = len(self.sizes) - 1
+        self.first_row = min([rows, *(d for axes in op.attrs["gives"] for d in range(rows) if d not in axes)])
+        self.rows = frozenset(range(self.first_row, rows + 1))
 
     def run(self) -> None:
         e = self.e
-        counts = [n // b for n, b in zip(self.sizes[:-1], self.blocks[:-1], strict=True)]
+        counts = [n // b for n, b in zip(self.sizes, self.blocks, strict=True)][: self.first_row]
         total = math.prod(counts)
 
         def batch(flat: Index) -> None:
-            at = [e.index_mul(i, b) for i, b in zip(e.unravel(flat, counts), self.blocks[:-1], strict=True)]
-            self.batch(at)
+            self.batch(self.starts(e.unravel(flat, counts), 0))
 
         if total == 1:
             batch(0)
@@ -59,24 +63,27 @@ class _Blocks:
     def batch(self, at: list[Index]) -> None:
         """All rows of one place along the batch axes."""
         e = self.e
-        whole, left = divmod(self.sizes[-1], self.blocks[-1])
-        several = whole + (left > 0) > 1
-        shared = {i: self.copy_in(i, axes, at) for i, axes in enumerate(self.op.attrs["takes"]) if self.rows not in axes}
+        left = self.sizes[-1] % self.blocks[-1]
+        counts = [n // b for n, b in zip(self.sizes, self.blocks, strict=True)][self.first_row :]
+        several = math.prod(counts) > 1 or left > 0
+        shared = {i: self.copy_in(i, axes, at) for i, axes in enumerate(self.op.attrs["takes"]) if self.rows.isdisjoint(axes)}
         if several:
             for out, v, axes in self.summed():
                 e.for_each(v.type.shape, partial(self.clear, out, axes, at))
         block = _Block(self, self.op.regions[0], shared, several)
-        if whole == 1:
-            block.run([*at, 0])
-        else:
-            e.for_(0, whole, lambda b: block.run([*at, e.index_mul(b, self.blocks[-1])]))
+        e.for_each(counts, lambda index: block.run([*at, *self.starts(index, self.first_row)]))
         if left:
-            _Block(self, self.op.regions[1], shared, several).run([*at, self.sizes[-1] - left])
+            rest, end = _Block(self, self.op.regions[1], shared, several), self.sizes[-1] - left
+            e.for_each(counts[:-1], lambda index: rest.run([*at, *self.starts(index, self.first_row), end]))
+
+    def starts(self, index: Sequence[Index], first: int) -> list[Index]:
+        """Where the block at `index` of the axes from `first` on begins."""
+        return [self.e.index_mul(i, b) for i, b in zip(index, self.blocks[first:], strict=False)]
 
     def summed(self) -> list[tuple[Any, Value, Sequence[int]]]:
         """Results that are summed over rows."""
         whole = zip(self.writes, self.op.regions[0].results, self.op.attrs["gives"], strict=True)
-        return [(out, v, axes) for out, v, axes in whole if self.rows not in axes]
+        return [(out, v, axes) for out, v, axes in whole if self.rows.isdisjoint(axes)]
 
     def place(self, index: Sequence[Index], axes: Sequence[int], at: Sequence[Index]) -> list[Index]:
         """Where an element of a block lies in the whole."""
@@ -94,7 +101,7 @@ class _Blocks:
         def copy(index: list[Index]) -> None:
             scratch.store(index, read(self.place(index, axes, at)))
 
-        e.for_each(scratch.type.shape, copy)
+        e.for_each(scratch.type.shape, copy)  # type: ignore[arg-type]
         return scratch
 
 
@@ -167,7 +174,7 @@ class _Block:
         def put(out: Any, axes: Sequence[int], block: Memory, i: list[Index]) -> None:
             to = blocks.place(i, axes, at)
             value = block(i)
-            out.store(to, e.add(out(to), value) if self.add and blocks.rows not in axes else value)
+            out.store(to, e.add(out(to), value) if self.add and blocks.rows.isdisjoint(axes) else value)
 
         for v, out, axes in zip(self.region.results, blocks.writes, blocks.op.attrs["gives"], strict=True):
             e.for_each(v.type.shape, partial(put, out, axes, self.memory[v]))

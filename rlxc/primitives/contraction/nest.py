@@ -203,7 +203,7 @@ class _Nest:
         most = choose_rows(step.depth, self.tiling, self.dtype.size, self.e.target)
         together = sum(r.count for r in self.tiling.rows) <= most
         tiles_outside = together and self.split_inside and self.tiling.panel_count < 4 <= self.tiling.tile_count
-        packed: list[Memory | None] = list(self.packed or [None] * len(self.panels))
+        packed: list[Memory | None] = [*self.packed] if self.packed else [None] * len(self.panels)
         if self.pack_y and self.packed is None and (not together or tiles_outside):
             packed = [self.pack_all(place, step, p) for p in self.panels]
         if not together:
