@@ -28,9 +28,12 @@ MAX_WRITTEN_OUT = 50  # products of a sum that are written out
 
 
 def lower_conv(e: Any, x: Any, w: Any, out: Any, axes: Sequence[Any], groups: int) -> None:
-    """Emit `out = conv(x, w)`; `axes` are the `Window`s of the spatial axes, whose image is not dilated. No size is 0 but the kernel's."""
+    """Emit `out = conv(x, w)`; `axes` are the `Window`s of the spatial axes, whose image is not dilated. Only channels of x may be none."""
     shape = Shape(x.type.shape[0], groups, w.type.shape[1], w.type.shape[0] // groups, axes)
     parallel = 2 * shape.products >= PARALLEL_FLOPS
+    if not shape.inputs:
+        e.for_each(out.type.shape, lambda index: out.store(index, 0))
+        return
 
     def group(t: Index) -> None:
         image, g = e.unravel(t, [shape.images, groups])
