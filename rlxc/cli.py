@@ -19,6 +19,7 @@ from rlxc import __version__
 from rlxc.errors import Error, InternalError, PassError
 
 CPUS = ("host", "avx512", "avx2", "plain")
+PRECISIONS = ("highest", "bf16x6", "bf16x3", "bf16")
 OK, REJECTED, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -229,6 +230,10 @@ def _dims(add: Add) -> None:
     add("--dim", metavar="NAME=SIZE", action="append", default=[], help="give a named dimension its size")
 
 
+def _precision(add: Add) -> None:
+    add("--precision", choices=PRECISIONS, default="highest", help="what f32 contractions may be computed in where that is faster (highest: f32)")
+
+
 def _output(add: Add) -> None:
     add("-o", "--output", metavar="FILE", help="write there instead of stdout")
 
@@ -283,6 +288,7 @@ def _run_flags(add: Add) -> None:
     add("--atol", type=_tolerance, default=1e-6, metavar="X", help="absolute tolerance of --expect (1e-6)")
     add("--interpret", action="store_true", help="run op by op in NumPy instead of native code")
     add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
+    _precision(add)
 
 
 def _bench_flags(add: Add) -> None:
@@ -292,6 +298,7 @@ def _bench_flags(add: Add) -> None:
     _dims(add)
     add("--grad", metavar="NAMES", help="value and gradient with respect to these arguments (comma-separated)")
     add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
+    _precision(add)
     add("--threads", type=_positive, metavar="N", help="threads to use (as RLXC_NUM_THREADS says)")
     add("--seconds", type=_duration, default=1.0, metavar="S", help="how long to measure (1)")
     add("--trace", metavar="FILE", help="write a Chrome trace of the kernels, for chrome://tracing or Perfetto")
@@ -351,6 +358,7 @@ def _build_flags(add: Add) -> None:
     add("--emit", default="obj", metavar="KINDS", help="rlx, loops, llvm, asm, obj, header, static, so (comma-separated)")
     add("--name", metavar="NAME", help="what the library is called (as FILE)")
     add("--cpu", choices=CPUS, help="what to compile for (host; plain with --target)")
+    _precision(add)
     add("--target", metavar="TRIPLE", default="", help="another machine: aarch64-linux, x86_64-windows, wasm32, ...")
     add("--embed-weights", metavar="FILE", help="params from a .npz or .safetensors file, as part of the object code")
     add("--map-weights", metavar="FILE", help="the same as a file NAME.weights, whose address callers pass")

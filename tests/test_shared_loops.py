@@ -8,6 +8,7 @@ from random_programs import random_program
 from test_laws import PRIMITIVES
 
 import rlxc
+from benchmarks import programs
 from rlxc.ir.core import Func
 from rlxc.ir.interp import interpret
 from rlxc.passes.gradient import prepare
@@ -93,3 +94,26 @@ def test_long_loops_are_shared_and_give_the_same_bits(name, eager_workers):
             assert [x.tobytes() for x in run(*inputs)] == want, f"{count} threads"
     for got, exact in zip(serial(*inputs), interpret(func, [x.astype(np.float64) for x in inputs]), strict=True):
         np.testing.assert_allclose(got, exact, rtol=1e-4, atol=1e-4)
+
+
+PROGRAMS = {
+    "mlp": programs.mlp,
+    "transformer": lambda: programs.bert(1, batch=3, D=64, H=4, F=160, S=70),
+    "block": lambda: programs.block(2),
+    "chain": programs.chain,
+    "layernorm": programs.layernorm,
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_and_their_gradients_give_the_same_bits_in_every_run(name, eager_workers):
+    func = rlxc.parse(PROGRAMS[name]()).funcs[0]
+    rng = np.random.default_rng(11)
+    inputs = [(rng.standard_normal(a.type.shape) * 0.1 + (name == "chain")).astype(np.float32) for a in func.args]
+    for f in (func, rlxc.value_and_grad(func, list(func.params))):
+        want = [x.tobytes() for x in compile_func(f, threads=1)(*inputs)]
+        run = compile_func(f, threads=3)
+        for count in (1, 2, 3):
+            eager_workers(count)
+            for _ in range(3):
+                assert [x.tobytes() for x in run(*inputs)] == want, f"@{f.name}, {count} threads"

@@ -41,7 +41,7 @@ def bench(args: argparse.Namespace) -> int:
     inputs = read_inputs(func, args, fill="random")
     arrays = Arguments(func).bind((), inputs)
     started = time.perf_counter()
-    compiled = Compiled(func, api.engine({"cpu": args.cpu}))
+    compiled = Compiled(func, api.engine({"cpu": args.cpu, "precision": args.precision}))
     compiled(*arrays)
     cold = time.perf_counter() - started
     samples = measure(lambda: compiled(*arrays), args.seconds)
@@ -89,7 +89,7 @@ def _bound(func: Func, arrays: Sequence[np.ndarray]) -> Func:
 def summarize(func: Func, arrays: Sequence[np.ndarray], samples: list[float], cold: float, args: argparse.Namespace) -> dict[str, Any]:
     """Everything that is shown, as data."""
     low, middle, high = np.percentile(samples, [25, 50, 75]).tolist()
-    prof = profile(func, arrays, seconds=args.seconds / 2, cpu=args.cpu)
+    prof = profile(func, arrays, seconds=args.seconds / 2, cpu=args.cpu, precision=args.precision)
     roof = measure_roofline(args.cpu)
     legal = make_pipeline("legalize,simplify,cse,dce").run(api.as_module(func.with_(module=None)))[func.name]
     touched = sum(v.type.nbytes for v in (*func.args, *func.results))  # type: ignore[union-attr]

@@ -24,7 +24,7 @@ from rlxc.ir.remarks import collecting
 from rlxc.passes.dims import named_dims
 from rlxc.runtime.aot import Library
 from rlxc.runtime.arguments import Arguments
-from rlxc.runtime.compile import Options
+from rlxc.runtime.compile import options_of
 from rlxc.runtime.linker import shared_name
 from rlxc.runtime.memory import memory_analysis
 from rlxc.runtime.params import read_arrays
@@ -101,7 +101,7 @@ def read_library(args: argparse.Namespace) -> Library:
     params = {p for f in funcs for p in f.params}
     if path and not params & set(weights):
         raise FileError(f"{path} has no array for a param", code="RLX0606", help=f"params are {', '.join(sorted(params)) or 'not there'}")
-    return Library(name, tuple(funcs), Options(cpu=cpu), args.target, weights, "file" if args.map_weights else "embedded")
+    return Library(name, tuple(funcs), options_of({"cpu": cpu, "precision": args.precision}), args.target, weights, "file" if args.map_weights else "embedded")
 
 
 def _chosen(args: argparse.Namespace) -> list[Func]:

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     if args.grad is not None:
         func = api.value_and_grad(func, names(args.grad))
     inputs = read_inputs(func, args)
-    compiled = Compiled(func, interpreter if args.interpret else api.engine({"cpu": args.cpu}))
+    compiled = Compiled(func, interpreter if args.interpret else api.engine({"cpu": args.cpu, "precision": args.precision}))
     results = compiled(**inputs)
     arrays = dict(zip(func.result_names, results if isinstance(results, tuple) else (results,), strict=True))
     if args.output:

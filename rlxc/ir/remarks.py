@@ -18,7 +18,7 @@ from rlxc.errors import UNKNOWN, Loc
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One decision, in a sentence. Kinds: kernel, apart, stored, again, schedule."""
+    """One decision, in a sentence. Kinds: kernel, apart, stored, again, schedule, precision."""
 
     kind: str
     message: str

@@ -23,11 +23,10 @@ from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import ArgumentError, Unsupported
 from rlxc.ir.core import Func, Module, Value
 from rlxc.passes.inline import inline_calls
-from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime import jit
 from rlxc.runtime.archive import archive
 from rlxc.runtime.arguments import fit
-from rlxc.runtime.compile import Options, native_pipeline
+from rlxc.runtime.compile import Options, lowered
 from rlxc.runtime.cpu import Cpu
 from rlxc.runtime.cross import machine
 from rlxc.runtime.linker import link_shared
@@ -60,7 +59,7 @@ class Library:
             for v in f.args:
                 v.type.require_static()
         whole = (resolve_resources(inline_calls(f)).with_(module=None) for f in self.funcs)
-        return make_pipeline(native_pipeline(self.cpu, self.options)).run(Module(tuple(whole)))
+        return lowered(Module(tuple(whole)), self.cpu, self.options)
 
     @cached_property
     def emitted(self) -> Emitted:

@@ -194,18 +194,42 @@ def check_outputs(out: Any, types: Sequence[TensorType], func: str) -> list[np.n
     """Arrays that results may be written to; raises ArgumentError unless they are writable and of the results' types."""
     outs = [out] if isinstance(out, np.ndarray) else out
     if not isinstance(outs, list | tuple) or len(outs) != len(types):
-        raise ArgumentError(f"@{func}: out is {'an array' if len(types) == 1 else f'a tuple of {len(types)} arrays'}, one for each result", code="RLX0507")
+        wanted = "one array: there is one result" if len(types) == 1 else f"a tuple of {len(types)} arrays, one for each result"
+        raise ArgumentError(f"@{func}: out is {wanted}", code="RLX0507")
     for i, (array, type_) in enumerate(zip(outs, types, strict=True)):
         where = f"@{func}: out[{i}]"
         if not isinstance(array, np.ndarray):
             raise ArgumentError(f"{where} is {type_}, not {_article(type(array).__name__)}", code="RLX0504")
         if array.dtype != type_.dtype.numpy or array.shape != type_.shape:
-            raise ArgumentError(f"{where} is {type_}, not {array_text(array)}", code="RLX0504")
+            code = "RLX0504" if array.dtype != type_.dtype.numpy else "RLX0505"
+            raise ArgumentError(f"{where} is {type_}, not {array_text(array)}", code=code)
         if not array.flags.writeable:
             raise ArgumentError(f"{where} ({type_}) is read-only", code="RLX0507")
-        if any(array is not other and np.may_share_memory(array, other) for other in outs) or sum(array is other for other in outs) > 1:
+        if any(j != i and isinstance(other, np.ndarray) and _overlap(array, other) for j, other in enumerate(outs)):
             raise ArgumentError(f"{where} ({type_}) shares memory with another result", code="RLX0507")
+        if _overlaps_itself(array):
+            raise ArgumentError(f"{where} ({type_}) has elements that share memory: its strides are {array.strides} bytes", code="RLX0507")
     return list(outs)
+
+
+def _overlap(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether two arrays share memory; those for which that is hard to say count as if they did."""
+    try:
+        return bool(np.may_share_memory(x, y) and np.shares_memory(x, y, max_work=10_000))  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _overlaps_itself(x: np.ndarray) -> bool:
+    """Whether a step along an axis may stay within what the shorter steps reach, as it never does in slices and transposes of an array."""
+    if x.flags.c_contiguous or x.size <= 1:
+        return False
+    reach = x.itemsize
+    for stride, n in sorted((abs(stride), n) for stride, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if stride < reach:
+            return True
+        reach += stride * (n - 1)
+    return False
 
 
 def array_text(array: np.ndarray) -> str:

@@ -20,6 +20,7 @@ from rlxc.runtime.executable import Executable
 from rlxc.runtime.identity import program_key
 from rlxc.runtime.memory import MemoryAnalysis, memory_analysis
 from rlxc.runtime.params import resolve_resources
+from rlxc.runtime.precision import check_precision, remark_precision
 from rlxc.runtime.threads import num_threads, pool_address
 
 
@@ -27,12 +28,14 @@ from rlxc.runtime.threads import num_threads, pool_address
 class Options:
     """How to compile. `cpu` is host, avx512, avx2 or plain; `fuse` and `vectorize` are for tests, and for reading what comes out.
 
+    `precision` is what contractions of f32 may be computed in where that is faster: highest (f32), bf16x6, bf16x3 or bf16.
     `threads` is how many threads may share the work of a call (0: what `rlxc.num_threads()` says); the results are the same for any number.
     With `share_all`, for tests, they share every loop they can, however short it is.
     With `profile` the function has one more result: the times at which its kernels began, and when the last one ended.
     """
 
     cpu: str = "host"
+    precision: str = "highest"
     fuse: bool = True
     vectorize: bool = True
     threads: int = 0
@@ -78,12 +81,15 @@ class Native:
     @cached_property
     def kernels(self) -> Module:
         """The function at the loop level, scheduled for the target."""
-        return make_pipeline(self.pipeline).run(Module((self.whole,)))
+        return self._lowered()
+
+    def _lowered(self) -> Module:
+        return lowered(Module((self.whole,)), self.cpu, self.options)
 
     def remarks(self) -> list[Remark]:
         """What was fused into which kernel, what was not, and why; what is stored; how loops were scheduled."""
         with collecting() as remarks:
-            make_pipeline(self.pipeline).run(Module((self.whole,)))
+            self._lowered()
         return remarks
 
     def memory_analysis(self) -> MemoryAnalysis:
@@ -159,12 +165,20 @@ def options_of(settings: dict[str, Any]) -> Options:
             near = get_close_matches(name, known, 1)
             help = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(known)}"
             raise PassError(f"compilation has no option '{name}'", code="RLX0403", help=help)
-    return Options(**settings)
+    options = Options(**settings)
+    check_precision(options.precision)
+    return options
 
 
 def compile_func(func: Func, **options: Any) -> Executable:
     """Native code for `func`; options are those of `Options`."""
     return native(func, **options).executable()
+
+
+def lowered(module: Module, cpu: Cpu, options: Options) -> Module:
+    """A module without calls at the loop level, scheduled for the target."""
+    remark_precision(options.precision, cpu)
+    return make_pipeline(native_pipeline(cpu, options)).run(module)
 
 
 def native_pipeline(cpu: Cpu, options: Options) -> str:

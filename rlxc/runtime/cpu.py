@@ -36,6 +36,11 @@ class Cpu:
         """Whether it multiplies by powers of two in one instruction."""
         return "+avx512f" in self.features.split(",")
 
+    @property
+    def has_amx(self) -> bool:
+        """Whether it multiplies tiles of bf16."""
+        return "+amx-bf16" in self.features.split(",")
+
 
 @cache
 def target_cpu(level: str = "host") -> Cpu:

@@ -304,28 +304,17 @@ def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
 
 @native_law("native code computes what eval does", "element, lower or scalar")
 def native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
-    _check_native(cases, rng)
+    check_native(cases, rng)
 
 
 @native_law("without fusion and vectors native code computes the same", "element, lower or scalar", derivative=True)
 def plain_native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
-    _check_native(cases, rng, fuse=False, vectorize=False)
+    check_native(cases, rng, fuse=False, vectorize=False)
 
 
 @native_law("native gradients are the interpreted ones", "element, lower or scalar", derivative=True)
 def native_gradient_is_the_interpreted(cases: Sequence[Case], rng: Rng) -> None:
-    chosen = [case for case in cases if case.floats and all(t.dtype.is_float for t in case.results) and case.prim.differentiable]
-    if not chosen:
-        raise Skip("nothing to differentiate")
-    func = _pullback(legalize.on_func(together(chosen)), _floats(together(chosen)))  # type: ignore[attr-defined]
-    run = compile_func(func)
-    arrays = [a for case in chosen for a in case.smooth(rng)]
-    arrays += [random_array(rng, a.type, (-1, 1)) for a in func.args[len(arrays) :]]  # type: ignore[arg-type]
-    worst = max(tolerance(case.narrowest) for case in chosen)
-    for k, (got, want) in enumerate(zip(run(*arrays), interpret(func, arrays), strict=True)):
-        wrong = differ(got, want, 100 * worst)
-        if wrong:
-            raise Broken("element, lower or scalar", f"result {k} of the pullback: native code gives {wrong}\n{func}")
+    check_native_gradient(cases, rng)
 
 
 # -- how the laws compute
@@ -342,9 +331,26 @@ def together(cases: Sequence[Case]) -> Func:
     return Func("f", tuple(args), tuple(ops), tuple(v for op in ops for v in op.results))
 
 
-def _check_native(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
+def check_native(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
+    """Whether native code, compiled with `options`, gives what eval does."""
     run = compile_func(together(cases), **options)
     _check_runner(lambda arrays: run(*arrays), cases, rng)
+
+
+def check_native_gradient(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
+    """Whether native code of the pullback, compiled with `options`, gives what the interpreter does."""
+    chosen = [case for case in cases if case.floats and all(t.dtype.is_float for t in case.results) and case.prim.differentiable]
+    if not chosen:
+        raise Skip("nothing to differentiate")
+    func = _pullback(legalize.on_func(together(chosen)), _floats(together(chosen)))  # type: ignore[attr-defined]
+    run = compile_func(func, **options)
+    arrays = [a for case in chosen for a in case.smooth(rng)]
+    arrays += [random_array(rng, a.type, (-1, 1)) for a in func.args[len(arrays) :]]  # type: ignore[arg-type]
+    worst = max(tolerance(case.narrowest) for case in chosen)
+    for k, (got, want) in enumerate(zip(run(*arrays), interpret(func, arrays), strict=True)):
+        wrong = differ(got, want, 100 * worst)
+        if wrong:
+            raise Broken("element, lower or scalar", f"result {k} of the pullback: native code gives {wrong}\n{func}")
 
 
 def _check_runner(run: Callable[[Sequence[np.ndarray]], Sequence[Any]], cases: Sequence[Case], rng: Rng) -> None:

@@ -121,7 +121,8 @@ def test_an_out_array_may_be_an_input(f):
         (np.empty((2, 3)), "out[0] is f32[2, 3], not f64[2, 3]"),
         (np.empty((3, 2), np.float32), "not f32[3, 2]"),
         ([[0.0]], "not a list"),
-        ((np.empty((2, 3), np.float32),) * 2, "out is an array"),
+        ((np.empty((2, 3), np.float32),) * 2, "out is one array: there is one result"),
+        (np.lib.stride_tricks.as_strided(np.empty(6, np.float32), (2, 3), (8, 4)), "elements that share memory"),
         (np.broadcast_to(np.float32(0), (2, 3)), "read-only"),
     ],
 )
@@ -138,6 +139,10 @@ def test_out_arrays_must_not_overlap():
         g(X[0, :2], out=(out[:2], out[1:3]))
     g(X[0, :2], out=(out[:2], out[2:]))
     np.testing.assert_array_equal(out, [0, 1, 0, -1])
+    g(X[0, :2], out=(out[::2], out[1::2]))  # which lie between each other
+    np.testing.assert_array_equal(out, [0, 0, 1, -1])
+    with pytest.raises(rlxc.ArgumentError, match="not a list"):
+        g(X[0, :2], out=(out[:2], [0, 0]))
 
 
 def test_a_result_never_shares_memory_with_an_argument():

@@ -45,7 +45,7 @@ def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector:
     if not steps:  # no axes: one product
         return _in_rows(products([], _flat(sums)), vectors)
     *outer, depth = steps
-    unroll = max(1, min(depth, UNROLL * (1 if meanwhile is None else 2) // (rows * vectors)))
+    unroll = steps_together(depth, rows, vectors)
     whole = depth - depth % unroll
 
     def inner(before: list[Index], *acc: Value) -> tuple[Value, ...]:
@@ -63,6 +63,11 @@ def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector:
         return tuple(flat)
 
     return _in_rows(e.loop(outer, _flat(sums), inner), vectors)
+
+
+def steps_together(depth: int, rows: int, vectors: int) -> int:
+    """Steps in one iteration of the innermost loop, of `depth` steps in all."""
+    return max(1, min(depth, UNROLL // (rows * vectors)))
 
 
 def _flat(sums: Sums) -> list[Value]:

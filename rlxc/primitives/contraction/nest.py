@@ -21,23 +21,30 @@ from rlxc.ir.core import Value
 from rlxc.ir.emitter import Index, Memory
 from rlxc.ir.types import DType, VectorType
 from rlxc.primitives.contraction.letters import Roles
-from rlxc.primitives.contraction.micro_kernel import Read, Sums, add_products
+from rlxc.primitives.contraction.micro_kernel import Read, Sums, add_products, steps_together
 from rlxc.primitives.contraction.packing import Depth, Packing, Panels
 from rlxc.primitives.contraction.tiles import Parts, choose_depth, choose_rows, choose_tiling, cut
 
 PARALLEL_FLOPS = 200_000  # a contraction of fewer operations is not worth several threads
 SMALL = 64 << 10  # bytes of y that are read in place although their rows are not neighbours
-SEVERAL = 3  # tiles of rows from which on packing y pays
+GROUP = 8  # panels that are packed one while another is used
+SEVERAL = 8  # tiles of rows from which on packing y pays
 
 Place = Mapping[str, Index]
 
 
-def lower_contraction(e: Any, roles: Roles, *, add: bool = False, parallel: bool = True) -> None:
+def lower_contraction(e: Any, roles: Roles, *, add: bool = False, parallel: bool = True, packed: Sequence[Memory] | None = None) -> None:
     """Emit the loops of a contraction; none of its sizes is 0.
 
     With `add`, the sums are added to what is in the result, which is plain memory. Loops are `parallel` where that pays.
+    `packed` is what `pack_ahead` returned for the same roles.
     """
-    _Nest(e, roles, add, parallel).run()
+    _Nest(e, roles, add, parallel, packed).run()
+
+
+def pack_ahead(e: Any, roles: Roles) -> list[Memory] | None:
+    """All of y in panels, for contractions of it with one x after another; None where y is not packed, or not all at once."""
+    return _Nest(e, roles, False, False).pack_ahead()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class _Step:
 
 
 class _Nest:
-    def __init__(self, e: Any, roles: Roles, add: bool, parallel: bool) -> None:
+    def __init__(self, e: Any, roles: Roles, add: bool, parallel: bool, packed: Sequence[Memory] | None = None) -> None:
         self.e = e
         self.roles = roles
         self.add = add
@@ -74,7 +81,8 @@ class _Nest:
         work = 2 * around * self.m * self.n * self.k * parallel
         self.split_around = work >= PARALLEL_FLOPS and around >= 4
         self.split_inside = work >= PARALLEL_FLOPS and not self.split_around
-        self.pack_y = self.must_pack_y() or self.should_pack_y()
+        self.packed = packed
+        self.pack_y = packed is not None or self.must_pack_y() or self.should_pack_y()
 
     def split_tail(self) -> list[Panels]:
         """Panels by width; the one with a vector that is not full stands alone."""
@@ -206,8 +214,8 @@ class _Nest:
         most = choose_rows(step.depth, self.tiling, self.dtype.size, self.e.target)
         together = sum(r.count for r in self.tiling.rows) <= most
         tiles_outside = together and self.split_inside and self.tiling.panel_count < 4 <= self.tiling.tile_count
-        packed: list[Memory | None] = [None] * len(self.panels)
-        if self.pack_y and (not together or tiles_outside):
+        packed: list[Memory | None] = [*self.packed] if self.packed else [None] * len(self.panels)
+        if self.pack_y and self.packed is None and (not together or tiles_outside):
             packed = [self.pack_all(place, step, p) for p in self.panels]
         if not together:
             for rows in self.tiling.rows:
@@ -219,7 +227,61 @@ class _Nest:
                 self.each(rows.count, partial(self.row_of_tiles, place, step, rows, read, packed))
         else:
             for p, memory in zip(self.panels, packed, strict=True):
-                self.each(p.count, partial(self.panel, place, step, p, memory, x))
+                if self.pack_y and memory is None and self.copies_along(step, p):
+                    self.row_of_panels(place, step, p, x)
+                else:
+                    self.each(p.count, partial(self.panel, place, step, p, memory, x))
+
+    def copies_along(self, step: _Step, p: Panels) -> bool:
+        """Whether panels are packed while products are added: a vector in each iteration is enough, and not far too much.
+
+        See Note [Packing].
+        """
+        if p.count == 1 or not self.packing.copies_rows(p):
+            return False
+        room = self.iterations(step, p)
+        return step.depth * p.size <= room <= 5 * step.depth * p.size
+
+    def iterations(self, step: _Step, p: Panels) -> int:
+        """Iterations of the innermost loop in all tiles of a panel."""
+        return sum(rows.count * (step.depth // steps_together(step.depth, rows.size, p.size)) for rows in self.tiling.rows)
+
+    def row_of_panels(self, place: Place, step: _Step, p: Panels, x: list[tuple[Parts, Any]]) -> None:
+        """Panels of one width, in groups; the next one in the group is packed while the products of this one are added."""
+        e = self.e
+
+        def group(start: int, size: int, g: Index) -> None:
+            first = e.index_add(e.index_mul(g, size), start)
+            memory = self.packing.panels(p, step.depth, count=2)
+            self.packing.pack_panel(memory, 0, place, step.block, p, first)
+
+            def panel(i: Index) -> None:
+                slot, other = e.index_rem(i, 2), e.index_rem(e.index_add(i, 1), 2)
+                here = e.index_add(first, i)
+                following = e.index_add(first, e.min(e.as_index(e.index_add(i, 1)), e.as_index(size - 1)))
+                column = e.index_mul(e.index_add(e.index_mul(following, p.size), p.start), self.lanes)
+                before = 0
+                for rows, read in x:
+                    each = step.depth // steps_together(step.depth, rows.size, p.size)  # vectors copied with a tile
+                    self.loop(rows.count, partial(tile, rows, read, each, before, here, slot, other, column))
+                    before += rows.count * each
+
+            def tile(rows: Parts, read: Any, each: int, before: int, here: Index, slot: Index, other: Index, column: Index, t: Index) -> None:
+                copy = self.packing.copy_rows(memory, other, place, step.block, p, column, e.index_add(e.index_mul(t, each), before))
+                self.tile(place, step, rows, t, read(t), p, here, memory, slot, copy)
+
+            self.loop(size, panel)
+
+        for groups in cut(p.count, GROUP):
+            self.each(groups.count, partial(group, groups.start, groups.size))
+
+    def pack_ahead(self) -> list[Memory] | None:
+        roles = self.roles
+        if not self.pack_y or self.k > self.depth or math.prod(roles.shape(roles.around)) > 1:
+            return None
+        whole = Depth(dict.fromkeys(roles.k, 0), {a: roles.sizes[a] for a in roles.k})
+        step, place = _Step(whole, self.k, True, True), dict.fromkeys(roles.around, 0)
+        return [self.pack_all(place, step, p) for p in self.panels]
 
     def pack_all(self, place: Place, step: _Step, p: Panels) -> Memory:
         """All panels of one width, packed."""
@@ -413,3 +475,12 @@ class _Nest:
             out.access.store(out.index(where), buffer(index))
 
         e.for_each((len(sums), p.columns(self.lanes)), store)
+
+
+# Note [Packing]
+# --------------
+# Rows of y lie far apart: in pages of their own, and often in few sets of the caches. They are copied to a panel, which tiles then read from end to
+# end. The copy costs about as much as a tile, and waits for memory. So the next panel is copied while the products of this one are added: the
+# multiply-adds of an iteration leave room for a load and a store. With fewer than eight tiles there are not enough iterations for that, and as few
+# tiles do not pay for a copy at all; with very many tiles, copying before is cheaper than copying the last row again and again. Loops that may run
+# at once must be independent, so panels go in groups, and the first one of a group is copied before.

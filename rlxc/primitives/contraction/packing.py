@@ -119,6 +119,35 @@ class Packing:
 
         return fetch
 
+    def copies_rows(self, panels: Panels) -> bool:
+        """Whether rows of a panel are vectors of y as they lie, so that they can be copied while products are added."""
+        roles = self.roles
+        return roles.y.memory is not None and len(roles.k) == 1 and len(roles.n) == 1 and roles.y.last == roles.n and not panels.tail
+
+    def copy_rows(self, memory: Memory, slot: Index, place: Mapping[str, Index], block: Depth, panels: Panels, column: Index, first: Index) -> Meanwhile:
+        """Copy the panel that starts at `column` to `slot` of `memory`, a vector in each iteration, from vector number `first` on.
+
+        Vectors that are copied soon are asked for. Beyond the last row, that row is copied again.
+        """
+        e, roles = self.e, self.roles
+        (depth,) = block.shape
+        source = roles.y.memory
+        assert source is not None
+
+        def at(row: Index, j: Index) -> list[Value]:
+            where = {**place, roles.k: e.index_add(block.starts[roles.k], row), roles.n: e.index_add(column, e.index_mul(j, self.lanes))}
+            return [e.as_index(i) for i in roles.y.index(where)]
+
+        def copy(k: Index, unroll: int) -> None:
+            vector = e.index_add(first, e.index_div(k, unroll))
+            j = e.index_rem(vector, panels.size)
+            row = e.min(e.as_index(e.index_div(vector, panels.size)), e.as_index(depth - 1))
+            e.prefetch(source.value, *at(e.index_add(row, AHEAD), j))
+            value = e.load(source.value, *at(row, j), lanes=self.lanes)
+            e.store(memory.value, value, *map(e.as_index, [slot, row, e.index_mul(j, self.lanes)]))
+
+        return copy
+
     def pack_tiles(self, place: Mapping[str, Index], block: Depth, depth: int, rows: Parts, first: Index, count: int, *, parallel: bool) -> Tiles:
         """`count` tiles of x from tile number `first` on, in memory of their own; beyond the last tile it is repeated."""
         e, roles = self.e, self.roles

@@ -1,0 +1,44 @@
+"""Every primitive's native code, and that of its gradient, is right for every level of instructions and at every setting of the compiler.
+
+Each primitive is tried at two settings, `pytest --all-settings` tries all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from levels import lower_levels
+from test_laws import PRIMITIVES
+
+from rlxc.testing.cases import cases_of
+from rlxc.testing.laws import Skip, check_native, check_native_gradient
+
+SETTINGS = {
+    **{f"cpu={level}": {"cpu": level} for level in lower_levels()},
+    "fuse=False": {"fuse": False},
+    "vectorize=False": {"vectorize": False},
+    "share_all=True": {"share_all": True},
+}
+
+
+@pytest.mark.parametrize("name", [p.name for p in PRIMITIVES])
+def test_native_code_is_right(request, name):
+    prim = next(p for p in PRIMITIVES if p.name == name)
+    cases = [case for case in cases_of(prim) if case.original and case.results]
+    for setting in SETTINGS if request.config.getoption("--all-settings") else some_settings(name):
+        rng = np.random.default_rng(zlib.crc32(f"{name} {setting}".encode()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check_native(cases, rng, **SETTINGS[setting])
+            with contextlib.suppress(Skip):  # nothing to differentiate
+                check_native_gradient(cases, rng, **SETTINGS[setting])
+
+
+def some_settings(name: str) -> list[str]:
+    """Two of them, others for other primitives."""
+    k, every = zlib.crc32(name.encode()) % len(SETTINGS), [*SETTINGS]
+    return [every[k], every[(k + 2) % len(every)]]
