@@ -45,7 +45,7 @@ def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector:
     if not steps:  # no axes: one product
         return _in_rows(products([], _flat(sums)), vectors)
     *outer, depth = steps
-    unroll = steps_together(depth, rows, vectors)
+    unroll = steps_together(depth, rows, vectors, busy=meanwhile is not None)
     whole = depth - depth % unroll
 
     def inner(before: list[Index], *acc: Value) -> tuple[Value, ...]:
@@ -65,9 +65,9 @@ def add_products(e: Any, steps: Sequence[int], sums: Sums, scalar: Read, vector:
     return _in_rows(e.loop(outer, _flat(sums), inner), vectors)
 
 
-def steps_together(depth: int, rows: int, vectors: int) -> int:
-    """Steps in one iteration of the innermost loop, of `depth` steps in all."""
-    return max(1, min(depth, UNROLL // (rows * vectors)))
+def steps_together(depth: int, rows: int, vectors: int, *, busy: bool) -> int:
+    """Steps in one iteration of the innermost loop, of `depth` steps in all: more where it is `busy` with something else in each."""
+    return max(1, min(depth, UNROLL * (2 if busy else 1) // (rows * vectors)))
 
 
 def _flat(sums: Sums) -> list[Value]:
