@@ -162,7 +162,7 @@ def _runs(queries, keys, causal: bool, window: int | None, offset: int) -> list[
     runs = []
     for i in range(count):
         run = range(queries * i // count, queries * (i + 1) // count)
-        after = run.stop + offset if causal else run.stop + offset + window - 1
+        after = run.stop + offset + (0 if causal else (window or 1) - 1)
         stop = min(keys, max(1, after))
         start = 0 if window is None else min(max(0, run.start + offset - window + 1), stop - 1)
         runs.append((run, range(start, stop)))
