@@ -23,7 +23,9 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
-from rlxc.primitives.contraction.convolution import Shape, lower_convolution
+from rlxc.primitives.contraction.conv_phases import lower_phases
+from rlxc.primitives.contraction.conv_shape import Shape
+from rlxc.primitives.contraction.convolution import lower_convolution
 from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
 
@@ -185,12 +187,17 @@ class Conv(Multilinear):
     def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups):
         """A contraction over patches; one by one where a group has a single channel, or there is little to do."""
         (x, w), (out,) = reads, writes
-        axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
-        shape = Shape(x.type.shape[0], groups, w.type.shape[1], w.type.shape[0] // groups, axes)
-        if e.target.vector_bytes and shape.outputs > 1 and shape.products >= MIN_PRODUCTS:
-            lower_convolution(e, x, w, out, shape)
-        else:
-            lower_conv(e, x, w, out, axes, groups)
+        if 0 in out.type.shape:
+            return
+
+        def lower(w, out, axes):
+            shape = Shape(x.type.shape[0], groups, w.type.shape[1], w.type.shape[0] // groups, axes)
+            if e.target.vector_bytes and shape.outputs > 1 and shape.products >= MIN_PRODUCTS:
+                lower_convolution(e, x, w, out, shape)
+            else:
+                lower_conv(e, x, w, out, axes, groups)
+
+        lower_phases(e, w, out, windows(x.type, w.type, strides, padding, dilation, lhs_dilation), lower)
 
 
 @register

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rlxc
-from rlxc.primitives.contraction.convolution import walks_of
+from rlxc.primitives.contraction.conv_shape import walks_of
 from rlxc.primitives.conv import Window
 
 RNG = np.random.default_rng(5)
