@@ -99,7 +99,7 @@ def attention_of(q: tuple, k: tuple, v: tuple, attrs: str = "", dtype: str = "f3
     return rlxc.parse(text).funcs[0], rlxc.value_and_grad(rlxc.parse(loss).funcs[0], ("q", "k", "v"))
 
 
-@pytest.mark.parametrize("rows", [100, 127, 333])
+@pytest.mark.parametrize("rows", [100, 127, 251])
 @pytest.mark.parametrize("attrs", ["", "{causal = true}"])
 def test_rows_that_are_left_are_a_block_of_their_own(rows, attrs):
     for func in attention_of((2, rows, 16), (2, rows, 16), (2, rows, 16), attrs):
@@ -136,6 +136,29 @@ def test_heads_that_share_keys_and_arrays_without_heads(attrs):
     check(its_gradient, count=2)
     for func in attention_of((150, 32), (150, 32), (150, 32), attrs):
         check(func)
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "attrs", "mask"),
+    [
+        (333, 333, "{causal = true}", None),
+        (520, 520, "{window = 50}", None),
+        (300, 500, "{causal = true, offset = 200}", "bool[300, 1]"),
+        (300, 200, "{causal = true, offset = -150, window = 100}", "f32[1, 4, 300, 200]"),
+        (300, 200, "{window = 20, offset = -350}", None),
+    ],
+)
+def test_keys_that_a_run_of_queries_may_not_see_are_left_out(queries, keys, attrs, mask):
+    (q, k), more = ([1, 4, queries, 16], [1, 2, keys, 16]), f", %m: {mask}" if mask else ""
+    text = f"func @f(%q: f32{q}, %k: f32{k}, %v: f32{k}{more}) -> f32{q} {{ %o = attention %q, %k, %v{', %m' if mask else ''} {attrs}  return %o }}"
+    loss = text.replace("return %o", "%z = mul %o, %o  %s = reduce_sum %z {axes = [0, 1, 2, 3]}  return %s").replace(f"-> f32{q}", "-> f32[]")
+    func, gradient = rlxc.parse(text).funcs[0], rlxc.value_and_grad(rlxc.parse(loss).funcs[0], ("q", "k", "v"))
+    arrays = [RNG.random(a.type.shape) < 0.8 if a.type.dtype.is_bool else RNG.standard_normal(a.type.shape).astype(np.float32) for a in func.args]
+    for f in (func, gradient):
+        for got, right in zip(native(f).executable()(*arrays), interpret(f, arrays), strict=True):
+            np.testing.assert_allclose(got, right, rtol=2e-4, atol=2e-4)
+    keys_read = [op.operands[1].type.shape[-2] for op in after(func, TENSORS).ops if op.prim.linear_in == (0, 1)]
+    assert min(keys_read) < keys
 
 
 def test_two_layers_are_not_an_attention():
