@@ -215,13 +215,13 @@ def adam_step(loss: Func, params: Sequence[int], rate: float = 1e-3, beta1: floa
     b = Builder()
     b.ops += joint.ops
     steps = b.add(done, 1.0)
-    bias1, bias2 = (b.sub(1.0, b.pow(b.constant(beta, like=steps), steps)) for beta in (beta1, beta2))
+    scale1, scale2 = (b.div(1.0, b.sub(1.0, b.pow(b.constant(beta, like=steps), steps))) for beta in (beta1, beta2))
     new, means, squares = [], [], []
     for p, g, m, v in zip(old, grads, first, second, strict=True):
         means.append(b.add(b.mul(m, beta1), b.mul(g, 1 - beta1)))
         squares.append(b.add(b.mul(v, beta2), b.mul(b.mul(g, g), 1 - beta2)))
-        size = b.add(b.sqrt(b.div(squares[-1], bias2)), eps)
-        new.append(b.sub(p, b.div(b.mul(b.div(means[-1], bias1), rate), size)))
+        size = b.add(b.sqrt(b.mul(squares[-1], scale2)), eps)
+        new.append(b.sub(p, b.div(b.mul(b.mul(means[-1], scale1), rate), size)))
     return Func("adam", (*joint.args, *first, *second, done), tuple(b.ops), (value, *new, *means, *squares, steps))
 
 

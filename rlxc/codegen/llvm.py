@@ -75,6 +75,14 @@ def emit_module(
     return result
 
 
+def _weights(start: str, stop: str, step: int) -> str:
+    """How often a loop is done once more, where that is known: LLVM keeps in registers what the busiest loops use."""
+    if start.startswith("%") or stop.startswith("%"):
+        return ""
+    again = max(1, (int(stop) - int(start) - 1) // step)
+    return f', !prof !{{!"branch_weights", i32 {min(again, 1 << 30)}, i32 1}}'
+
+
 def _entry(func: Func, symbol: str, linkage: str) -> str:
     """Unpack the addresses and call the kernel."""
     lines = [f'define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{']
@@ -193,7 +201,7 @@ class FuncWriter(Access):
         self.lines[at:at] = phis
         self.lines.append(f"  {following} = add nuw nsw i64 {counter}, {step}")
         again = self.inst(f"icmp slt i64 {following}, {stop}")
-        self.end_block(f"br i1 {again}, label %{head}, label %{after}")
+        self.end_block(f"br i1 {again}, label %{head}, label %{after}{_weights(start, stop, step)}")
         self.start_block(after)
 
     def write_if(self, op: Op) -> None:

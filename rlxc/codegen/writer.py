@@ -87,7 +87,10 @@ class Writer:
     # lanes
 
     def broadcast(self, x: Ref, lanes: int) -> str:
+        """A scalar in every lane; of a literal, a literal, which no register holds until it is needed."""
         element = scalar_type(x.type.dtype)
+        if not x.text.startswith("%"):
+            return self.splat(element, x.text, lanes)
         t = vector_type(element, lanes)
         first = self.inst(f"insertelement {t} poison, {element} {x.text}, i64 0")
         return self.inst(f"shufflevector {t} {first}, {t} poison, <{lanes} x i32> zeroinitializer")

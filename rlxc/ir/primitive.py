@@ -268,6 +268,10 @@ class Primitive:
     def lower(self, e: Any, reads: Any, writes: Any, **attrs: Any) -> Any:
         raise self.missing("lower")
 
+    def prepare(self, e: Any, reads: Any, out: Any, fixed: Any, **attrs: Any) -> dict[int, Any]:
+        """Work done ahead of `lower` where operands at the positions `fixed` stay while others change: what `lower` is given in their place."""
+        return {}
+
     def update(self, e: Any, memory: Any, reads: Any, **attrs: Any) -> Any:
         raise self.missing("update")
 

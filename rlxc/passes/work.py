@@ -55,8 +55,9 @@ def work_of_func(func: Func) -> float:
 
 def _flops(op: Op) -> float:
     if op.prim.by_blocks:
-        count = math.prod(n // b for n, b in zip(op.attrs["sizes"], op.attrs["blocks"], strict=True))
-        return count * sum(_flops(inner) for region in op.regions for inner in region.ops)
+        counts = [n // b for n, b in zip(op.attrs["sizes"], op.attrs["blocks"], strict=True)]
+        each = [sum(_flops(inner) for inner in region.ops) for region in op.regions]
+        return math.prod(counts[:-1]) * (counts[-1] * each[0] + sum(each[1:]))
     if op.prim.kernel:
         return sum(_flops(inner) for region in op.regions for inner in region.ops)
     return op.prim.flops([v.type for v in op.operands], [v.type for v in op.results], **op.attrs)

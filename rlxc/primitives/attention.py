@@ -14,6 +14,8 @@ from rlxc.primitives.contract import fresh_letters
 from rlxc.primitives.exact import round_to
 from rlxc.primitives.families import Composite, broadcast_shapes, require_dtype, same_dtype
 
+SHORT_RUN, MOST_RUNS = 128, 4  # of queries, which are computed on their own where they see only a part of the keys
+
 
 @register
 class Attention(Composite):
@@ -29,7 +31,8 @@ class Attention(Composite):
         the first query with the first key; for the last S of T positions (decoding with a cache) say `offset = T - S`.
     window: the query at p sees keys less than `window` positions away.
 
-    A query that may see no key gives 0, with a gradient of 0. (Vaswani et al., arXiv:1706.03762; Ainslie et al., arXiv:2305.13245.)
+    A query that may see no key gives 0, with a gradient of 0. Keys and values should be finite even where no query may see them: what is hidden
+    by position may not be looked at, or be weighed with 0. (Vaswani et al., arXiv:1706.03762; Ainslie et al., arXiv:2305.13245.)
     """
 
     name = "attention"
@@ -106,6 +109,20 @@ class Attention(Composite):
         return round_to(weights @ v / np.where(total == 0, 1, total), out_type)
 
     def decompose(self, b, q, k, v, mask=None, *, causal, window, offset, scale, softcap):
+        """Runs of queries, each with the keys that are near enough and not after all of them; the other keys need not be looked at."""
+        attrs = {"causal": causal, "window": window, "scale": scale, "softcap": softcap}
+        may_be_empty = mask is not None or window is not None or offset < 0 or k.type.shape[-2] == 0
+        runs = _runs(q.type.shape[-2], k.type.shape[-2], causal, window, offset)
+        if len(runs) == 1:
+            return self._decompose(b, q, k, v, mask, **attrs, offset=offset, may_be_empty=may_be_empty)
+        parts = []
+        for queries, keys in runs:
+            seen = None if mask is None else _cut(b, _cut(b, mask, -2, queries), -1, keys)
+            operands = (_cut(b, q, -2, queries), _cut(b, k, -2, keys), _cut(b, v, -2, keys), seen)
+            parts.append(self._decompose(b, *operands, **attrs, offset=offset + queries.start - keys.start, may_be_empty=may_be_empty))
+        return b.concat(*parts, axis=q.type.rank - 2)
+
+    def _decompose(self, b, q, k, v, mask, *, causal, window, offset, scale, softcap, may_be_empty):
         shape = (*q.type.shape[:-1], v.type.shape[-1])
         if scale is None:
             q.type.with_shape(q.type.shape[-1:]).require_static()
@@ -124,7 +141,6 @@ class Attention(Composite):
         seen = near if seen is None else seen if near is None else b.and_(seen, near)
         if seen is not None:
             scores = b.select(seen, scores, b.constant(-math.inf, type=TensorType(scores.type.dtype)))
-        may_be_empty = mask is not None or window is not None or offset < 0 or k.type.shape[-2] == 0
         last = (scores.type.rank - 1,)
         top = b.stop_gradient(b.reduce_max(scores, axes=last))
         if may_be_empty:
@@ -136,6 +152,31 @@ class Attention(Composite):
         out = b.contract(weights, v, spec=f"{lead}{group}st,{lead}te->{lead}{group}se")
         out = b.div(out, spread(b, total, out, (out.type.rank - 1,)))
         return out if out.type.shape == shape else b.reshape(out, shape=shape)
+
+
+def _runs(queries, keys, causal: bool, window: int | None, offset: int) -> list[tuple[range, range]]:
+    """Runs of queries, and the keys that some query of the run may see by its position."""
+    if not isinstance(queries, int) or not isinstance(keys, int) or not keys or not (causal or window):
+        return [(range(0), range(0))]  # one run, whatever its size
+    count = max(1, min(MOST_RUNS, queries // SHORT_RUN))
+    runs = []
+    for i in range(count):
+        run = range(queries * i // count, queries * (i + 1) // count)
+        after = run.stop + offset + (0 if causal else (window or 1) - 1)
+        stop = min(keys, max(1, after))
+        start = 0 if window is None else min(max(0, run.start + offset - window + 1), stop - 1)
+        runs.append((run, range(start, stop)))
+    return runs if any(len(seen) < keys for _, seen in runs) else runs[:1]
+
+
+def _cut(b, x, axis: int, part: range):
+    """A part of x along an axis, counted from the end; x itself where it has no such axis, or only one element there."""
+    shape, axis = x.type.shape, x.type.rank + axis
+    if axis < 0 or shape[axis] == 1 or len(part) == shape[axis]:
+        return x
+    start, stop = [0] * len(shape), list(shape)
+    start[axis], stop[axis] = part.start, part.stop
+    return b.slice(x, start=tuple(start), stop=tuple(stop))
 
 
 def _check_mask(mask, scores: TensorType) -> None:

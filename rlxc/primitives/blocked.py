@@ -4,7 +4,8 @@
     do (%q: f32[1, 64, 64], %k: f32[1, 1024, 64], %v: f32[1, 1024, 64]) { ... yield %o }
 
 A grid of `sizes` is cut into `blocks`. For each operand and result, axis by axis, a dimension of the grid is named along which the region has one
-block of it, or -1: the region has all. A result that does not name a dimension of the grid is summed over it.
+block of it, or -1: the region has all. A result that does not name a dimension of the grid is summed over it. Where the last size is no
+multiple of its block, a second region computes what is left.
 """
 
 from __future__ import annotations
@@ -39,25 +40,37 @@ class Blocked(Primitive):
         raise ShapeError("blocked needs a region")
 
     def infer_regions(self, types: Any, regions: tuple[Func, ...], attrs: dict) -> tuple:
-        """Result types; raises where operands, region and grid do not fit."""
-        if len(regions) != 1:
-            raise ShapeError(f"blocked has one region, not {len(regions)}")
-        (region,) = regions
+        """Result types; raises where operands, regions and grid do not fit."""
         sizes, blocks = attrs["sizes"], attrs["blocks"]
-        if len(sizes) != len(blocks) or any(n < 1 or b < 1 or n % b for n, b in zip(sizes, blocks, strict=False)):
+        uneven = len(sizes) != len(blocks) or not sizes or any(n < 1 or b < 1 or b > n for n, b in zip(sizes, blocks, strict=False))
+        if uneven or any(n % b for n, b in zip(sizes[:-1], blocks[:-1], strict=True)):
             raise ShapeError(f"blocked: a grid of {list(sizes)} is not cut evenly by {list(blocks)}")
+        left = sizes[-1] % blocks[-1]
+        if len(regions) != 1 + (left > 0):
+            raise ShapeError(f"blocked: {list(blocks)} of {list(sizes)} take {1 + (left > 0)} regions, not {len(regions)}")
+        found = [self._region_results(types, region, attrs, size) for region, size in zip(regions, (blocks[-1], left), strict=False)]
+        if any(results != found[0] for results in found):
+            raise ShapeError("blocked: the regions' results differ")
+        return found[0]
+
+    def _region_results(self, types: Any, region: Func, attrs: dict, rows: int) -> tuple:
+        """Result types of the whole, as one region has them, whose blocks have so many rows."""
+        sizes, blocks = attrs["sizes"], (*attrs["blocks"][:-1], rows)
         if len(attrs["takes"]) != len(types) or len(region.args) != len(types) or len(attrs["gives"]) != len(region.results):
             raise ShapeError("blocked: operands, `takes` and the region's arguments, or `gives` and its results, differ in number")
         for type_, arg, axes in zip(types, region.args, attrs["takes"], strict=True):
             if whole_shape(arg.type.shape, axes, sizes, blocks) != type_.shape or arg.type.dtype != type_.dtype:
                 raise DTypeError(f"blocked: {type_} does not go with {arg.type} in the region along {list(axes)}")
-        return tuple(v.type.with_shape(whole_shape(v.type.shape, axes, sizes, blocks)) for v, axes in zip(region.results, attrs["gives"], strict=True))
+        shapes = [whole_shape(v.type.shape, axes, sizes, blocks) for v, axes in zip(region.results, attrs["gives"], strict=True)]
+        if None in shapes:
+            raise ShapeError("blocked: a result of the region is no block of the grid")
+        return tuple(v.type.with_shape(shape) for v, shape in zip(region.results, shapes, strict=True))
 
     def eval_regions(self, env: dict, op: Any) -> tuple:
-        (region,) = op.regions
         sizes, blocks = op.attrs["sizes"], op.attrs["blocks"]
         outs = [np.zeros(v.type.shape, v.type.dtype.numpy) for v in op.results]
         for at in itertools.product(*(range(0, n, b) for n, b in zip(sizes, blocks, strict=True))):
+            region = op.regions[at[-1] + blocks[-1] > sizes[-1]]
             for arg, v, axes in zip(region.args, op.operands, op.attrs["takes"], strict=True):
                 env[arg] = np.ascontiguousarray(env[v][_window(arg.type.shape, axes, at)])
             run_ops(region.ops, env)

@@ -84,5 +84,10 @@ class Iota(Primitive):
     def batch(self, b, *, batched, axis, type):
         return b.apply(self, axis=axis, type=type)
 
+    def decompose(self, b, *, axis, type):
+        """Counts along one axis, broadcast along the others."""
+        counts = b.apply(self, axis=0, type=TensorType(type.dtype, (type.shape[axis],)))
+        return b.broadcast(counts, shape=type.shape, axes=tuple(a for a in range(type.rank) if a != axis))
+
     def element(self, e, index, *, axis, type):
         return e.convert(index[axis], dtype=type.dtype)

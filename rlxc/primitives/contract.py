@@ -10,16 +10,20 @@ one operand a letter stands once. A letter that the result lacks is summed over;
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_letters
+from typing import Any
 
 import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
+from rlxc.ir.emitter import Memory
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
-from rlxc.primitives.contraction.letters import Operand, find_roles
-from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.letters import Operand, Roles, find_roles
+from rlxc.primitives.contraction.nest import lower_contraction, pack_ahead
 from rlxc.primitives.contraction.row_times_matrix import is_row_times_matrix, lower_row_times_matrix
 from rlxc.primitives.families import Multilinear, is_linear, require_dtype, same_dtype
 from rlxc.primitives.shape import Broadcast, Transpose
@@ -134,18 +138,24 @@ class Contract(Multilinear):
 
     def lower(self, e, reads, writes, *, spec):
         """Tiles of sums in registers, where the target has vectors and the sums are not few; else loops around `element`."""
-        (x, y), (out,) = reads, writes
-        in_x, in_y, in_out = split_spec(spec)
-        sizes = dict(zip(in_x + in_y, x.type.shape + y.type.shape, strict=True))
-        roles = None
-        if e.target.vector_bytes and math.prod(sizes.values()) >= MIN_PRODUCTS:
-            roles = find_roles(e, Operand(in_x, x), Operand(in_y, y), Operand(in_out, out), sizes)
-        if roles is not None and is_row_times_matrix(roles):
+        (x, y), (out,) = (r.reader if isinstance(r, Prepared) else r for r in reads), writes
+        packed = next((r.packed for r in reads if isinstance(r, Prepared)), None)
+        roles = _roles(e, x, y, out, spec)
+        if roles is not None and packed is None and is_row_times_matrix(roles):
             lower_row_times_matrix(e, roles)
         elif roles is not None:
-            lower_contraction(e, roles)
+            lower_contraction(e, roles, packed=packed)
         else:
             e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, y, spec=spec)))
+
+    def prepare(self, e, reads, out, fixed, *, spec):
+        """An operand whose vectors do not lie as tiles want them is packed."""
+        roles = _roles(e, *reads, out, spec)
+        if roles is None or is_row_times_matrix(roles):
+            return {}
+        position = 0 if roles.n[0] in split_spec(spec)[0] else 1
+        packed = pack_ahead(e, roles) if position in fixed else None
+        return {} if packed is None else {position: Prepared(reads[position], packed)}
 
     def packs(self, operand):
         return True
@@ -166,6 +176,23 @@ class Contract(Multilinear):
 
         (total,) = e.loop([sizes[a] for a in summed], (zero,), add_term)
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An operand that is packed in panels already."""
+
+    reader: Any
+    packed: Sequence[Memory]
+
+
+def _roles(e, x, y, out, spec) -> Roles | None:
+    """The parts that axes play in a schedule; None where the target has no vectors, or there are few products."""
+    in_x, in_y, in_out = split_spec(spec)
+    sizes = dict(zip(in_x + in_y, x.type.shape + y.type.shape, strict=True))
+    if not e.target.vector_bytes or math.prod(sizes.values()) < MIN_PRODUCTS:
+        return None
+    return find_roles(e, Operand(in_x, x), Operand(in_y, y), Operand(in_out, out), sizes)
 
 
 @lru_cache(maxsize=1024)

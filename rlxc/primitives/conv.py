@@ -8,14 +8,16 @@
 
     z[n, o, p] = sum over c, k of x[n, g + c, (p strides + k dilation - lo) / lhs_dilation] w[o, c, k]      (g: first channel of o's group)
 
-Where x is read outside of its bounds, or between its elements if it is dilated, it is 0, and multiplies w like any other element (0 times
-an infinite w is nan). The kernel is not turned around: it is a correlation, as in every neural network library. Negative padding cuts x.
+Where x is read outside of its bounds it is 0, and multiplies w like any other element (0 times an infinite w is nan). Between its elements,
+if it is dilated, there is nothing: what is not a whole number of lhs_dilations is left out of the sum. The kernel is not turned around: it
+is a correlation, as in every neural network library. Negative padding cuts x.
 
 See Note [Cotangents of a convolution].
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +25,9 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
-from rlxc.primitives.contraction.convolution import Shape, lower_convolution
+from rlxc.primitives.contraction.conv_phases import lower_phases
+from rlxc.primitives.contraction.conv_shape import Shape
+from rlxc.primitives.contraction.convolution import lower_convolution
 from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
 
@@ -137,8 +141,14 @@ class Conv(Multilinear):
         if total.size == 0:
             return total.reshape(n, groups * w.shape[1], *size)
         for k in np.ndindex(*w.shape[3:]):
-            under = tuple(slice(i * v.dilation, i * v.dilation + (v.result - 1) * v.stride + 1, v.stride) for i, v in zip(k, axes, strict=True))
-            total += np.einsum("ngc...,goc->ngo...", x[(..., *under)], w[(..., *k)], optimize=False)
+            met = [_places_met(v, i) for i, v in zip(k, axes, strict=True)]
+            if all(met):
+                under = (
+                    slice(i * v.dilation + p.start * v.stride, i * v.dilation + p[-1] * v.stride + 1, v.stride * p.step)
+                    for i, p, v in zip(k, met, axes, strict=True)
+                )
+                places = (..., *(slice(p.start, p.stop, p.step) for p in met))
+                total[places] += np.einsum("ngc...,goc->ngo...", x[(..., *under)], w[(..., *k)], optimize=False)
         return total.reshape(n, groups * w.shape[1], *size)
 
     def legalize(self, b, x, w, *, strides, padding, dilation, lhs_dilation, groups):
@@ -185,12 +195,17 @@ class Conv(Multilinear):
     def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups):
         """A contraction over patches; one by one where a group has a single channel, or there is little to do."""
         (x, w), (out,) = reads, writes
-        axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
-        shape = Shape(x.type.shape[0], groups, w.type.shape[1], w.type.shape[0] // groups, axes)
-        if e.target.vector_bytes and shape.outputs > 1 and shape.products >= MIN_PRODUCTS:
-            lower_convolution(e, x, w, out, shape)
-        else:
-            lower_conv(e, x, w, out, axes, groups)
+        if 0 in out.type.shape:
+            return
+
+        def lower(w, out, axes):
+            shape = Shape(x.type.shape[0], groups, w.type.shape[1], w.type.shape[0] // groups, axes)
+            if e.target.vector_bytes and shape.outputs > 1 and shape.products >= MIN_PRODUCTS:
+                lower_convolution(e, x, w, out, shape)
+            else:
+                lower_conv(e, x, w, out, axes, groups)
+
+        lower_phases(e, w, out, windows(x.type, w.type, strides, padding, dilation, lhs_dilation), lower)
 
 
 @register
@@ -240,7 +255,7 @@ class ConvTranspose(Composite):
         return TensorType(dtype, (x.shape[0], w.shape[1] * groups, *sizes))
 
     def eval(self, x, w, *, strides, padding, dilation, output_padding, groups):
-        """The result at p is the sum over k of w[k] times what stands at p + lo - k dilation in x, spread out by its strides, with zeros between."""
+        """The result at p is the sum over k of w[k] times what stands at p + lo - k dilation in x, spread out by its strides: nothing between."""
         rank, wide = x.ndim - 2, x.dtype if x.dtype.itemsize >= 4 or x.dtype.kind in "iu" else np.float32
         axes = windows(x, w, (), padding, dilation, strides)
         sizes = [_extent(v.size, v.lhs_dilation) + v.reach - 1 - v.lo - v.hi + more for v, more in zip(axes, output_padding or (0,) * rank, strict=True)]
@@ -251,9 +266,12 @@ class ConvTranspose(Composite):
         w = w.astype(wide).reshape(groups, x.shape[1] // groups, *w.shape[1:])
         total = np.zeros((x.shape[0], groups, w.shape[2], *(max(0, n) for n in sizes)), wide)
         for k in np.ndindex(*w.shape[3:]) if total.size else ():
+            first = [(i * v.dilation - v.lo) % v.lhs_dilation for i, v in zip(k, axes, strict=True)]  # the places that meet elements of x
             starts = [m + v.lo - i * v.dilation for i, v, m in zip(k, axes, margins, strict=True)]
-            at = (..., *(slice(start, start + n) for start, n in zip(starts, sizes, strict=True)))
-            total += np.einsum("ngc...,gco->ngo...", far[at], w[(..., *k)])
+            met = (..., *(slice(p, None, v.lhs_dilation) for p, v in zip(first, axes, strict=True)))
+            at = (..., *(slice(start + p, start + n, v.lhs_dilation) for start, p, n, v in zip(starts, first, sizes, axes, strict=True)))
+            if total[met].size:
+                total[met] += np.einsum("ngc...,gco->ngo...", far[at], w[(..., *k)])
         return total.reshape(x.shape[0], groups * w.shape[2], *total.shape[3:]).astype(x.dtype)
 
     def decompose(self, b, x, w, *, strides, padding, dilation, output_padding, groups):
@@ -310,6 +328,13 @@ def _transposed_windows(x, w, strides, padding, dilation, output_padding) -> lis
     extra = output_padding or (0,) * rank
     axes = windows(x, w, (), padding, dilation, strides)
     return [Window(v.size, v.kernel, 1, v.reach - 1 - v.lo, v.reach - 1 - v.hi + more, v.dilation, v.lhs_dilation) for v, more in zip(axes, extra, strict=True)]
+
+
+def _places_met(v: Window, k: int) -> range:
+    """The places at which kernel element k meets an element of x, or of its padding, rather than something between two."""
+    step = v.lhs_dilation // math.gcd(v.stride, v.lhs_dilation)
+    first = [p for p in range(step) if (p * v.stride + k * v.dilation - v.lo) % v.lhs_dilation == 0]
+    return range(first[0], v.result, step) if first else range(0)
 
 
 def _dilated_and_padded(x, axes: list[Window]):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import rlxc
-from rlxc.primitives.contraction.convolution import walks_of
+from rlxc.primitives.contraction.conv_phases import phases_of
+from rlxc.primitives.contraction.conv_shape import walks_of
 from rlxc.primitives.conv import Window
 
 RNG = np.random.default_rng(5)
@@ -39,6 +40,72 @@ def test_values_and_cotangents(x, w, attrs):
     want = rlxc.interpret(rlxc.value_and_grad(program(x, w, attrs, "f64")), *wide)
     for got, right in zip(rlxc.compile(func)(*arrays), want, strict=True):
         np.testing.assert_allclose(got, right, rtol=2e-4, atol=2e-4 * abs(right).max())
+
+
+def random_case(rng) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+    """Shapes and attributes of a convolution with something left over everywhere."""
+    rank, groups = int(rng.integers(1, 4)), int(rng.choice([1, 1, 2, 5]))
+    inputs, outputs = (int(rng.integers(1, n)) for n in ((4, 4) if groups > 1 else (8, 24)))
+    most = {1: 90, 2: 20, 3: 7}[rank]
+    kernel, strides, dilation, lhs = ([int(n) for n in rng.integers(1, most + 1, rank)] for most in (4, 4, 3, 3))
+    size = [int(n) for n in rng.integers(most // 2, most + 1, rank)]
+    padding = [[int(lo), int(hi)] for lo, hi in rng.integers(-1, 4, (rank, 2))]
+    attrs = f"strides = {strides}, padding = {padding}, dilation = {dilation}, lhs_dilation = {lhs}, groups = {groups}"
+    images = int(rng.integers(1, 9))
+    return (images, groups * inputs, *size), (groups * outputs, inputs, *kernel), attrs
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_values_and_cotangents_of_random_shapes(seed):
+    test_values_and_cotangents(*random_case(np.random.default_rng(seed)))
+
+
+DEPTHWISE = [
+    ((2, 6, 13, 17), (6, 1, 3, 3), "padding = [[1, 1], [1, 1]], groups = 6"),
+    ((1, 5, 40, 70), (5, 1, 3, 3), "padding = [[1, 1], [1, 1]], groups = 5"),
+    ((3, 4, 41, 39), (8, 1, 5, 5), "padding = [[2, 2], [2, 2]], strides = [2, 2], groups = 4"),
+    ((2, 3, 100), (3, 1, 3), "padding = [[1, 0]], dilation = [2], groups = 3"),
+    ((2, 3, 9, 8, 40), (3, 1, 3, 3, 2), "padding = [[1, 1], [0, 1], [1, 0]], strides = [1, 2, 1], groups = 3"),
+    ((2, 4, 30, 30), (4, 1, 9, 9), "groups = 4"),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), DEPTHWISE)
+def test_depthwise(x, w, attrs):
+    test_values_and_cotangents(x, w, attrs)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+def test_narrow_floats_are_summed_in_f32(dtype):
+    shapes = (2, 5, 13, 17), (7, 5, 3, 3)
+    func = rlxc.value_and_grad(program(*shapes, "padding = [[1, 1], [1, 1]]", dtype))
+    arrays = [(RNG.standard_normal(s) / 4).astype(a.type.dtype.numpy) for s, a in zip(shapes, func.args, strict=True)]
+    for got, right in zip(rlxc.compile(func)(*arrays), rlxc.interpret(func, *arrays), strict=True):
+        right = right.astype(np.float64)
+        np.testing.assert_allclose(got.astype(np.float64), right, rtol=0.03, atol=0.02 * abs(right).max())
+
+
+def test_between_the_elements_of_a_dilated_image_there_is_nothing():
+    text = "func @f(%x: f32[1, 1, 3], %w: f32[1, 1, 2]) -> f32[1, 1, 4] { %z = conv %x, %w {lhs_dilation = [2]} return %z }"
+    arrays = [np.array([[[1, 2, 3]]], np.float32), np.array([[[np.inf, 1]]], np.float32)]
+    for run in (rlxc.compile(text), lambda *a: rlxc.interpret(text, *a)):
+        np.testing.assert_array_equal(run(*arrays), [[[np.inf, 2, np.inf, 3]]])
+
+
+def test_phases_take_every_place_and_every_product_once():
+    for v in (Window(9, k, s, lo, 2, d, e) for k in (1, 2, 3, 5) for s in (1, 2, 3) for lo in (-1, 0, 2) for d in (1, 2, 3) for e in (1, 2, 3, 4)):
+        found = {}
+        for phase in phases_of(v):
+            for q in range(phase.count):
+                place = phase.place + q * phase.step
+                assert place not in found
+                found[place] = set()
+                for t in range(phase.window.kernel) if phase.window else ():
+                    u = phase.window
+                    found[place].add((phase.first + t * phase.pace, q * u.stride + t * u.dilation - u.lo))
+            assert phase.window is None or phase.window.result == phase.count
+        terms = [(p, k, p * v.stride + k * v.dilation - v.lo) for p in range(v.result) for k in range(v.kernel)]
+        assert found == {p: {(k, at // v.lhs_dilation) for q, k, at in terms if q == p and at % v.lhs_dilation == 0} for p in range(v.result)}
 
 
 @pytest.mark.parametrize("dtype", ["f64", "i32"])

@@ -80,6 +80,154 @@ func @f(%q: f32[2, 4, 24, 8], %k: f32[2, 2, 40, 8], %v: f32[2, 2, 40, 8], %m: bo
     np.testing.assert_allclose(rlxc.compile(func)(*arrays), rlxc.interpret(func, *arrays), rtol=1e-4, atol=1e-4)
 
 
+def check(func, *, count: int = 1, dtype=np.float32) -> None:
+    """Native code and the interpreter agree on the function, which goes by blocks, in its default pipeline."""
+    arrays = [(RNG.standard_normal(a.type.shape) / 2).astype(dtype) for a in func.args]
+    assert len(blocked_ops(after(func, f"{TENSORS},blocks"))) == count
+    got = native(func).executable()(*arrays)
+    for one, right in zip(got, interpret(func, arrays), strict=True):
+        np.testing.assert_allclose(one, right, rtol=2e-4, atol=2e-4)
+
+
+def attention_of(q: tuple, k: tuple, v: tuple, attrs: str = "", dtype: str = "f32"):
+    """The attention of these shapes, and its value and gradient."""
+    shapes = ", ".join(f"%{name}: {dtype}{list(shape)}" for name, shape in zip("qkv", (q, k, v), strict=True))
+    result = f"{dtype}{[*q[:-1], v[-1]]}"
+    text = f"func @f({shapes}) -> {result} {{ %o = attention %q, %k, %v {attrs}  return %o }}"
+    squares = f"%z = mul %o, %o  %s = reduce_sum %z {{axes = {list(range(len(q)))}}}  return %s"
+    loss = text.replace("return %o", squares).replace(f"-> {result}", f"-> {dtype}[]")
+    return rlxc.parse(text).funcs[0], rlxc.value_and_grad(rlxc.parse(loss).funcs[0], ("q", "k", "v"))
+
+
+@pytest.mark.parametrize("rows", [100, 127, 251])
+@pytest.mark.parametrize("attrs", ["", "{causal = true}"])
+def test_rows_that_are_left_are_a_block_of_their_own(rows, attrs):
+    for func in attention_of((2, rows, 16), (2, rows, 16), (2, rows, 16), attrs):
+        check(func)
+
+
+def test_a_prime_number_of_rows_is_cut_too():
+    func, _ = attention_of((2, 509, 16), (2, 509, 16), (2, 509, 16))
+    (op,) = blocked_ops(after(func, f"{TENSORS},blocks"))
+    assert op.attrs["blocks"][-1] <= 128
+    assert len(op.regions) == 2
+
+
+@pytest.mark.parametrize("size", [32, 80, 128])
+def test_sizes_of_heads(size):
+    for func in attention_of((2, 150, size), (2, 150, size), (2, 150, size)):
+        check(func)
+
+
+def test_other_numbers_of_keys_and_columns():
+    for func in (*attention_of((2, 96, 32), (2, 333, 32), (2, 333, 24)), *attention_of((2, 333, 32), (2, 70, 32), (2, 70, 40))):
+        check(func)
+
+
+def test_double_precision():
+    for func in attention_of((2, 130, 32), (2, 130, 32), (2, 130, 32), dtype="f64"):
+        check(func, dtype=np.float64)
+
+
+@pytest.mark.parametrize("attrs", ["", "{causal = true}"])
+def test_heads_that_share_keys_and_arrays_without_heads(attrs):
+    shared, its_gradient = attention_of((2, 6, 100, 16), (2, 2, 100, 16), (2, 2, 100, 16), attrs)
+    check(shared)
+    check(its_gradient, count=2)
+    for func in attention_of((150, 32), (150, 32), (150, 32), attrs):
+        check(func)
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "attrs", "mask"),
+    [
+        (333, 333, "{causal = true}", None),
+        (520, 520, "{window = 50}", None),
+        (300, 500, "{causal = true, offset = 200}", "bool[300, 1]"),
+        (300, 200, "{causal = true, offset = -150, window = 100}", "f32[1, 4, 300, 200]"),
+        (300, 200, "{window = 20, offset = -350}", None),
+    ],
+)
+def test_keys_that_a_run_of_queries_may_not_see_are_left_out(queries, keys, attrs, mask):
+    (q, k), more = ([1, 4, queries, 16], [1, 2, keys, 16]), f", %m: {mask}" if mask else ""
+    text = f"func @f(%q: f32{q}, %k: f32{k}, %v: f32{k}{more}) -> f32{q} {{ %o = attention %q, %k, %v{', %m' if mask else ''} {attrs}  return %o }}"
+    loss = text.replace("return %o", "%z = mul %o, %o  %s = reduce_sum %z {axes = [0, 1, 2, 3]}  return %s").replace(f"-> f32{q}", "-> f32[]")
+    func, gradient = rlxc.parse(text).funcs[0], rlxc.value_and_grad(rlxc.parse(loss).funcs[0], ("q", "k", "v"))
+    arrays = [RNG.random(a.type.shape) < 0.8 if a.type.dtype.is_bool else RNG.standard_normal(a.type.shape).astype(np.float32) for a in func.args]
+    for f in (func, gradient):
+        for got, right in zip(native(f).executable()(*arrays), interpret(f, arrays), strict=True):
+            np.testing.assert_allclose(got, right, rtol=2e-4, atol=2e-4)
+    keys_read = [op.operands[1].type.shape[-2] for op in after(func, TENSORS).ops if op.prim.linear_in == (0, 1)]
+    assert min(keys_read) < keys
+
+
+def test_two_layers_are_not_an_attention():
+    text = """
+func @f(%x: f32[512, 64], %w: f32[64, 512], %u: f32[512, 64]) -> f32[512, 64] {
+  %h = contract %x, %w {spec = "mk,kn->mn"}
+  %a = relu %h
+  %y = contract %a, %u {spec = "mk,kn->mn"}
+  return %y
+}"""
+    assert not blocked_ops(after(rlxc.parse(text).funcs[0], f"{TENSORS},blocks"))
+
+
+MASKED = {
+    "chosen by counters": """
+  %r = iota {axis = 0} : i32[96, 96]
+  %c = iota {axis = 1} : i32[96, 96]
+  %see = ge %r, %c
+  %sees = broadcast %see {shape = [2, 3, 96, 96], axes = [0, 1]}
+  %none = constant dense<-inf> : f32[2, 3, 96, 96]
+  %m = select %sees, %s, %none""",
+    "added": """
+  %r = iota {axis = 0} : i32[96, 96]
+  %c = iota {axis = 1} : i32[96, 96]
+  %see = ge %r, %c
+  %zero = constant dense<0.0> : f32[96, 96]
+  %none = constant dense<-inf> : f32[96, 96]
+  %add = select %see, %zero, %none
+  %adds = broadcast %add {shape = [2, 3, 96, 96], axes = [0, 1]}
+  %m = add %s, %adds""",
+    "an array": """
+  %adds = broadcast %mask {shape = [2, 3, 96, 96], axes = [0, 1]}
+  %m = add %s, %adds""",
+    "an array that hides whole rows": """
+  %adds = broadcast %hides {shape = [2, 3, 96, 96], axes = [0, 1]}
+  %m = add %s, %adds""",
+}
+
+
+@pytest.mark.parametrize("way", MASKED)
+def test_masks_stay_in_the_blocks(way):
+    text = f"""
+func @f(%q: f32[2, 3, 96, 32], %k: f32[2, 3, 96, 32], %v: f32[2, 3, 96, 32], %mask: f32[96, 96], %hides: f32[96, 96]) -> f32[2, 3, 96, 32] {{
+  %s = contract %q, %k {{spec = "bhsd,bhtd->bhst"}}{MASKED[way]}
+  %p = softmax %m
+  %o = contract %p, %v {{spec = "bhst,bhtd->bhsd"}}
+  return %o
+}}"""
+    func = rlxc.parse(text).funcs[0]
+    assert len(blocked_ops(after(func, f"{TENSORS},blocks"))) == 1
+    see = np.tril(np.ones((96, 96), bool))
+    hides = see.copy()
+    hides[7] = False
+    arrays = [RNG.standard_normal((2, 3, 96, 32)).astype(np.float32) for _ in range(3)]
+    arrays += [np.where(m, 0, -np.inf).astype(np.float32) for m in (see, hides)]
+    want = rlxc.interpret(func, *arrays)
+    assert np.isnan(want).any() == ("rows" in way)
+    np.testing.assert_allclose(rlxc.compile(func)(*arrays), want, rtol=1e-4, atol=1e-4)
+
+
+def test_an_infinite_key_and_a_value_that_is_no_number_stay_what_they_are():
+    func, _ = attention_of((2, 64, 16), (2, 64, 16), (2, 64, 16))
+    q, k, v = (RNG.standard_normal((2, 64, 16)).astype(np.float32) for _ in range(3))
+    k[0, 5, 3], v[1, 9, 2] = np.inf, np.nan
+    with np.errstate(invalid="ignore"):
+        want = rlxc.interpret(func, q, k, v)
+    np.testing.assert_allclose(rlxc.compile(func)(q, k, v), want, rtol=1e-4, atol=1e-4)
+
+
 def test_a_derivative_that_comes_later_computes_what_is_large_again():
     func = rlxc.value_and_grad(rlxc.parse(LAYER).funcs[0], ("x", "w", "p"))
     arrays = [RNG.standard_normal(a.type.shape).astype(np.float32) / 4 for a in func.args]

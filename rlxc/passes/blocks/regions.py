@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rlxc.ir.builder import Builder
@@ -10,7 +11,7 @@ from rlxc.ir.primitive import lookup
 from rlxc.passes.blocks.spaces import Labels, Space
 from rlxc.passes.dce import live_ops
 
-ROWS = 128  # of a block, at most
+ROWS, FEW = 128, 32  # of a block, at most, and at least if there are as many
 
 
 def write_blocked(func: Func, space: Space, l2: int) -> Func:
@@ -23,7 +24,7 @@ class _Writing:
         self.func = func
         self.space = space
         self.producer = {v: op for op in space.ops for v in op.results}
-        self.blocks = (*[1] * space.rows, _rows_of_block(space, l2))
+        self.block_rows = _rows_of_block(space, l2)
         self.out = Builder()
         self.env: dict[Value, Value] = {}
 
@@ -46,17 +47,20 @@ class _Writing:
         outputs = self.outputs(level, ops)
         if not outputs:
             return
-        region = _Region(self, level)
-        yields = [region.value(v) for v in outputs]
-        body = Func("", tuple(region.args), tuple(region.b.ops), tuple(yields), "region")
+        left = self.space.sizes[-1] % self.block_rows
+        bodies = []
+        for rows in (self.block_rows, left) if left else (self.block_rows,):
+            region = _Region(self, level, rows)
+            yields = [region.value(v) for v in outputs]
+            bodies.append(Func("", tuple(region.args), tuple(region.b.ops), tuple(yields), "region"))
         attrs = {
             "sizes": self.space.sizes,
-            "blocks": self.blocks,
+            "blocks": (*[1] * self.space.rows, self.block_rows),
             "takes": tuple(region.axes),
             "gives": tuple(self.space.labels[v] for v in outputs),
         }
         names = [v.name for v in outputs]
-        op = self.out.emit(lookup("blocked"), region.operands, attrs, regions=(body,), names=names, loc=ops[-1].loc)
+        op = self.out.emit(lookup("blocked"), region.operands, attrs, regions=tuple(bodies), names=names, loc=ops[-1].loc)
         self.env.update(zip(outputs, op.results, strict=True))
 
     def outputs(self, level: int, ops: Sequence[Op]) -> list[Value]:
@@ -104,7 +108,8 @@ class _Writing:
 class _Region:
     """The body of a blocked op while it is written."""
 
-    def __init__(self, writing: _Writing, level: int) -> None:
+    def __init__(self, writing: _Writing, level: int, rows: int) -> None:
+        self.rows = rows
         self.writing = writing
         self.space = writing.space
         self.level = level
@@ -144,7 +149,7 @@ class _Region:
         return arg
 
     def block_shape(self, v: Value, axes: Labels) -> list[int]:
-        return [n if a < 0 else self.writing.blocks[a] for n, a in zip(v.type.shape, axes, strict=True)]
+        return [n if a < 0 else self.rows if a == self.space.rows else 1 for n, a in zip(v.type.shape, axes, strict=True)]
 
     def compute(self, op: Op, operands: list[Value], axes: Labels) -> Value:
         type_ = op.result.type.with_shape(self.block_shape(op.result, axes))
@@ -155,13 +160,9 @@ class _Region:
 
 
 def _rows_of_block(space: Space, l2: int) -> int:
-    """Rows of a block: as many as divide all rows, up to a limit, so that two or three large values of a block stay in the second cache."""
+    """Rows of a block: so many that a large value of it stays in the second cache beside what all blocks read; a divisor of all rows, or nearly so."""
     rows = space.sizes[-1]
-    count = 1
-    for n in space.sizes[:-1]:
-        count *= n
-    row_bytes = 4 * space.large // (count * rows)
-    most = max(16, min(ROWS, l2 * 3 // 4 // (3 * row_bytes)))
-    fitting = [n for n in range(1, min(rows, 2 * most) + 1) if rows % n == 0]
-    near = [n for n in fitting if most // 2 <= n <= most] or [n for n in fitting if n <= 2 * most and n >= most // 2]
-    return max(near) if near else rows
+    row_bytes = space.element_bytes * space.large // math.prod(space.sizes)
+    most = min(rows, max(FEW, min(ROWS, l2 // 2 // row_bytes)))
+    even = [n for n in range(-(-most * 2 // 3), most + 1) if rows % n == 0]
+    return max(even, default=-(-rows // -(-rows // most)))

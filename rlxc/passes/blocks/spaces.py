@@ -21,10 +21,15 @@ Labels = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Space:
-    """Ops that go along a grid of batch axes and rows, whose sizes are `sizes`, in order; labels of their operands and results; and levels."""
+    """Ops that go along a grid of batch axes and rows, whose sizes are `sizes`, in order; labels of their operands and results; and levels.
+
+    There may be several axes of rows, as where several heads share their keys.
+    """
 
     sizes: tuple[int, ...]
+    first_row: int  # axes from this one on are rows, those before are batch axes; blocks are cut from the last one
     large: int  # elements
+    element_bytes: int
     ops: list[Op] = field(default_factory=list)
     reads: dict[Op, list[Labels]] = field(default_factory=dict)
     labels: dict[Value, Labels] = field(default_factory=dict)
@@ -33,7 +38,7 @@ class Space:
 
     @property
     def rows(self) -> int:
-        """The label of rows."""
+        """The label of the rows of which blocks are made."""
         return len(self.sizes) - 1
 
     def is_large(self, v: Value) -> bool:
@@ -45,13 +50,13 @@ def is_seed(op: Op) -> bool:
     return _axes_of(op) is not None
 
 
-def _axes_of(op: Op) -> tuple[list[int], int] | None:
-    """Axes of the result that are batch axes, and the one of the rows."""
+def _axes_of(op: Op) -> tuple[list[int], list[int]] | None:
+    """Axes of the result that are batch axes, and those of the rows."""
     if len(op.operands) != 2 or not op.prim.linear_in or op.prim.elementwise or len(op.results) != 1:
         return None
     (result,), (x, y) = op.results, op.operands
     rank = result.type.rank
-    if rank < 3 or result.type.dtype not in ("f32", "f64") or 2 * result.type.size < x.type.size + y.type.size:
+    if rank < 2 or result.type.dtype not in ("f32", "f64") or 2 * result.type.size < x.type.size + y.type.size:
         return None
     numbered = tuple(range(rank))
     traced = op.prim.trace_axes([None, None], numbered, [x.type.rank, y.type.rank], **op.attrs)
@@ -60,12 +65,22 @@ def _axes_of(op: Op) -> tuple[list[int], int] | None:
     in_x, in_y = ({a for a in labels if a >= 0} for labels in traced[0])
     batch = sorted(in_x & in_y)
     rows, columns = sorted(in_x - in_y), sorted(in_y - in_x)
-    if len(rows) != 1 or len(columns) != 1 or not batch or max(rows + columns) != rank - 1:
+    if len(rows) > 1 and len(columns) == 1 and columns[0] != rank - 1:
         return None
-    summed = x.type.size // max(1, _size(result, batch) * result.type.shape[rows[0]])
+    if len(columns) > 1:
+        rows, columns = columns, rows
+        x, y = y, x
+    if not rows or len(columns) != 1:
+        return None
+    if len(rows) == 1 and columns[0] < rows[0]:
+        rows, columns = columns, rows
+        x, y = y, x
+    if columns != [rank - 1]:
+        return None
+    summed = x.type.size // max(1, _size(result, [*batch, *rows]))
     if result.type.size == 0 or not 1 <= summed <= SHORT:
         return None
-    return batch, min(rows + columns)
+    return batch, rows
 
 
 def _size(v: Value, axes: Sequence[int]) -> int:
@@ -79,13 +94,16 @@ def find_space(func: Func, seed: Op) -> Space | None:
     """The space of a seed; None if something large would have to leave it, or if nothing is gained."""
     axes = _axes_of(seed)
     assert axes is not None
-    batch, row = axes
-    shape = seed.result.type.shape
-    space = Space(tuple(shape[a] for a in (*batch, row)), seed.result.type.size)
-    order = {a: i for i, a in enumerate((*batch, row))}
+    batch, rows = axes
+    type_ = seed.result.type
+    shape = type_.shape
+    space = Space(tuple(shape[a] for a in (*batch, *rows)), len(batch), type_.size, type_.dtype.size)
+    order = {a: i for i, a in enumerate((*batch, *rows))}
     labels = tuple(order.get(a, -1) for a in range(len(shape)))
     if not _follow(func, seed, labels, space) or not any(op is not seed and not space.is_large(op.results[0]) for op in space.ops):
         return None
+    if not batch and not any(op.prim.reduction and space.is_large(op.operands[0]) for op in space.ops):
+        return None  # two layers: their products are large enough to be worth threads and caches of their own
     _leave_out(space)
     _draw_in_producers(func, space)
     return space
@@ -146,13 +164,13 @@ def _trace(op: Op, space: Space) -> tuple[list[Labels], Labels] | None:
         return None
     kept = {a for a in result if a >= 0}
     every = {a for labels in reads for a in labels if a >= 0}
-    if not set(range(space.rows)) <= kept or any(a != space.rows for a in every - kept):
+    rows = set(range(space.first_row, len(space.sizes)))
+    if not set(range(space.first_row)) <= kept or any(a not in rows for a in every - kept):
         return None  # a sum over a batch axis
-    if space.rows not in kept and op.prim.elementwise:
-        return None
-    if space.rows not in kept and (space.rows not in every or not op.prim.linear_in):
-        return None
-    return reads, result
+    if rows <= kept:
+        return reads, result
+    is_sum = rows <= every and rows.isdisjoint(kept) and op.prim.linear_in and not op.prim.elementwise
+    return (reads, result) if is_sum else None
 
 
 def _fits(v: Value, labels: Labels, space: Space) -> bool:

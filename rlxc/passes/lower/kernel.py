@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rlxc.errors import Error, MissingRule
@@ -16,6 +16,8 @@ from rlxc.passes.lower.epilogue import Epilogue
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.rows import lower_rows
 from rlxc.primitives.fused import anchor_of
+
+Prepared = dict[int, Any]  # what an op takes in place of readers of its operands, by their positions
 
 
 def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] | None = None) -> Func:
@@ -40,39 +42,61 @@ def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] 
     return Func(name, (*args, *own), tuple(e.ops), (), "kernel", loc=op.loc)
 
 
-def lower_one(e: Emitter, op: Op, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:
-    """One op, fused or not, from memory to memory."""
+def lower_one(e: Emitter, op: Op, reads: Sequence[Memory], writes: Sequence[Memory], prepared: Prepared | None = None) -> None:
+    """One op, fused or not, from memory to memory; `prepared` is what `prepare_one` returned for it."""
     if not op.prim.kernel:
-        lower_op(e, op, reads, writes)
+        lower_op(e, op, [(prepared or {}).get(i, read) for i, read in enumerate(reads)], writes)
     elif op.attrs["rows"] >= 0:
         lower_rows(e, op.regions[0], reads, writes, op.attrs["rows"])
     else:
-        lower_region(e, op.regions[0], reads, writes)
+        lower_region(e, op.regions[0], reads, writes, prepared or {})
+
+
+def prepare_one(e: Emitter, op: Op, reads: Sequence[Memory], writes: Sequence[Memory], fixed: Collection[int]) -> Prepared:
+    """What can be done ahead for an op that is computed again and again with the same operands at the positions `fixed`."""
+    if op.prim.kernel and op.attrs["rows"] >= 0:
+        return {}
+    if not op.prim.kernel:
+        return op.prim.prepare(e, list(reads), writes[0], fixed, **op.attrs)
+    (region,) = op.regions
+    anchor, readers = anchor_of(region), _readers(e, region, reads)
+    known = {region.args[i] for i in fixed}
+    for inner in region.ops:
+        if known.issuperset(inner.operands):
+            known.update(inner.results)
+    fixed = {i for i, v in enumerate(anchor.operands) if v in known}
+    return anchor.prim.prepare(e, [readers[v] for v in anchor.operands], writes[0], fixed, **anchor.attrs)
 
 
 def _argument(v: Value, name: str) -> Value:
     return Value(MemType(v.type.dtype, v.type.shape), v.name or name, loc=v.loc)  # type: ignore[union-attr, arg-type]
 
 
-def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory]) -> None:
+def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory], prepared: Prepared) -> None:
     """A region around one op with loops of its own: what gives its operands is drawn in, what follows is computed as it stores."""
+    anchor, readers = anchor_of(region), _readers(e, region, reads)
+    outs: Sequence[Any] = writes
+    if region.results != anchor.results:
+        outs = [Epilogue(e, anchor.result, readers, list(zip(region.results, writes, strict=True)))]
+    lower_op(e, anchor, [prepared.get(i, readers[v]) for i, v in enumerate(anchor.operands)], outs)
+
+
+def _readers(e: Emitter, region: Func, reads: Sequence[Memory]) -> Readers:
+    """Readers of all values of a region but its anchor's results."""
     readers = Readers(e)
     readers.bind_memory(region.args, reads)
     anchor = anchor_of(region)
     for op in region.ops:
         if op is not anchor:
             readers.define(op)
-    outs: Sequence[Any] = writes
-    if region.results != anchor.results:
-        outs = [Epilogue(e, anchor.result, readers, list(zip(region.results, writes, strict=True)))]
-    lower_op(e, anchor, [readers[v] for v in anchor.operands], outs)
+    return readers
 
 
 def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
     """The op's own loop nest; or, where it has none, loops over the result around its element rule."""
     e.loc = op.loc
     if op.prim.by_blocks:
-        lower_blocks(e, op, reads, writes, lower_one)
+        lower_blocks(e, op, reads, writes, lower_one, prepare_one)
     elif op.prim.has_rule("update"):
         x, *others = reads
         (out,) = writes

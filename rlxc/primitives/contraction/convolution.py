@@ -17,86 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
+from rlxc.primitives.contraction.conv_places import images_together, lower_places
+from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, clear_around, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
 from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
 
-SPATIAL = "uvw"  # letters of places
-KERNEL = "ijk"  # and of kernel elements
-
 
 @dataclass(frozen=True)
-class Shape:
-    """Sizes of a convolution: images, groups, channels of a group that go in and come out, and the windows of the spatial axes."""
-
-    images: int
-    groups: int
-    inputs: int
-    outputs: int
-    axes: Sequence[Any]
-
-    @property
-    def places(self) -> list[int]:
-        return [v.result for v in self.axes]
-
-    @property
-    def kernel(self) -> list[int]:
-        return [v.kernel for v in self.axes]
-
-    @property
-    def products(self) -> int:
-        return self.images * self.groups * self.inputs * self.outputs * math.prod(self.places) * math.prod(self.kernel)
-
-    @property
-    def has_few_places(self) -> bool:
-        """Whether columns are better taken from elsewhere than from places."""
-        return math.prod(self.places) < math.prod(self.kernel) and self.places[-1] < self.kernel[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """Elements of an axis that go to one phase of the staged axis: number t is element first + t step, and goes to start + t stretch."""
-
-    phase: int
-    count: int
-    first: int
-    step: int
-    start: int
-    stretch: int
-
-    def read(self, e: Any, t: Index) -> Index:
-        return e.index_add(e.index_mul(t, self.step), self.first)
-
-    def to(self, e: Any, t: Index) -> Index:
-        return e.index_add(e.index_mul(t, self.stretch), self.start)
-
-
-def walks_of(v: Any, stride: int) -> list[Walk]:
-    """The walks that stage one axis in phases of `stride`; what they leave out are zeros. Element i is at i lhs_dilation + lo when padded."""
-    walks = []
-    for phase in range(min(stride, v.padded)):
-        inside = [i for i in range(v.size) if 0 <= (at := i * v.lhs_dilation + v.lo) < v.padded and at % stride == phase]
-        if inside:
-            step = inside[1] - inside[0] if len(inside) > 1 else 1
-            start = (inside[0] * v.lhs_dilation + v.lo) // stride
-            walks.append(Walk(phase, len(inside), inside[0], step, start, step * v.lhs_dilation // stride))
-    return walks
-
-
-@dataclass(frozen=True)
-class _Image(Operand):
-    """A staged image as the operand y: `at` says where an element lies, whose neighbours are those along one axis."""
-
-    along: str
-    at: Callable[[Mapping[str, Index]], list[Index]]
-
-    stays = True
+class _Drawn(Operand):
+    """A kernel that something is fused to, most likely what turns it around: then channels of the result are what lies closest together."""
 
     @property
     def last(self) -> str:
-        return self.along
-
-    def index(self, where: Mapping[str, Index]) -> list[Index]:
-        return self.at(where)
+        return "o"
 
 
 @dataclass(frozen=True)
@@ -116,6 +49,9 @@ def lower_convolution(e: Any, x: Any, w: Any, out: Any, shape: Shape) -> None:
         conv.few_places()
         return
     parallel = shape.images >= 4 and 2 * shape.products >= PARALLEL_FLOPS
+    if together := images_together(shape, out.type.dtype.size, isinstance(w, Memory), e.target):
+        lower_places(e, conv.x, conv.weights, out, shape, together)
+        return
     if shape.images == 1:
         conv.many_places(0, parallel=True)
     else:
@@ -137,7 +73,7 @@ class _Convolution:
         shape = tuple(self.sizes[a] for a in letters)
         if isinstance(self.w, Memory):
             return Operand(letters, Memory(self.e, self.e.view(self.w.value, shape=shape)))
-        return Operand(letters, _Grouped(self.e, self.w, shape))
+        return _Drawn(letters, _Grouped(self.e, self.w, shape))
 
     def channel(self, g: Index, c: Index) -> Index:
         return self.e.index_add(self.e.index_mul(g, self.shape.inputs), c)
@@ -151,7 +87,7 @@ class _Convolution:
         phases = [min(v.stride, v.padded) for v in shape.axes]
         grid = math.prod(steps)
         staged = self.staged(image, phases, steps)
-        columns = e.ravel([n - 1 for n in shape.places], steps) + 1
+        columns = shape.grid_columns
         sums = e.alloc(self.out.type.dtype, (shape.groups, shape.outputs, columns))
         view = Memory(e, e.view(staged.value, shape=(shape.groups, shape.inputs, *phases, grid)))
 
@@ -163,7 +99,7 @@ class _Convolution:
                 offset.append(e.index_div(reach, v.stride))
             return [where["g"], where["c"], *phase, e.index_add(e.ravel(offset, steps), where["p"])]
 
-        y = _Image("gc" + self.i + "p", view, "p", at)
+        y = StagedImage("gc" + self.i + "p", view, "p", at)
         roles = Roles(self.weights, y, Operand("gop", sums), "g", "o", "p", "c" + self.i, {**self.sizes, "p": columns})
         lower_contraction(e, roles, parallel=parallel)
 
@@ -183,8 +119,7 @@ class _Convolution:
             return self.x
         memory = e.alloc(self.x.type.dtype, (channels, *phases, *steps))
         walks = [walks_of(v, v.stride) for v in shape.axes]
-        if sum(math.prod(w.count for w in walk) for walk in itertools.product(*walks)) < math.prod(memory.type.shape[1:]):
-            e.for_each(memory.type.shape, lambda i: memory.store(i, 0))
+        clear_around(e, memory, walks, phases, steps)
         for walk in itertools.product(*walks):
 
             def put(index: list[Index], walk=walk) -> None:
@@ -242,8 +177,8 @@ class _Convolution:
         def kernel(index: Sequence[Index]) -> Any:
             return self.weights.access([g, index[0], c, *index[1:]])
 
-        x = Operand("o" + self.i, _Part(kernel, self.weights.access.type))
-        y = _Image(self.u + self.i + "n", staged, "n", at)
+        x = Operand("o" + self.i, Part(self.weights.access.type, kernel))
+        y = StagedImage(self.u + self.i + "n", staged, "n", at)
         out = _Group(self.u + "on", sums, g)
         lower_contraction(e, Roles(x, y, out, self.u, "o", "n", self.i, self.sizes), add=True, parallel=parallel)
 
@@ -260,11 +195,11 @@ class _Grouped:
         return self.w([self.e.index_add(self.e.index_mul(g, self.type.shape[1]), o), *rest])
 
 
-class _Part:
+class Part:
     """A reader of a part of an array."""
 
-    def __init__(self, read: Any, type: Any) -> None:
-        self.read, self.type = read, type
+    def __init__(self, type: Any, read: Callable[[Sequence[Index]], Any]) -> None:
+        self.type, self.read = type, read
 
     def __call__(self, index: Sequence[Index]) -> Any:
         return self.read(index)

@@ -33,12 +33,18 @@ SEVERAL = 8  # tiles of rows from which on packing y pays
 Place = Mapping[str, Index]
 
 
-def lower_contraction(e: Any, roles: Roles, *, add: bool = False, parallel: bool = True) -> None:
+def lower_contraction(e: Any, roles: Roles, *, add: bool = False, parallel: bool = True, packed: Sequence[Memory] | None = None) -> None:
     """Emit the loops of a contraction; none of its sizes is 0.
 
     With `add`, the sums are added to what is in the result, which is plain memory. Loops are `parallel` where that pays.
+    `packed` is what `pack_ahead` returned for the same roles.
     """
-    _Nest(e, roles, add, parallel).run()
+    _Nest(e, roles, add, parallel, packed).run()
+
+
+def pack_ahead(e: Any, roles: Roles) -> list[Memory] | None:
+    """All of y in panels, for contractions of it with one x after another; None where y is not packed, or not all at once."""
+    return _Nest(e, roles, False, False).pack_ahead()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class _Step:
 
 
 class _Nest:
-    def __init__(self, e: Any, roles: Roles, add: bool, parallel: bool) -> None:
+    def __init__(self, e: Any, roles: Roles, add: bool, parallel: bool, packed: Sequence[Memory] | None = None) -> None:
         self.e = e
         self.roles = roles
         self.add = add
@@ -71,7 +77,8 @@ class _Nest:
         work = 2 * around * self.m * self.n * self.k * parallel
         self.split_around = work >= PARALLEL_FLOPS and around >= 4
         self.split_inside = work >= PARALLEL_FLOPS and not self.split_around
-        self.pack_y = self.must_pack_y() or self.should_pack_y()
+        self.packed = packed
+        self.pack_y = packed is not None or self.must_pack_y() or self.should_pack_y()
 
     def split_tail(self) -> list[Panels]:
         """Panels by width; the one with a vector that is not full stands alone."""
@@ -197,8 +204,8 @@ class _Nest:
         most = choose_rows(step.depth, self.tiling, self.dtype.size, self.e.target)
         together = sum(r.count for r in self.tiling.rows) <= most
         tiles_outside = together and self.split_inside and self.tiling.panel_count < 4 <= self.tiling.tile_count
-        packed: list[Memory | None] = [None] * len(self.panels)
-        if self.pack_y and (not together or tiles_outside):
+        packed: list[Memory | None] = [*self.packed] if self.packed else [None] * len(self.panels)
+        if self.pack_y and self.packed is None and (not together or tiles_outside):
             packed = [self.pack_all(place, step, p) for p in self.panels]
         if not together:
             for rows in self.tiling.rows:
@@ -257,6 +264,14 @@ class _Nest:
 
         for groups in cut(p.count, GROUP):
             self.each(groups.count, partial(group, groups.start, groups.size))
+
+    def pack_ahead(self) -> list[Memory] | None:
+        roles = self.roles
+        if not self.pack_y or self.k > self.depth or math.prod(roles.shape(roles.around)) > 1:
+            return None
+        whole = Depth(dict.fromkeys(roles.k, 0), {a: roles.sizes[a] for a in roles.k})
+        step, place = _Step(whole, self.k, True, True), dict.fromkeys(roles.around, 0)
+        return [self.pack_all(place, step, p) for p in self.panels]
 
     def pack_all(self, place: Place, step: _Step, p: Panels) -> Memory:
         """All panels of one width, packed."""
