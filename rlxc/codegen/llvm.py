@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
 from rlxc.codegen.call_table import CallTable, fits_call_table
-from rlxc.codegen.parallel import is_parallel, write_parallel
+from rlxc.codegen.parallel import is_parallel, write_apart, write_parallel
 from rlxc.codegen.text import Ref, llvm_type, symbol_of
 from rlxc.codegen.work import work
-from rlxc.codegen.workspace import workspaces
+from rlxc.codegen.workspace import private_room, workspaces
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.types import INDEX, MemType
@@ -120,7 +120,7 @@ class FuncWriter(Access):
         self.own = own  # bytes of workspace that the kernel allocates in all
         self.allocated = 0
         self.symbol = symbol_of(func.name)
-        self.parts = 0  # parallel loops written
+        self.parts = 0  # loops written as functions
         self.stacked: list[str] = []  # what stands at the beginning of the function
 
     def function(self) -> str:
@@ -174,6 +174,8 @@ class FuncWriter(Access):
             self.refs.update(zip(op.results, inits, strict=True))
         elif is_parallel(op, self.shared.threads):
             write_parallel(self, op)
+        elif op.attrs.get("apart") and not private_room(op):
+            write_apart(self, op)
         else:
             self.counted(body, inits, str(start), str(stop), step)
             self.refs.update(zip(op.results, [self.refs[v] for v in body.results], strict=True))
@@ -245,12 +247,14 @@ class FuncWriter(Access):
         self.stacked.append(f"  {name} = alloca [{size} x i8], align 64")
         return name
 
-    def inside(self) -> FuncWriter:
-        """A writer of a function that does a part of this one's work."""
-        return FuncWriter(Shared(**{**vars(self.shared), "threads": 0}), self.func, 0)
+    def inside(self, symbol: str) -> FuncWriter:
+        """A writer of function `symbol` that does a part of this one's work."""
+        writer = FuncWriter(Shared(**{**vars(self.shared), "threads": 0}), self.func, 0)
+        writer.symbol = symbol
+        return writer
 
     def outlined_symbol(self) -> str:
-        """A name for the next parallel loop; no kernel's symbol has a single $."""
+        """A name for the next loop that becomes a function; no kernel's symbol has a single $."""
         self.parts += 1
         return f"{self.symbol}.$p{self.parts - 1}"
 

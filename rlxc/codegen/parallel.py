@@ -6,7 +6,8 @@
 
 The context holds what the body uses from outside. Memory is passed on in arguments that are `noalias`, so that the code is as good as
 that of a serial loop. Without a pool the same function is called once, for all iterations; and so it is where code is made for one thread,
-since LLVM might order the operands of an addition another way in another function, of which two nans would tell.
+since LLVM might order the operands of an addition another way in another function, of which two nans would tell. A loop that stands `apart`
+is written the same way, and called at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from rlxc.ir.types import MemType
 if TYPE_CHECKING:
     from rlxc.codegen.llvm import FuncWriter
 
-__all__ = ["is_parallel", "write_parallel"]
+__all__ = ["is_parallel", "write_apart", "write_parallel"]
 
 UNKNOWN_WORK = 1 << 40  # nanoseconds: of a loop of which nothing is said, that it is worth waking threads for
 
@@ -36,6 +37,16 @@ def write_parallel(w: FuncWriter, op: Op) -> None:
     _write_body(w, op, symbol, memory, values)
     _write_unpacking(w, symbol, len(memory), stride)
     _call_pool(w, op, symbol, context, slots)
+
+
+def write_apart(w: FuncWriter, op: Op) -> None:
+    """Write a loop that carries nothing as a function, and call it."""
+    memory, values = _captured(w, op)
+    symbol = w.outlined_symbol()
+    context = _write_context(w, memory, values, "null")
+    _write_body(w, op, symbol, memory, values)
+    passed = [*(f"ptr {text}" for text in memory), f"ptr {context}, i64 0, i64 {trips(op)}, ptr null"]
+    w.lines.append(f'  call void @"{symbol}.body"({", ".join(passed)})')
 
 
 def _captured(w: FuncWriter, op: Op) -> tuple[list[str], list[Ref]]:
@@ -88,7 +99,7 @@ def _at(w: Any, address: str, offset: int) -> str:
 
 def _write_body(w: FuncWriter, op: Op, symbol: str, memory: list[str], values: list[Ref]) -> None:
     """The loop over iterations `begin` to `end`."""
-    inner = w.inside()
+    inner = w.inside(symbol)
     (body,) = op.regions
     inner.start_block("entry")
     renamed = {text: f"%m{i}" for i, text in enumerate(memory)}
@@ -105,7 +116,7 @@ def _write_body(w: FuncWriter, op: Op, symbol: str, memory: list[str], values: l
 
 def _write_unpacking(w: FuncWriter, symbol: str, memories: int, stride: int) -> None:
     """What the pool calls: it takes the context apart, and finds the thread's own memory."""
-    inner = w.inside()
+    inner = w.inside(symbol)
     inner.start_block("entry")
     loaded = [inner.inst(f"load ptr, ptr {_at(inner, '%context', 8 * i)}, align 8") for i in range(memories + 1)]
     own = inner.inst(f"getelementptr inbounds i8, ptr {loaded[0]}, i64 {inner.inst(f'mul nsw i64 %slot, {stride}')}") if stride else "null"

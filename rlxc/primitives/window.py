@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
+from rlxc.ir.emitter import Memory
 from rlxc.ir.primitive import Cost, Primitive, Sample, lookup, register
 from rlxc.ir.types import ANY, REALS, Dim, dtype_of
 from rlxc.primitives.axes import check_axes, check_one_per_axis, scalar
@@ -21,7 +22,9 @@ from rlxc.primitives.families import LinearMap, require_dtype
 from rlxc.primitives.pad import Pad
 from rlxc.primitives.reduce import in_f32
 from rlxc.primitives.shape import Movement
+from rlxc.primitives.window_loops import Slide, add_by_phases, reduce_copies
 
+MAX_PHASES = 16  # of windows that are added up
 MAX_UNROLLED = 32  # elements of a window that are written out rather than looped over
 
 
@@ -108,6 +111,7 @@ class OverlapAdd(LinearMap):
     """The array of `sizes` along `axes` whose windows are added up from x, which has the shape that sliding_windows gives."""
 
     name = "overlap_add"
+    stores_once = True
     dtypes = REALS
     cost = Cost(flops=2, recompute=False)
     samples = (
@@ -165,6 +169,22 @@ class OverlapAdd(LinearMap):
     def batch(self, b, x, *, batched, axes, sizes, strides, dilation):
         return b.overlap_add(x, axes=tuple(a + 1 for a in axes), sizes=sizes, strides=strides, dilation=dilation)
 
+    def lower(self, e, reads, writes, *, axes, sizes, strides, dilation):
+        """Phase by phase where windows overlap and phases are few; else element by element."""
+        (x,), (out,) = reads, writes
+        window = x.type.shape[out.type.rank :]
+        strides, dilation = window_attributes(self.name, len(axes), window, strides, dilation)
+        slides = [Slide(a, n, x.type.shape[a], *walk) for a, n, *walk in zip(axes, sizes, window, strides, dilation, strict=True)]
+        slides.sort(key=lambda s: s.axis)
+        ordered = list(axes) == [s.axis for s in slides]
+        overlap = any(s.stride <= (s.window - 1) * s.dilation for s in slides)
+        few = math.prod(strides) <= MAX_PHASES and math.prod(window) <= MAX_UNROLLED
+        if overlap and few and ordered and 0 not in x.type.shape and 0 not in out.type.shape:
+            add_by_phases(e, x, out, slides)
+        else:
+            attrs = {"axes": axes, "sizes": sizes, "strides": strides, "dilation": dilation}
+            e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, **attrs)))
+
     def element(self, e, index, x, *, axes, sizes, strides, dilation):
         rank = len(index)
         window = x.type.shape[rank:]
@@ -175,15 +195,17 @@ class OverlapAdd(LinearMap):
         def read(inner):
             outer, within, exact = list(index), list(inner), None
             for p, (a, s, d) in enumerate(zip(axes, strides, dilation, strict=True)):
-                if apart[p]:
+                if apart[p] and x.type.shape[a] == 1:
+                    outer[a], within[p] = 0, index[a]
+                elif apart[p]:
                     outer[a] = e.index_div(index[a], s)
                     within[p] = e.index_rem(index[a], s)
-                    continue
-                first = e.index_sub(index[a], e.index_mul(inner[p], d))
-                outer[a] = e.index_div(first, s)
-                if s > 1:
-                    hit = e.eq(e.as_index(e.index_rem(first, s)), 0)
-                    exact = hit if exact is None else e.and_(exact, hit)
+                else:
+                    first = e.index_sub(index[a], e.index_mul(inner[p], d))
+                    outer[a] = e.index_div(first, s)
+                    if s > 1:
+                        hit = e.eq(e.as_index(e.index_rem(first, s)), 0)
+                        exact = hit if exact is None else e.and_(exact, hit)
             found = e.read_or(x, [*outer, *within], 0)
             return found if exact is None else e.select(exact, found, 0)
 
@@ -207,6 +229,7 @@ class ReduceWindow(Primitive):
 
     dtypes: ClassVar = REALS
     reduction_op: ClassVar[Any]
+    stores_once = True
     cost = Cost(flops=8, recompute=False)
     samples: ClassVar[Sequence[Any]] = (
         Sample("f64[6]", window=(3,)),
@@ -269,6 +292,18 @@ class ReduceWindow(Primitive):
         padding = None if padding is None else ((0, 0), *padding)
         strides, dilation = (None if v is None else (1, *v) for v in (strides, dilation))
         return b.apply(self, x, window=(1, *window), strides=strides, padding=padding, dilation=dilation)
+
+    def lower(self, e, reads, writes, *, window, strides, padding, dilation):
+        """What is fused to x is computed once for each element where windows overlap: it is copied, as much as the windows slide over at a time."""
+        (x,), (out,) = reads, writes
+        attrs = {"window": window, "strides": strides, "padding": padding, "dilation": dilation}
+        walk = strides or (1,) * len(window)
+        first = min(_slid(window, walk), default=0)
+        plane = math.prod(x.type.shape[first:]) * x.type.dtype.size
+        if isinstance(x, Memory) or math.prod(window) <= math.prod(walk) or plane > e.target.l2 or 0 in out.type.shape:
+            e.for_each(out.type.shape, lambda index: out.store(index, self.element(e, index, x, **attrs)))
+        else:
+            reduce_copies(e, x, out, first, math.prod(window), lambda copy, index: self.element(e, index, copy, **attrs))
 
     def element(self, e, index, x, *, window, strides, padding, dilation):
         """Small windows are written out, so that the loop over the result is the innermost and becomes vector code."""

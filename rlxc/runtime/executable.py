@@ -16,6 +16,7 @@ from rlxc.runtime.lowlevel import c_function, lowlevel_callable, scalar_function
 from rlxc.runtime.workspaces import ALIGNMENT, Workspaces, address_of
 
 LONG = 60_000  # ops of the loop level: some 20 microseconds
+LEAST_ROOM, MOST_ROOM = 128 << 10, 32 << 20  # bytes between which glibc learns from a block that it frees
 
 
 class Executable:
@@ -34,6 +35,7 @@ class Executable:
         self.entry = loaded.address(symbol)
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.entry)
         self._results = [(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr]
+        _keep_room(sum(v.type.nbytes for v in func.results))  # type: ignore[union-attr]
         self._addresses = ctypes.c_void_p * (len(func.args) + len(func.results))
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -80,3 +82,17 @@ class Executable:
     def lowlevel_callable(self, /, **fixed: Any) -> Any:
         """The scalar function as a scipy.LowLevelCallable."""
         return lowlevel_callable(scalar_function(self, fixed))
+
+
+def _keep_room(size: int) -> None:
+    """Let the C library keep memory of this size when results are freed. See Note [Room for results]."""
+    if LEAST_ROOM <= size <= MOST_ROOM:
+        np.empty(size, np.uint8)
+
+
+# Note [Room for results]
+# -----------------------
+# glibc gives the freed end of its heap back to the system where that is more than twice the largest block that it has ever mapped on its own and
+# freed. Results of a call that are together larger are given back after every call, and each of their pages is zeroed anew in the next
+# one, which can take longer than the call. A block of their size that is freed at once, and never touched, raises that limit. It does
+# nothing for blocks beyond 32 MiB, nor in other C libraries.

@@ -82,8 +82,8 @@ def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
         return str(target_machine(cpu, opt).emit_assembly(module))
 
 
-#: Passes of LLVM's code generator that take a quarter of its time and find nothing to do. See Note [Needless passes].
-_NEEDLESS = ("disable-lsr", "disable-machine-cse", "disable-early-ifcvt")
+#: Options that turn off what LLVM's code generator does needlessly, and their defaults. See Note [Needless passes].
+_NEEDLESS = {"disable-lsr": "false", "disable-machine-cse": "false", "disable-early-ifcvt": "false", "enable-misched": "true"}
 _TRIED = (22,)  # versions of LLVM that have these options; another one would end the process
 _lock = Lock()
 
@@ -94,13 +94,13 @@ def _without_needless_passes() -> Iterator[None]:
         yield
         return
     with _lock:
-        for option in _NEEDLESS:
-            llvm.set_option("", f"-{option}=true")
+        for option, default in _NEEDLESS.items():
+            llvm.set_option("", f"-{option}={'true' if default == 'false' else 'false'}")
         try:
             yield
         finally:
-            for option in _NEEDLESS:
-                llvm.set_option("", f"-{option}=false")
+            for option, default in _NEEDLESS.items():
+                llvm.set_option("", f"-{option}={default}")
 
 
 @lru_cache(maxsize=1)
@@ -145,4 +145,6 @@ def load(obj: bytes, symbols: list[str]) -> Loaded:
 # ----------------------
 # Kernels come with loop-invariant code outside of loops, with nothing computed twice, and with addresses as instructions want them, so
 # loop strength reduction and the search for common subexpressions of machine code change nothing that could be measured; conditions are
-# selects already. LLVM's options belong to the process, which may hold other users of LLVM: they are set for the time of a compilation.
+# selects already. The scheduler of machine code moves loads up, away from where they are used: sums of a tile, which were meant to stay
+# in registers, then do not fit any more; processors that find independent instructions themselves gain nothing from its order. LLVM's
+# options belong to the process, which may hold other users of LLVM: they are set for the time of a compilation.

@@ -5,7 +5,7 @@ for batch axes          parallel        operands that do not go along rows are c
     for blocks of rows                  the others are copied here; then the ops of the region, one after another
     the rows that are left              the same once more, in the second region
 
-Axes over which a result is summed are never batch axes.
+Axes over which a result is summed are never batch axes. What is packed, then or as an op is computed, is read where it lies, and not copied before.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from rlxc.ir.emitter import Emitter, Index, Memory
 from rlxc.ir.primitive import lookup
 from rlxc.ir.types import MemType
 from rlxc.passes.lower.in_place import results_in_place, sources
+from rlxc.primitives.fused import anchor_of
 
 MIN_PARALLEL = 2  # batches from which on they are shared by threads
 
 Prepared = dict[int, Any]
-LowerOp = Callable[[Emitter, Op, Sequence[Memory], Sequence[Memory], Prepared], None]
-PrepareOp = Callable[[Emitter, Op, Sequence[Memory], Sequence[Memory], Collection[int]], Prepared]
+LowerOp = Callable[[Emitter, Op, Sequence[Any], Sequence[Memory], Prepared], None]
+PrepareOp = Callable[[Emitter, Op, Sequence[Any], Sequence[Memory], Collection[int]], Prepared]
 
 
 def lower_blocks(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any], lower_one: LowerOp, prepare_one: PrepareOp) -> None:
@@ -66,7 +67,7 @@ class _Blocks:
         left = self.sizes[-1] % self.blocks[-1]
         counts = [n // b for n, b in zip(self.sizes, self.blocks, strict=True)][self.first_row :]
         several = math.prod(counts) > 1 or left > 0
-        shared = {i: self.copy_in(i, axes, at) for i, axes in enumerate(self.op.attrs["takes"]) if self.rows.isdisjoint(axes)}
+        shared = _Shared(self, at)
         if several:
             for out, v, axes in self.summed():
                 e.for_each(v.type.shape, partial(self.clear, out, axes, at))
@@ -92,39 +93,81 @@ class _Blocks:
     def clear(self, out: Any, axes: Sequence[int], at: Sequence[Index], i: list[Index]) -> None:
         out.store(self.place(i, axes, at), 0)
 
-    def copy_in(self, i: int, axes: Sequence[int], at: Sequence[Index], scratch: Memory | None = None) -> Memory:
-        """The block of operand number `i`, in scratch memory."""
-        e, read = self.e, self.reads[i]
-        arg = self.op.regions[0].args[i]
-        scratch = scratch or e.alloc(arg.type.dtype, arg.type.shape)
-
-        def copy(index: list[Index]) -> None:
-            scratch.store(index, read(self.place(index, axes, at)))
-
-        e.for_each(scratch.type.shape, copy)  # type: ignore[arg-type]
+    def copy_in(self, source: _Placed, scratch: Memory | None = None) -> Memory:
+        """A block of an operand, in scratch memory."""
+        e, type_ = self.e, source.type
+        scratch = scratch or e.alloc(type_.dtype, type_.shape)
+        e.for_each(type_.shape, lambda index: scratch.store(index, source(index)))
         return scratch
+
+
+class _Placed:
+    """A reader of the block of an operand at one place."""
+
+    def __init__(self, blocks: _Blocks, number: int, type: Any, at: Sequence[Index]) -> None:
+        self.blocks = blocks
+        self.read = blocks.reads[number]
+        self.axes = blocks.op.attrs["takes"][number]
+        self.type = type
+        self.at = at
+
+    def __call__(self, index: Sequence[Index]) -> Value:
+        return self.read(self.blocks.place(index, self.axes, self.at))
+
+
+class _Shared:
+    """Operands that do not go along rows, at one place of the batch axes; copies of them are made once."""
+
+    def __init__(self, blocks: _Blocks, at: Sequence[Index]) -> None:
+        self.blocks = blocks
+        args = enumerate(zip(blocks.op.regions[0].args, blocks.op.attrs["takes"], strict=True))
+        self.sources = {i: _Placed(blocks, i, arg.type, at) for i, (arg, axes) in args if blocks.rows.isdisjoint(axes)}
+        self.copies: dict[int, Memory] = {}
+
+    def copy(self, i: int) -> Memory:
+        if i not in self.copies:
+            self.copies[i] = self.blocks.copy_in(self.sources[i])
+        return self.copies[i]
 
 
 class _Block:
     """A block of rows, for any place: its memory, and what is the same for all of them."""
 
-    def __init__(self, blocks: _Blocks, region: Func, shared: dict[int, Memory], add: bool) -> None:
+    def __init__(self, blocks: _Blocks, region: Func, shared: _Shared, add: bool) -> None:
         self.blocks = blocks
         self.e = blocks.e
         self.region = region
+        self.shared = shared
         self.add = add
-        self.fixed = {region.args[i] for i in shared}
+        self.number = {arg: i for i, arg in enumerate(region.args)}
+        self.fixed = {region.args[i] for i in shared.sources}
         for op in region.ops:
             if self.fixed.issuperset(op.operands):
                 self.fixed.update(op.results)
         self.in_place = self.find_in_place()
-        self.memory: dict[Value, Memory] = {region.args[i]: memory for i, memory in shared.items()}
+        self.memory: dict[Value, Memory] = {}
+        self.placed: dict[Value, _Placed] = {region.args[i]: source for i, source in shared.sources.items()}  # operands that are not copied
+        self.packed = self.find_packed()
         for arg in region.args:
-            if arg not in self.memory:
+            if arg not in self.fixed and arg not in self.packed:
                 self.memory[arg] = self.e.alloc(arg.type.dtype, arg.type.shape)
         for op in region.ops:
             self.give_memory(op)
         self.prepared = {op: self.ahead(op) for op in region.ops}
+        for arg in self.fixed.intersection(region.results).intersection(region.args):
+            self.fetch(arg)
+
+    def find_packed(self) -> set[Value]:
+        """Arguments that go along rows, and that nothing reads but ops that pack them."""
+        found = set(self.region.args) - self.fixed - set(self.region.results)
+        for op in self.region.ops:
+            found.difference_update(v for j, v in enumerate(op.operands) if not packs(op, j))
+        return found
+
+    def fetch(self, v: Value) -> None:
+        """Have memory for a value that is the same for all blocks."""
+        if v not in self.memory:
+            self.memory[v] = self.shared.copy(self.number[v])
 
     def find_in_place(self) -> dict[Op, dict[int, int]]:
         """Results that take the memory of an operand, but for one that later blocks need."""
@@ -135,6 +178,8 @@ class _Block:
     def give_memory(self, op: Op) -> None:
         e = self.e
         if op.prim.view:
+            if op.operands[0] in self.fixed:
+                self.fetch(op.operands[0])
             self.memory[op.result] = Memory(e, e.view(self.memory[op.operands[0]].value, shape=op.result.type.shape))
         elif not op.operands and op.prim.inline_attr:
             value = op.attrs[op.prim.inline_attr]
@@ -150,18 +195,26 @@ class _Block:
         if self.has_no_loops(op):
             return {}
         if self.fixed.issuperset(op.results):
+            for v in op.operands:
+                self.fetch(v)
             self.lower(op, {})
             return {}
-        return self.blocks.prepare_one(self.e, op, self.reads(op), self.results(op), fixed) if fixed else {}
+        prepared = self.blocks.prepare_one(self.e, op, self.reads(op), self.results(op), fixed) if fixed else {}
+        for j in fixed & positions_read(op, prepared):
+            self.fetch(op.operands[j])
+        return prepared
 
     def has_no_loops(self, op: Op) -> bool:
         return op.prim.view or (not op.operands and bool(op.prim.inline_attr))
 
     def run(self, at: list[Index]) -> None:
         """The block at one place."""
-        for i, (arg, axes) in enumerate(zip(self.region.args, self.blocks.op.attrs["takes"], strict=True)):
-            if arg not in self.fixed:
-                self.blocks.copy_in(i, axes, at, self.memory[arg])
+        for i, arg in enumerate(self.region.args):
+            if arg in self.fixed:
+                continue
+            self.placed[arg] = _Placed(self.blocks, i, arg.type, at)
+            if arg not in self.packed:
+                self.blocks.copy_in(self.placed[arg], self.memory[arg])
         for op in self.region.ops:
             if not self.has_no_loops(op) and not self.fixed.issuperset(op.results):
                 self.lower(op, self.prepared[op])
@@ -183,9 +236,15 @@ class _Block:
         """One op of the region, in scratch memory."""
         self.blocks.lower_one(self.e, op, self.reads(op), self.results(op), prepared)
 
-    def reads(self, op: Op) -> list[Memory]:
+    def reads(self, op: Op) -> list[Any]:
+        """Readers of the operands: memory, or operands of the whole where they lie."""
         taken = self.in_place.get(op, {}).values()
-        return [self.memory[v] if j in taken else self.unchanging(self.memory[v]) for j, v in enumerate(op.operands)]
+        return [self.reader(v, j in taken) for j, v in enumerate(op.operands)]
+
+    def reader(self, v: Value, changes: bool) -> Any:
+        if v in self.memory:
+            return self.memory[v] if changes else self.unchanging(self.memory[v])
+        return self.placed.get(v) or _Placed(self.blocks, self.number[v], v.type, [0] * len(self.blocks.sizes))
 
     def results(self, op: Op) -> list[Memory]:
         return [self.memory[v] for v in op.results]
@@ -195,3 +254,31 @@ class _Block:
         view = self.e.keep(make_op(lookup("view", "loop"), (memory.value,), {"shape": memory.type.shape}, loc=self.e.loc)).result
         self.e.read_only.add(view)
         return Memory(self.e, view)
+
+
+def positions_read(op: Op, prepared: Prepared) -> set[int]:
+    """Operands that are read still where something is prepared."""
+    if not prepared or not op.prim.kernel:
+        return set(range(len(op.operands))) - prepared.keys()
+    (region,) = op.regions
+    anchor = anchor_of(region)
+    needed = set(region.results).union(v for i, v in enumerate(anchor.operands) if i not in prepared)
+    for inner in reversed(region.ops):
+        if inner is not anchor and not needed.isdisjoint(inner.results):
+            needed.update(inner.operands)
+    return {j for j, arg in enumerate(region.args) if arg in needed}
+
+
+def packs(op: Op, j: int) -> bool:
+    """Whether an op reads its operand number `j` only to pack what it computes from it."""
+    if not op.prim.kernel or op.attrs["rows"] >= 0:
+        return False
+    (region,) = op.regions
+    anchor = anchor_of(region)
+    made = {region.args[j]}
+    for inner in region.ops[: region.ops.index(anchor)]:
+        if not made.isdisjoint(inner.operands):
+            made.update(inner.results)
+    after = region.ops[region.ops.index(anchor) + 1 :]
+    used_after = any(not made.isdisjoint(inner.operands) for inner in after) or not made.isdisjoint(region.results)
+    return not used_after and region.args[j] not in anchor.operands and all(anchor.prim.packs(i) for i, v in enumerate(anchor.operands) if v in made)

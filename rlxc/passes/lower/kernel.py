@@ -42,7 +42,7 @@ def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] 
     return Func(name, (*args, *own), tuple(e.ops), (), "kernel", loc=op.loc)
 
 
-def lower_one(e: Emitter, op: Op, reads: Sequence[Memory], writes: Sequence[Memory], prepared: Prepared | None = None) -> None:
+def lower_one(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Memory], prepared: Prepared | None = None) -> None:
     """One op, fused or not, from memory to memory; `prepared` is what `prepare_one` returned for it."""
     if not op.prim.kernel:
         lower_op(e, op, [(prepared or {}).get(i, read) for i, read in enumerate(reads)], writes)
@@ -52,7 +52,7 @@ def lower_one(e: Emitter, op: Op, reads: Sequence[Memory], writes: Sequence[Memo
         lower_region(e, op.regions[0], reads, writes, prepared or {})
 
 
-def prepare_one(e: Emitter, op: Op, reads: Sequence[Memory], writes: Sequence[Memory], fixed: Collection[int]) -> Prepared:
+def prepare_one(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Memory], fixed: Collection[int]) -> Prepared:
     """What can be done ahead for an op that is computed again and again with the same operands at the positions `fixed`."""
     if op.prim.kernel and op.attrs["rows"] >= 0:
         return {}
@@ -72,7 +72,7 @@ def _argument(v: Value, name: str) -> Value:
     return Value(MemType(v.type.dtype, v.type.shape), v.name or name, loc=v.loc)  # type: ignore[union-attr, arg-type]
 
 
-def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequence[Memory], prepared: Prepared) -> None:
+def lower_region(e: Emitter, region: Func, reads: Sequence[Any], writes: Sequence[Memory], prepared: Prepared) -> None:
     """A region around one op with loops of its own: what gives its operands is drawn in, what follows is computed as it stores."""
     anchor, readers = anchor_of(region), _readers(e, region, reads)
     outs: Sequence[Any] = writes
@@ -81,10 +81,14 @@ def lower_region(e: Emitter, region: Func, reads: Sequence[Memory], writes: Sequ
     lower_op(e, anchor, [prepared.get(i, readers[v]) for i, v in enumerate(anchor.operands)], outs)
 
 
-def _readers(e: Emitter, region: Func, reads: Sequence[Memory]) -> Readers:
+def _readers(e: Emitter, region: Func, reads: Sequence[Any]) -> Readers:
     """Readers of all values of a region but its anchor's results."""
     readers = Readers(e)
-    readers.bind_memory(region.args, reads)
+    for arg, read in zip(region.args, reads, strict=True):
+        if isinstance(read, Memory):
+            readers.bind_memory([arg], [read])
+        else:
+            readers.bind(arg, read)
     anchor = anchor_of(region)
     for op in region.ops:
         if op is not anchor:

@@ -461,7 +461,7 @@ class _Nest:
             where = self.out_place(place, e.index_add(row, i), e.index_add(column, j))
             out.access.store(out.index(where), buffer(index))
 
-        e.for_each((len(sums), p.columns(self.lanes)), store)
+        e.for_(0, len(sums), lambda i: e.for_each((p.columns(self.lanes),), lambda j: store([i, *j])), apart=True)
 
 
 # Note [Packing]

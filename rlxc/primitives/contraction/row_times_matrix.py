@@ -1,13 +1,16 @@
 """Products with a single row: out[n] = sum over k of x[k] y[k, n]. Each element of y is used once, so the aim is to read it as fast as memory allows.
 
 neighbours in y along n     several rows of y at a time, from end to end; sums lie in the first cache
-neighbours in y along k     several columns' sums in registers, each a vector whose lanes are added at the end
+neighbours in y along k     columns' sums in registers, in vectors whose lanes are added at the end; one column at a time,
+                            so that y is read from end to end, or several where it is so near that only arithmetic counts
+
+What is not in the second cache is asked for some time before: rows that are read side by side are more streams than the processor foresees.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlxc.ir.core import Value
@@ -22,7 +25,10 @@ VECTORS = 8  # of each row, before the next one
 CHUNK = 4096  # columns whose sums are kept at a time
 SPLIT_BYTES = 512 << 10  # of y, from which on there are two chunks or more, so that threads can share them,
 LEAST = 1024  # unless they would be of fewer columns
-COLUMNS = 4  # sums along k at a time, each in two vectors
+COLUMNS = 4  # sums along k at a time, where y is near
+SUMS = 8  # vectors of sums along k
+ROWS_AHEAD = 2 * ROWS  # of y, that are asked for
+BYTES_AHEAD = 4096  # along k
 
 
 def is_row_times_matrix(roles: Roles) -> bool:
@@ -45,6 +51,7 @@ class _Row:
         self.lanes = e.target.lanes(self.dtype.size)
         self.vector = VectorType(self.dtype, self.lanes)
         self.n, self.k = roles.size(roles.n), roles.size(roles.k)
+        self.is_far = self.n * self.k * self.dtype.size > e.target.l2
         self.split_around = split and math.prod(roles.shape(roles.around)) >= 4
         self.split = split and not self.split_around
         self.y = roles.y.memory
@@ -67,6 +74,11 @@ class _Row:
 
     def load(self, place: Mapping[str, Index], k: Index, n: Index, mask: Value | None) -> Value:
         return self.load_vector(self.y, self.roles.y.index({**place, self.roles.k: k, self.roles.n: n}), mask)
+
+    def ask_for(self, place: Mapping[str, Index], k: Index, n: Index) -> None:
+        """Have a vector of y, which may lie outside of it, brought near."""
+        if self.is_far and self.y is not None:
+            self.e.prefetch(self.y.value, *map(self.e.as_index, self.roles.y.index({**place, self.roles.k: k, self.roles.n: n})))
 
     def load_vector(self, memory: Memory | None, index: list[Index], mask: Value | None) -> Value:
         e = self.e
@@ -142,6 +154,7 @@ class _Row:
         def add(column: Index, mask: Value | None) -> None:
             total = e.constant(0, type=self.vector)
             for r in range(count):
+                self.ask_for(place, e.index_add(k, r + ROWS_AHEAD), e.index_add(first, column))
                 total = multiply_add(e, x[r], self.load(place, e.index_add(k, r), e.index_add(first, column), mask), total)
             if not begin:  # sums of sums: fewer roundings one after another
                 total = e.add(self.load_vector(sums, [column], None), total)
@@ -169,7 +182,7 @@ class _Row:
         e = self.e
         row = e.alloc(self.dtype, (self.k,))
         e.for_each((self.k,), lambda k: row.store(k, self.scalar(place, k[0])))
-        for parts in cut(self.n, COLUMNS):
+        for parts in cut(self.n, 1 if self.is_far else COLUMNS):
 
             def group(i: Index, parts=parts) -> None:
                 self.dots(place, row, e.index_add(e.index_mul(i, parts.size), parts.start), parts.size)
@@ -182,26 +195,35 @@ class _Row:
     def dots(self, place: Mapping[str, Index], row: Memory, first: Index, count: int) -> None:
         """The sums of `count` columns with a copy of x."""
         e, out = self.e, self.roles.out
-        step = 2 * self.lanes
+        vectors = SUMS // count  # of a column at a time
+        step = vectors * self.lanes
         whole = self.k - self.k % step
-        zero = e.constant(0, type=self.vector)
 
-        def add(k: Index, mask: Value | None, sums: list[Value]) -> list[Value]:
+        def add(k: Index, mask: Value | None, sums: Sequence[Value]) -> list[Value]:
             x = self.load_vector(row, [k], mask)
             columns = [self.load(place, k, e.index_add(first, c), mask) for c in range(count)]
             return [multiply_add(e, x, y, s) for y, s in zip(columns, sums, strict=True)]
 
-        def both(k: Value, *sums: Value) -> tuple[Value, ...]:
-            return (*add(k, None, list(sums[:count])), *add(e.index_add(k, self.lanes), None, list(sums[count:])))
+        def several(k: Value, *sums: Value) -> list[Value]:
+            result: list[Value] = []
+            for v in range(vectors):
+                at = e.index_add(k, v * self.lanes)
+                self.ask_for(place, e.index_add(at, BYTES_AHEAD // self.dtype.size), first)
+                result += add(at, None, sums[v * count : (v + 1) * count])
+            return result
 
-        totals = list(e.for_(0, whole, both, [zero] * (2 * count), step=step))
-        left, right = totals[:count], totals[count:]
-        k = whole
-        if k + self.lanes <= self.k:
-            left = add(k, None, left)
-            k += self.lanes
-        if k < self.k:
-            right = add(k, self.mask(self.k), right)
+        flat = list(e.for_(0, whole, several, [e.constant(0, type=self.vector)] * (vectors * count), step=step))
+        for v, k in enumerate(range(whole, self.k, self.lanes)):
+            mask = self.mask(self.k) if k + self.lanes > self.k else None
+            flat[v * count : (v + 1) * count] = add(k, mask, flat[v * count : (v + 1) * count])
         for c in range(count):
-            total = e.fold_lanes(e.add(left[c], right[c]), kind="add") if self.lanes > 1 else e.add(left[c], right[c])
+            total = self.total(flat[c::count])
             out.access.store(out.index({**place, self.roles.n: e.index_add(first, c)}), total)
+
+    def total(self, sums: Sequence[Value]) -> Value:
+        """All lanes of all vectors, added by pairs."""
+        e = self.e
+        while len(sums) > 1:
+            half = len(sums) // 2
+            sums = [*(e.add(a, b) for a, b in zip(sums[:half], sums[half : 2 * half], strict=True)), *sums[2 * half :]]
+        return e.fold_lanes(sums[0], kind="add") if self.lanes > 1 else sums[0]

@@ -106,13 +106,22 @@ class Fma(LoopPrimitive):
         return w.fma(type, x, y, z)
 
 
+def is_number(text: str) -> bool:
+    """Whether an operand of LLVM IR is an integer literal."""
+    return text.removeprefix("-").isdecimal()
+
+
 class IntegerDivision(Binary):
     """Division that never traps: by zero it gives 0, and the lowest number by -1 wraps."""
 
     def integer(self, w, type, x, y, quotient: bool):
         """Truncating quotient or remainder."""
+        signed = "s" if type.dtype.kind == "i" else "u"
+        operation = f"{signed}{'div' if quotient else 'rem'}"
         zero = w.literal(0, type)
         t = w.type(type)
+        if is_number(y.text) and int(y.text) not in (0, -1):  # nothing to guard, and no division at all in the end
+            return w.inst(f"{operation} {t} {x.text}, {y.text}")
         mask = w.vector("i1", type.lanes)
         bad = w.inst(f"icmp eq {t} {y.text}, {zero}")
         unsafe = bad
@@ -123,8 +132,7 @@ class IntegerDivision(Binary):
             overflows = w.inst(f"and {mask} {is_lowest}, {is_minus_one}")
             unsafe = w.inst(f"or {mask} {bad}, {overflows}")
         safe = w.inst(f"select {mask} {unsafe}, {t} {w.literal(1, type)}, {t} {y.text}")
-        signed = "s" if type.dtype.kind == "i" else "u"
-        result = w.inst(f"{signed}{'div' if quotient else 'rem'} {t} {x.text}, {safe}")
+        result = w.inst(f"{operation} {t} {x.text}, {safe}")
         return w.inst(f"select {mask} {bad}, {t} {zero}, {t} {result}")
 
 

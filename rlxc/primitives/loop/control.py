@@ -19,7 +19,8 @@ class For(LoopPrimitive):
     """`for %i in start..stop step n carry (%a = %init) { ... yield %b }`: a counted loop; its results are the last carried values.
 
     `parallel` says that iterations are independent. Then a thread takes `chunk` of them at a time (0: any number), and `work` is how
-    many nanoseconds all of them are thought to take (0: not known).
+    many nanoseconds all of them are thought to take (0: not known). A loop that stands `apart` becomes a function of its own: what it
+    keeps in registers does not push others out of theirs.
     """
 
     name = "for"
@@ -27,7 +28,7 @@ class For(LoopPrimitive):
     pure = False
     has_effect = True
 
-    def infer(self, *inits, start: int, stop: int, step: int = 1, parallel: bool = False, chunk: int = 0, work: int = 0):
+    def infer(self, *inits, start: int, stop: int, step: int = 1, parallel: bool = False, chunk: int = 0, work: int = 0, apart: bool = False):
         raise ShapeError("for needs a region")
 
     def infer_regions(self, types, regions, attrs) -> tuple:
