@@ -136,13 +136,13 @@ class Func:
         """Every op, also those in regions, outer before inner."""
         stack: list[Iterator[Op]] = [iter(self.ops)]
         while stack:
-            op = next(stack[-1], None)
-            if op is None:
+            for op in stack[-1]:
+                yield op
+                if op.regions:
+                    stack += [iter(region.ops) for region in reversed(op.regions)]
+                    break
+            else:
                 stack.pop()
-                continue
-            yield op
-            for region in reversed(op.regions):
-                stack.append(iter(region.ops))
 
     def __repr__(self) -> str:
         args = ", ".join(f"%{n}: {a.signature}" for n, a in zip(self.arg_names, self.args, strict=True))

@@ -21,7 +21,7 @@ from rlxc.ir.types import MemType
 from rlxc.passes.manager import module_pass
 from rlxc.passes.schedule.plan import advance, trips
 from rlxc.passes.schedule.rewrite import Rewriter, is_for, rules
-from rlxc.passes.schedule.transpose_lanes import transposed
+from rlxc.passes.schedule.transpose_lanes import part_of, transposed
 
 MAX_LANES = 16
 MIN_LANES = 4
@@ -217,26 +217,34 @@ class _BlockTransposes(Rewriter):
         memory, value, index = rules(op).parts(op.operands)
         needed = _slice(nest.ops, index)
 
-        def places(i: Index, j: Index) -> list[list[Value]]:
-            """Where the columns of the square at i, j of the tile are in memory, in order along the other loop."""
+        def places(i: Index, j: Index, count: int) -> list[list[Value]]:
+            """Where `count` columns of the tile from i, j on are in memory, in order along the other loop."""
             found = []
-            for k in range(lanes):
+            for k in range(count):
                 self.place(nest, crossing, corner, (i, e.index_add(j, k)))
                 self.ops(needed)
                 found.append([self.of(v) for v in index])
             return found
 
-        def in_tile(i: Index, j: Index) -> list[list[Value]]:
-            return [[e.as_index(e.index_add(i, k)), e.as_index(j)] for k in range(lanes)]
+        def in_tile(i: Index, j: Index, count: int) -> list[list[Value]]:
+            return [[e.as_index(e.index_add(i, k)), e.as_index(j)] for k in range(count)]
 
-        def square(i: Index, j: Index) -> None:
-            source, target = self.of(memory), tile
-            reads, writes = places(i, j), in_tile(i, j)
-            if value is not None:
-                source, target, reads, writes = tile, source, writes, reads
-            columns = [e.load(source, *at, lanes=lanes) for at in reads]
+        part = part_of(memory.type.dtype.size, lanes)  # type: ignore[union-attr]
+
+        def parts(i: Index, j: Index, c: Index) -> None:
+            """The rows of a square from number c on, of which each has a lane of every column."""
+            if value is None:
+                i = e.index_add(i, c)
+                source, target, reads, writes = self.of(memory), tile, places(i, j, lanes), in_tile(i, j, part)
+            else:
+                j = e.index_add(j, c)
+                source, target, reads, writes = tile, self.of(memory), in_tile(i, j, lanes), places(i, j, part)
+            columns = [e.load(source, *at, lanes=part) for at in reads]
             for row, at in zip(transposed(e, columns), writes, strict=True):
                 e.store(target, row, *at)
+
+        def square(i: Index, j: Index) -> None:
+            self.steps(lanes, part, lambda c: parts(i, j, c))
 
         self.steps(sizes[1], lanes, lambda j: self.steps(sizes[0], lanes, lambda i: square(i, j)))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
@@ -37,12 +40,13 @@ class Plan:
 def loops_to_widen(func: Func) -> dict[Op, Plan]:
     """One loop of each nest, and what vectorizing it means."""
     chosen: dict[Op, Plan] = {}
+    plan_of = cache(plan_loop)
     stack = list(func.ops)
     while stack:
         op = stack.pop()
         if op.prim.syntax == "for":
-            plan = plan_loop(op)
-            if worthwhile(op, plan) and walks_better(op, plan):
+            plan = plan_of(op)
+            if worthwhile(op, plan) and walks_better(op, plan, plan_of):
                 chosen[op] = plan
                 continue
         for region in op.regions:
@@ -50,12 +54,12 @@ def loops_to_widen(func: Func) -> dict[Op, Plan]:
     return chosen
 
 
-def walks_better(op: Op, own: Plan) -> bool:
+def walks_better(op: Op, own: Plan, plan_of: Callable[[Op], Plan]) -> bool:
     """Whether `op` is the loop of its nest to widen, rather than those inside it."""
     inner = [o for o in op.regions[0].ops if o.prim.syntax == "for"]
     if not inner:
         return True
-    leaves = [plan_loop(o) for o in inner]
+    leaves = [plan_of(o) for o in inner]
     nested = any(plan.has_loops for plan in leaves)
     if not nested and max(map(trips, inner)) <= TINY <= trips(op) // 16 and not any(plan.folds for plan in leaves):
         return True
@@ -156,25 +160,36 @@ def advance(op: Op, steps: dict[Value, int | None], known: dict[Value, int]) -> 
 
 def folds_of(body: Func) -> tuple[Fold, ...]:
     """How each carried value accumulates; shorter than what is carried where one does so in no known way."""
-    folds = []
-    for position in range(len(body.results)):
-        fold = fold_of(body, position)
-        if fold is None:
-            break
-        folds.append(fold)
+    folds: list[Fold] = []
+    if body.results:
+        makers, uses = _makers(body), _uses(body)
+        for acc, out in zip(body.args[1:], body.results, strict=True):
+            fold = _fold(acc, out, makers, uses)
+            if fold is None:
+                break
+            folds.append(fold)
     return tuple(folds)
 
 
 def fold_of(body: Func, position: int) -> Fold | None:
     """How one carried value accumulates, if it does so in a known way: through one op, and nothing else sees it on the way."""
-    acc, out = body.args[1 + position], body.results[position]
-    op = next((o for o in body.ops if out in o.results), None)
-    if op is None or acc not in op.operands or op.regions:
-        return None
-    if not sees_once(body, acc) or any(out in o.operands for o in body.walk()):
+    return _fold(body.args[1 + position], body.results[position], _makers(body), _uses(body))
+
+
+def _fold(acc: Value, out: Value, makers: dict[Value, Op], uses: Counter[Value]) -> Fold | None:
+    op = makers.get(out)
+    if op is None or acc not in op.operands or op.regions or uses[acc] != 1 or uses[out]:
         return None
     kind = rules(op).fold_kind(op.operands.index(acc))
     return None if kind is None else Fold(kind, op)
+
+
+def _makers(body: Func) -> dict[Value, Op]:
+    return {v: op for op in body.ops for v in op.results}
+
+
+def _uses(body: Func) -> Counter[Value]:
+    return Counter(v for op in body.walk() for v in op.operands)
 
 
 def sees_once(body: Func, v: Value) -> bool:

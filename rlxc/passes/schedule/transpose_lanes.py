@@ -1,9 +1,12 @@
-"""A square of vectors transposed in registers.
+"""Rows of a transposed square, made in registers from parts of its columns.
 
-First every 128-bit part for itself, for which processors have their fastest shuffles, then these parts as wholes:
+A processor has its fastest shuffles within 128 bits. So columns are loaded by parts of that size, of which each fills its place in a vector
+(an instruction that loads can do that), and parts are transposed where they stand:
 
-    a0 a1 a2 a3 | a4 a5 ...         a0 b0 c0 d0 | a4 b4 ...          a0 b0 c0 d0 | e0 f0 ...
-    b0 b1 b2 b3 | b4 b5 ...   =>    a1 b1 c1 d1 | a5 b5 ...    =>    a1 b1 c1 d1 | e1 f1 ...
+    a0 a1 a2 a3 | e0 e1 ...         a0 b0 c0 d0 | e0 f0 ...
+    b0 b1 b2 b3 | f0 f1 ...   =>    a1 b1 c1 d1 | e1 f1 ...
+    c0 c1 c2 c3 | g0 g1 ...         a2 b2 c2 d2 | e2 f2 ...
+    d0 d1 d2 d3 | h0 h1 ...         a3 b3 c3 d3 | e3 f3 ...
 """
 
 from __future__ import annotations
@@ -16,18 +19,25 @@ from rlxc.ir.core import Value
 PART_BYTES = 16
 
 
-def transposed(e: Any, rows: Sequence[Value]) -> list[Value]:
-    """`rows`, n vectors of n lanes, n a power of two: lane i of result k is lane k of row i."""
-    n = len(rows)
-    part = max(1, min(n, PART_BYTES // rows[0].type.dtype.size))  # type: ignore[union-attr]
-    rows = list(rows)
-    for start in range(0, n, part):
-        rows[start : start + part] = _parts_transposed(e, rows[start : start + part], n)
-    apart = part
-    while apart < n:
-        rows = _exchanged(e, rows, apart)
-        apart *= 2
-    return rows
+def part_of(element_bytes: int, lanes: int) -> int:
+    """Lanes of a part, in squares of `lanes`."""
+    return max(1, min(lanes, PART_BYTES // element_bytes))
+
+
+def transposed(e: Any, columns: Sequence[Value]) -> list[Value]:
+    """`columns`, n vectors of as many lanes as a part has: lane i of result k is lane k of column i."""
+    n, part = len(columns), columns[0].type.lanes  # type: ignore[union-attr]
+    rows = [_side_by_side(e, columns[k::part]) for k in range(part)]
+    return _parts_transposed(e, rows, n)
+
+
+def _side_by_side(e: Any, parts: Sequence[Value]) -> Value:
+    """Vectors, a power of two of them, as one."""
+    parts = list(parts)
+    while len(parts) > 1:
+        lanes = tuple(range(2 * parts[0].type.lanes))  # type: ignore[union-attr]
+        parts = [e.shuffle(x, y, lanes=lanes) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 def _parts_transposed(e: Any, rows: list[Value], n: int) -> list[Value]:
@@ -42,16 +52,3 @@ def _parts_transposed(e: Any, rows: list[Value], n: int) -> list[Value]:
         rows = [e.shuffle(x, y, lanes=tuple(lanes)) for x, y in pairs for lanes in (low, high)]
         step *= 2
     return rows
-
-
-def _exchanged(e: Any, rows: list[Value], size: int) -> list[Value]:
-    """Rows whose numbers differ by `size` exchange blocks of `size` lanes: the first keeps the even blocks, the other the odd ones."""
-    n = len(rows)
-    even = [lane for at in range(0, n, 2 * size) for lane in (*range(at, at + size), *range(n + at, n + at + size))]
-    odd = [lane + size for lane in even]
-    new = list(rows)
-    for i in range(n):
-        if not i & size:
-            x, y = rows[i], rows[i + size]
-            new[i], new[i + size] = e.shuffle(x, y, lanes=tuple(even)), e.shuffle(x, y, lanes=tuple(odd))
-    return new

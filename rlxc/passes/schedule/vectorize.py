@@ -74,6 +74,10 @@ class _Vectorize(Rewriter):
         count = trips(op)
         wanted = self.bytes // plan.element_bytes * self.unroll * (2 if plan.folds or plan.has_loops else 1)
         lanes = min(max(wanted, 2), 1 << (count.bit_length() - 1), 1024)
+        if plan.in_place and not plan.folds:  # rather one vector a step than the body twice
+            single = self.bytes // plan.element_bytes
+            while lanes > single and count % lanes:
+                lanes //= 2
         (body,) = op.regions
         whole = count - count % lanes
         inits = [self.of(v) for v in op.operands]

@@ -52,7 +52,7 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
 
     if not steps:  # no axes: one product
         return _in_rows(products([], none), vectors)
-    unroll = steps_together(steps[-1], rows, vectors)
+    unroll = steps_together(steps[-1], rows, vectors, busy=meanwhile is not None)
 
     def along(before: list[Index], start: int, stop: int, acc: Sequence[Value]) -> tuple[Value, ...]:
         """A part of the last axis."""
@@ -123,9 +123,9 @@ def _cuts(steps: int, most: int, unit: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise([0, *ends]))
 
 
-def steps_together(depth: int, rows: int, vectors: int) -> int:
-    """Steps in one iteration of the innermost loop, of `depth` steps in all."""
-    return max(1, min(depth, UNROLL // (rows * vectors)))
+def steps_together(depth: int, rows: int, vectors: int, *, busy: bool) -> int:
+    """Steps in one iteration of the innermost loop, of `depth` steps in all: more where it is `busy` with something else in each."""
+    return max(1, min(depth, UNROLL * (2 if busy else 1) // (rows * vectors)))
 
 
 def _in_rows(flat: Sequence[Value], vectors: int) -> Sums:

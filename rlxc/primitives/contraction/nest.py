@@ -49,12 +49,16 @@ def pack_ahead(e: Any, roles: Roles) -> list[Memory] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One block of the summed axes: where the sums start from, and whether they are complete after it."""
+    """One block of the summed axes: where the sums start from, and whether they are complete after it.
+
+    `before` is a mask of lanes, all or none, where one piece of code is for the first block and those behind it: there were blocks before.
+    """
 
     block: Depth
     depth: int
     first: bool
     last: bool
+    before: Value | None = None
 
 
 class _Nest:
@@ -165,18 +169,24 @@ class _Nest:
                 base = dict(zip(letters, outer, strict=False))
                 steps = {a: 1 for a in letters[: split - 1]} | {cut_letter: parts.size} | {a: whole[a] for a in letters[split:]}
 
-                def one(start: Index, first: bool, last: bool, base=base, steps=steps, parts=parts) -> None:
+                def one(start: Index, first: bool, last: bool, before=None, base=base, steps=steps, parts=parts) -> None:
                     starts = {**dict.fromkeys(letters, 0), **base, cut_letter: start}
-                    self.block(place, _Step(Depth(starts, steps), parts.size * inner, first, last))
+                    self.block(place, _Step(Depth(starts, steps), parts.size * inner, first, last, before))
+
+                def some(b: Index, masked=False, parts=parts, one=one) -> None:
+                    before = e.splat(e.gt(e.as_index(b), 0), lanes=self.lanes) if masked else None
+                    one(e.index_add(e.index_mul(b, parts.size), parts.start), False, False, before)
 
                 at, end = 0, parts.count
-                final = not several and number == len(pieces) - 1
-                if first:
-                    one(parts.start, True, total == 1)
-                    at, first = 1, False
+                final = not several and number == len(pieces) - 1 and self.out is None
                 stop = end - 1 if final else end
+                masked = first and stop > 1 and self.lanes > 1 and e.target.has_masks
+                if first and not masked:
+                    one(parts.start, True, total == 1)
+                    at = 1
+                first = False
                 if at < stop:
-                    e.for_(at, stop, lambda b, parts=parts, one=one: one(e.index_add(e.index_mul(b, parts.size), parts.start), False, False))
+                    e.for_(at, stop, partial(some, masked=masked))
                 if final and at < end:
                     one(parts.start + (end - 1) * parts.size, False, True)
 
@@ -234,7 +244,7 @@ class _Nest:
 
     def iterations(self, step: _Step, p: Panels) -> int:
         """Iterations of the innermost loop in all tiles of a panel."""
-        return sum(rows.count * (step.depth // steps_together(step.depth, rows.size, p.size)) for rows in self.tiling.rows)
+        return sum(rows.count * (step.depth // steps_together(step.depth, rows.size, p.size, busy=True)) for rows in self.tiling.rows)
 
     def row_of_panels(self, place: Place, step: _Step, p: Panels, x: list[tuple[Parts, Any]]) -> None:
         """Panels of one width, in groups; the next one in the group is packed while the products of this one are added."""
@@ -252,7 +262,7 @@ class _Nest:
                 column = e.index_mul(e.index_add(e.index_mul(following, p.size), p.start), self.lanes)
                 before = 0
                 for rows, read in x:
-                    each = step.depth // steps_together(step.depth, rows.size, p.size)  # vectors copied with a tile
+                    each = step.depth // steps_together(step.depth, rows.size, p.size, busy=True)  # vectors copied with a tile
                     self.loop(rows.count, partial(tile, rows, read, each, before, here, slot, other, column))
                     before += rows.count * each
 
@@ -377,7 +387,7 @@ class _Nest:
         zeros = [[zero] * p.size for _ in range(rows.size)]
         sums = sum_products(e, self.steps(step), zeros, read_x, self.read_y(place, step, column, p, packed, at), meanwhile)
         if not step.first:
-            sums = self.add_to_partial(place, row, column, p, sums)
+            sums = self.add_to_partial(place, step, row, column, p, sums)
         if not step.last or self.out is not None:
             self.store_sums(place, row, column, p, sums)
         else:
@@ -415,13 +425,17 @@ class _Nest:
 
     # sums
 
-    def add_to_partial(self, place: Place, row: Index, column: Index, p: Panels, sums: Sums) -> Sums:
+    def add_to_partial(self, place: Place, step: _Step, row: Index, column: Index, p: Panels, sums: Sums) -> Sums:
         """What is there already, and `sums`."""
         e, memory = self.e, self.partial_sums(place)
 
+        def lanes(j: int) -> Value | None:
+            there = self.mask(p, j)
+            return there if step.before is None else step.before if there is None else e.and_(there, step.before)
+
         def before(i: int, j: int) -> Value:
             index = self.partial_index(place, e.index_add(row, i), e.index_add(column, j * self.lanes))
-            return self.load(memory, index, self.mask(p, j))
+            return self.load(memory, index, lanes(j))
 
         return [[e.add(before(i, j), value) for j, value in enumerate(values)] for i, values in enumerate(sums)]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rlxc.ir.target import Target
 
-UNROLL = 48  # multiply-adds of one iteration of the loop over the summed axis
+UNROLL = 24  # multiply-adds of one iteration of the loop over the summed axis
 
 
 @dataclass(frozen=True, slots=True)
