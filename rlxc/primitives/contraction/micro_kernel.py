@@ -15,7 +15,6 @@ the sums start from zero again, and are then added to those before, which wait i
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -54,38 +53,39 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
         return _in_rows(products([], none), vectors)
     unroll = steps_together(steps[-1], rows, vectors, busy=meanwhile is not None)
 
-    def along(before: list[Index], start: int, stop: int, acc: Sequence[Value]) -> tuple[Value, ...]:
-        """A part of the last axis."""
-        whole = stop - (stop - start) % unroll
+    def along(before: list[Index], start: Index, count: int, acc: Sequence[Value]) -> tuple[Value, ...]:
+        """`count` steps of the last axis."""
+        whole = count - count % unroll
 
-        def step(k: Index, *acc: Value) -> tuple[Value, ...]:
-            flat = list(acc)
+        def step(i: Index, *acc: Value) -> tuple[Value, ...]:
+            flat, k = list(acc), e.index_add(start, i)
             if meanwhile is not None:
                 meanwhile(k, unroll)
             for u in range(unroll):
                 flat = products([*before, e.index_add(k, u)], flat)
             return tuple(flat)
 
-        flat = list(e.for_(start, whole, step, acc, step=unroll) if whole - start > unroll else step(start, *acc) if whole > start else acc)
-        for k in range(whole, stop):
-            flat = products([*before, k], flat)
+        flat = list(e.for_(0, whole, step, acc, step=unroll) if whole > unroll else step(0, *acc) if whole else acc)
+        for i in range(whole, count):
+            flat = products([*before, e.index_add(start, i)], flat)
         return tuple(flat)
 
-    def chain(before: list[Index], start: int, stop: int, inside: Sequence[int]) -> tuple[Value, ...]:
-        """Products added one after another: a part of one axis, and all of those inside."""
+    def chain(before: list[Index], start: Index, count: int, inside: Sequence[int]) -> tuple[Value, ...]:
+        """Products added one after another: `count` steps of one axis, and all of those inside."""
         if not inside:
-            return along(before, start, stop, none)
+            return along(before, start, count, none)
 
         def inner(i: Index, *acc: Value) -> tuple[Value, ...]:
-            return e.loop(inside[:-1], acc, lambda index, *acc: along([*before, i, *index], 0, inside[-1], acc))
+            k = e.index_add(start, i)
+            return e.loop(inside[:-1], acc, lambda index, *acc: along([*before, k, *index], 0, inside[-1], acc))
 
-        return e.for_(start, stop, inner, none)
+        return e.for_(0, count, inner, none)
 
     if not none[0].type.dtype.is_float or math.prod(steps) <= CHAIN:
         return _in_rows(chain([], 0, steps[0], steps[1:]), vectors)
     axis = next(a for a in range(len(steps)) if math.prod(steps[a + 1 :]) <= CHAIN)
     outer, inside = steps[:axis], steps[axis + 1 :]
-    bounds = _cuts(steps[axis], CHAIN // math.prod(inside), 1 if inside else unroll)
+    size = chain_length(steps[axis], CHAIN // math.prod(inside), 1 if inside else unroll)
     lanes = none[0].type.lanes
     memory = e.alloc(none[0].type.dtype, (len(none), lanes))
 
@@ -96,31 +96,28 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
         for t, value in enumerate(sums):
             e.store(memory.value, value, *place(t))
 
+    def kept(t: int) -> Value:
+        value: Value = e.load(memory.value, *place(t), lanes=lanes)
+        return value
+
     def add(sums: Sequence[Value]) -> list[Value]:
-        return [e.add(e.load(memory.value, *place(t), lanes=lanes), value) for t, value in enumerate(sums)]
+        return [e.add(kept(t), value) for t, value in enumerate(sums)]
 
-    if not outer:
-        first, *more, last = bounds
-        keep(chain([], *first, inside))
-        for bound in more:
-            keep(add(chain([], *bound, inside)))
-        return _in_rows(add(chain([], *last, inside)), vectors)
-
-    def pieces(before: list[Index]) -> None:
-        for bound in bounds:
-            keep(add(chain(before, *bound, inside)))
+    def chains(before: list[Index]) -> None:
+        count, rest = divmod(steps[axis], size)
+        e.for_(0, count, lambda c: keep(add(chain(before, e.index_mul(c, size), size, inside))))
+        if rest:
+            keep(add(chain(before, count * size, rest, inside)))
 
     keep(none)
-    e.for_each(outer, pieces)
-    return _in_rows(add(none), vectors)
+    e.for_each(outer, chains)
+    return _in_rows([kept(t) for t in range(len(none))], vectors)
 
 
-def _cuts(steps: int, most: int, unit: int) -> list[tuple[int, int]]:
-    """Steps in as few ranges as can be of at most `most`, of nearly one size: multiples of `unit`, but for the last one."""
-    units = -(-steps // unit)
-    count = -(-units // max(1, most // unit))
-    ends = [min(units * (i + 1) // count * unit, steps) for i in range(count)]
-    return list(itertools.pairwise([0, *ends]))
+def chain_length(steps: int, most: int, unit: int) -> int:
+    """How many steps make a chain: at most `most`, and, if that can be, so that no shorter one remains."""
+    sizes = range(max(1, most // unit) * unit, max(1, most // (2 * unit)) * unit - 1, -unit)
+    return next((size for size in sizes if steps % size == 0), sizes[0])
 
 
 def steps_together(depth: int, rows: int, vectors: int, *, busy: bool) -> int:
