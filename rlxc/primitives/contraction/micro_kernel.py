@@ -103,8 +103,19 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
     def add(sums: Sequence[Value]) -> list[Value]:
         return [e.add(kept(t), value) for t, value in enumerate(sums)]
 
+    count, rest = divmod(steps[axis], size)
+
+    def one_of(c: Value, *_: Value) -> list[Value]:
+        """Chain `c` and those before it; what is known already of the last one need not wait in memory."""
+        alone = chain([], e.index_mul(c, size), size, inside)
+        sums = e.cond(e.gt(c, 0), lambda: add(alone), lambda: alone)
+        e.cond(e.lt(c, count - 1), lambda: keep(sums), lambda: None)
+        return list(sums)
+
+    if not outer and not rest:
+        return _in_rows(e.for_(0, count, one_of, none), vectors)
+
     def chains(before: list[Index]) -> None:
-        count, rest = divmod(steps[axis], size)
         e.for_(0, count, lambda c: keep(add(chain(before, e.index_mul(c, size), size, inside))))
         if rest:
             keep(add(chain(before, count * size, rest, inside)))
