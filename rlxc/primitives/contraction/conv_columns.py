@@ -9,6 +9,7 @@ runs side by side; or runs are taken one by one, with vectors that are not full.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from functools import partial
 from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
-from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, walks_of
+from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, SwappedResult, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
 from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
 from rlxc.primitives.contraction.tiles import cut
 
 RUN = 1  # cycles it takes to write down an element of a patch
+
+MAX_WRITTEN_OUT = 50  # places of which one is stored after the other
 
 
 def lower_few_places(e: Any, x: Any, weights: Operand, out: Any, shape: Shape) -> None:
@@ -89,14 +92,25 @@ class _Columns:
         return staged
 
     def take(self, sums: Memory) -> None:
+        """The sums to the result, in its order."""
         e, shape = self.e, self.shape
+        swapped = isinstance(self.out, SwappedResult)
 
-        def one(index: list[Index]) -> None:
-            o, n, *place = index
+        def places(index: list[Index]) -> None:
+            o, n = index if swapped else index[::-1]
             channel = e.index_add(e.index_mul(self.group, shape.outputs), o)
-            self.out.store([n, channel, *place], sums([o, e.index_add(e.index_mul(e.ravel(place, shape.places), shape.images), n)]))
 
-        e.for_each((shape.outputs, shape.images, *shape.places), one)
+            def one(place: Sequence[Index]) -> None:
+                column = e.index_add(e.index_mul(e.ravel(place, shape.places), shape.images), n)
+                self.out.store([n, channel, *place], sums([o, column]))
+
+            if math.prod(shape.places) > MAX_WRITTEN_OUT:
+                e.for_each(shape.places, one)
+            else:
+                for place in itertools.product(*map(range, shape.places)):
+                    one(place)
+
+        e.for_each((shape.outputs, shape.images) if swapped else (shape.images, shape.outputs), places)
 
     def kernel(self, c: Index, starts: Sequence[Index] = ()) -> Operand:
         """The kernel from channel `c` and these elements on."""
