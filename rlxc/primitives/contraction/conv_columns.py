@@ -32,6 +32,12 @@ def lower_few_places(e: Any, x: Any, weights: Operand, out: Any, shape: Shape) -
     e.for_(0, shape.groups, lambda g: _Columns(e, x, weights, out, shape, g).run())
 
 
+def channels_together(shape: Shape, element_bytes: int, l3: int) -> int:
+    """How many channels of a group are staged at a time: all, if that is a small part of the third cache."""
+    staged = shape.inputs * math.prod(v.padded for v in shape.axes) * shape.images * element_bytes
+    return shape.inputs if staged <= l3 // 4 else 1
+
+
 class _Columns:
     """One group."""
 
@@ -55,8 +61,7 @@ class _Columns:
         """Stage, add up the products, and take the sums to where they belong."""
         e, shape = self.e, self.shape
         sums = e.alloc(self.out.type.dtype, (shape.outputs, self.columns))
-        image = math.prod(self.extents) * shape.images * self.bytes
-        together = shape.inputs if shape.inputs * image <= e.target.l3 // 4 else 1
+        together = channels_together(shape, self.bytes, e.target.l3)
         rows = self.patch_rows()
         add = bool(rows) or together < shape.inputs
         if add:

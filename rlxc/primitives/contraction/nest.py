@@ -21,7 +21,7 @@ from rlxc.ir.core import Value
 from rlxc.ir.emitter import Index, Memory
 from rlxc.ir.types import DType, VectorType
 from rlxc.primitives.contraction.letters import Roles
-from rlxc.primitives.contraction.micro_kernel import Read, Sums, add_products, steps_together
+from rlxc.primitives.contraction.micro_kernel import Read, Sums, steps_together, sum_products
 from rlxc.primitives.contraction.packing import Depth, Packing, Panels
 from rlxc.primitives.contraction.tiles import Parts, choose_depth, choose_rows, choose_tiling, cut
 
@@ -383,8 +383,11 @@ class _Nest:
         e = self.e
         row = e.index_add(e.index_mul(t, rows.size), rows.start)
         column = e.index_mul(e.index_add(e.index_mul(i, p.size), p.start), self.lanes)
-        sums = self.initial(place, step, row, rows.size, column, p)
-        sums = add_products(e, self.steps(step), sums, read_x, self.read_y(place, step, column, p, packed, at), meanwhile)
+        zero = e.constant(0, type=self.vector)
+        zeros = [[zero] * p.size for _ in range(rows.size)]
+        sums = sum_products(e, self.steps(step), zeros, read_x, self.read_y(place, step, column, p, packed, at), meanwhile)
+        if not step.first:
+            sums = self.add_to_partial(place, step, row, column, p, sums)
         if not step.last or self.out is not None:
             self.store_sums(place, row, column, p, sums)
         else:
@@ -422,21 +425,19 @@ class _Nest:
 
     # sums
 
-    def initial(self, place: Place, step: _Step, row: Index, rows: int, column: Index, p: Panels) -> Sums:
-        e = self.e
-        if step.first:
-            zero = e.constant(0, type=self.vector)
-            return [[zero] * p.size for _ in range(rows)]
-        memory = self.partial_sums(place)
+    def add_to_partial(self, place: Place, step: _Step, row: Index, column: Index, p: Panels, sums: Sums) -> Sums:
+        """What is there already, and `sums`."""
+        e, memory = self.e, self.partial_sums(place)
 
         def lanes(j: int) -> Value | None:
             there = self.mask(p, j)
             return there if step.before is None else step.before if there is None else e.and_(there, step.before)
 
-        return [
-            [self.load(memory, self.partial_index(place, e.index_add(row, i), e.index_add(column, j * self.lanes)), lanes(j)) for j in range(p.size)]
-            for i in range(rows)
-        ]
+        def before(i: int, j: int) -> Value:
+            index = self.partial_index(place, e.index_add(row, i), e.index_add(column, j * self.lanes))
+            return self.load(memory, index, lanes(j))
+
+        return [[e.add(before(i, j), value) for j, value in enumerate(values)] for i, values in enumerate(sums)]
 
     def partial_sums(self, place: Place) -> Memory:
         memory = self.partial or self.out

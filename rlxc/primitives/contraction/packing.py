@@ -6,16 +6,18 @@ tiles of x      [tile, k, rows of a tile] if rows are neighbours in x, else [til
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rlxc.ir.core import Value
 from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.letters import Roles
 from rlxc.primitives.contraction.micro_kernel import Meanwhile, Read
-from rlxc.primitives.contraction.tiles import Parts
+from rlxc.primitives.contraction.tiles import Parts, cut
 
+TOGETHER = 64  # rows of x that are packed side by side
 AHEAD = 8  # rows of y
 LINE = 64  # bytes of a line of the cache
 
@@ -102,6 +104,22 @@ class Packing:
             value = e.load(roles.y.memory.value, *map(e.as_index, roles.y.index(where)), lanes=self.lanes)
             e.store(memory.value, value, *map(e.as_index, [at, e.ravel(ks, block.shape), j]))
 
+    def loop(self, count: int, body: Callable[[Index], None], parallel: bool) -> None:
+        if count == 1:
+            body(0)
+        else:
+            self.e.for_(0, count, body, parallel=parallel)
+
+    def prefetch_rows(self, place: Mapping[str, Index], block: Depth, ks: list[Index], first: Index, rows: int) -> None:
+        """Ask for a stretch of x that is needed soon, as far as it lies together."""
+        e, roles = self.e, self.roles
+        if roles.x.memory is None or len(roles.k) != 1 or len(roles.m) != 1:
+            return
+        ahead = {**place, **block.where(e, [e.index_add(ks[0], AHEAD)])}
+        for i in range(0, rows, LINE // self.dtype.size):
+            index = roles.x.index({**ahead, roles.m: e.index_add(first, i)})
+            e.prefetch(roles.x.memory.value, *map(e.as_index, index))
+
     def prefetch_row(self, place: Mapping[str, Index], block: Depth, ks: list[Index], first: Index, columns: int) -> None:
         """Ask for a row of y that is needed soon: rows lie so far apart that the processor does not foresee it."""
         e, roles = self.e, self.roles
@@ -171,24 +189,32 @@ class Packing:
         shape = (count, depth, rows.size) if by_rows else (count, rows.size, depth)
         memory = e.alloc(self.dtype, shape)
 
-        def tile(t: Index) -> None:
+        def start(t: Index) -> Index:
             number = e.index_add(t, first)
             if rows.count % count and not isinstance(number, int):
                 number = e.min(number, rows.count - 1)
-            start = e.index_add(e.index_mul(number, rows.size), rows.start)
+            return e.index_add(e.index_mul(number, rows.size), rows.start)
 
-            def copy(index: list[Index]) -> None:
-                ks, i = (index[:-1], index[-1]) if by_rows else (index[1:], index[0])
-                where = {**place, **block.where(e, ks), **roles.place(e, roles.m, e.index_add(start, i))}
-                k = e.ravel(ks, block.shape)
-                memory.store([t, k, i] if by_rows else [t, i, k], roles.x(where))
+        def copy(t: Index, ks: Sequence[Index], i: Index) -> None:
+            where = {**place, **block.where(e, ks), **roles.place(e, roles.m, e.index_add(start(t), i))}
+            k = e.ravel(ks, block.shape)
+            memory.store([t, k, i] if by_rows else [t, i, k], roles.x(where))
 
-            e.for_each((*block.shape, rows.size) if by_rows else (rows.size, *block.shape), copy)
+        def together(at: int, size: int, g: Index) -> None:
+            """Tiles next to each other: for each k, the rows of one after those of the other."""
+            t = e.index_add(e.index_mul(g, size), at)
 
-        if count == 1:
-            tile(0)
+            def row(ks: list[Index]) -> None:
+                self.prefetch_rows(place, block, ks, start(t), size * rows.size)
+                e.for_each((size, rows.size), lambda i: copy(e.index_add(t, i[0]), ks, i[1]))
+
+            e.for_each(block.shape, row)
+
+        if by_rows:
+            for groups in cut(count, max(1, TOGETHER // rows.size)):
+                self.loop(groups.count, partial(together, groups.start, groups.size), parallel)
         else:
-            e.for_(0, count, tile, parallel=parallel)
+            self.loop(count, lambda t: e.for_each((rows.size, *block.shape), lambda index: copy(t, index[1:], index[0])), parallel)
         return Tiles(e, memory, by_rows, block)
 
 

@@ -152,10 +152,12 @@ class _Row:
         x = [e.splat(a, lanes=self.lanes) if self.lanes > 1 else a for a in x]
 
         def add(column: Index, mask: Value | None) -> None:
-            total = e.constant(0, type=self.vector) if begin else self.load_vector(sums, [column], None)
+            total = e.constant(0, type=self.vector)
             for r in range(count):
                 self.ask_for(place, e.index_add(k, r + ROWS_AHEAD), e.index_add(first, column))
                 total = multiply_add(e, x[r], self.load(place, e.index_add(k, r), e.index_add(first, column), mask), total)
+            if not begin:  # sums of sums: fewer roundings one after another
+                total = e.add(self.load_vector(sums, [column], None), total)
             e.store(sums.value, total, e.as_index(column))
 
         whole = vectors - (tail is not None)
