@@ -108,7 +108,8 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
     def one_of(c: Value, *_: Value) -> list[Value]:
         """Chain `c` and those before it; what is known already of the last one need not wait in memory."""
         alone = chain([], e.index_mul(c, size), size, inside)
-        sums = e.cond(e.gt(c, 0), lambda: add(alone), lambda: alone)
+        added = e.cond(e.gt(c, 0), lambda: add(alone), lambda: alone)
+        sums = [added] if isinstance(added, Value) else added
         e.cond(e.lt(c, count - 1), lambda: keep(sums), lambda: None)
         return list(sums)
 
