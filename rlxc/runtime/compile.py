@@ -127,7 +127,7 @@ class Native:
     def binary(self) -> Binary:
         """Machine code: from the cache on disk, if it is there."""
         store = cache.store()
-        key = program_key(self.whole, self.cpu, self.pipeline, self.threads) if store else None
+        key = program_key(self.whole, self.cpu, self.pipeline, self.options.precision, self.threads) if store else None
         if store is None or key is None:
             return self._compiled()
         kept = store.get(key)
