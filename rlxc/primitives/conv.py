@@ -73,8 +73,8 @@ class Conv(Multilinear):
 
     One to three spatial dimensions. `strides`, `dilation` (of the kernel) and `lhs_dilation` (of x) are 1 where left out, `padding` is
     `[[lo, hi], ...]` and 0 where left out. The result has (extent of dilated and padded x - extent of the dilated kernel) // stride + 1
-    elements along an axis, or none. With `swapped`, it is [O, N, spatial...]. With `turned`, w is [C, O / groups, kernel...] and read from
-    its last element to its first one along each spatial axis: convolved with the same w, x gets where its cotangent came from. Integers wrap around; f16 and bf16 are summed in f32.
+    elements along an axis, or none. With `swapped`, it is [O, N, spatial...]. With `turned`, w is [C, O / groups, kernel...] and its spatial
+    axes are read backwards. Integers wrap around; f16 and bf16 are summed in f32.
     """
 
     name = "conv"

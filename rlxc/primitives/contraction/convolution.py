@@ -33,6 +33,13 @@ class _Drawn(Operand):
         return "o"
 
 
+@dataclass(frozen=True)
+class _Turned(Operand):
+    """A kernel whose elements for one channel of the result are near those for the next one."""
+
+    by_stretches = True
+
+
 def lower_convolution(e: Any, x: Any, w: Any, out: Any, shape: Shape) -> None:
     """Emit the loops of a convolution, none of whose sizes is 0."""
     conv = _Convolution(e, x, w, out, shape)
@@ -70,7 +77,7 @@ class _Convolution:
         if not self.turned:
             return self.weights()
         letters = "gco" + self.i
-        return Operand(letters, Memory(self.e, self.e.view(self.w.kernel.value, shape=self.shaped(letters))))
+        return _Turned(letters, Memory(self.e, self.e.view(self.w.kernel.value, shape=self.shaped(letters))))
 
     def shaped(self, letters: str) -> tuple[int, ...]:
         return tuple(self.sizes[a] for a in letters)

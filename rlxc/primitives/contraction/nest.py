@@ -118,6 +118,8 @@ class _Nest:
         x, roles = self.roles.x, self.roles
         if x.memory is None or len(roles.m) > 1:
             return True
+        if x.by_stretches:
+            return self.m * self.k * self.dtype.size > self.e.target.l2
         if self.tiling.panel_count == 1:
             return False
         if roles.m and x.last == roles.m:
