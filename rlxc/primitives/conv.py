@@ -414,10 +414,13 @@ def _turned_around(b, w, groups, batched=0):
 
 def _turned_type(name: str, w: TensorType, groups: int) -> TensorType:
     """[C, O / groups, ...] as [O, C / groups, ...]."""
+    if groups == 1:
+        return w.with_shape((w.shape[1], w.shape[0], *w.shape[2:]))
     w.with_shape(w.shape[:2]).require_static()
-    if groups < 1 or w.shape[0] % groups:
-        raise AttrError(f"{name}: {groups} groups do not divide the {w.shape[0]} channels of the image")
-    return w.with_shape((w.shape[1] * groups, w.shape[0] // groups, *w.shape[2:]))
+    inputs, outputs = (int(n) for n in w.shape[:2])
+    if groups < 1 or inputs % groups:
+        raise AttrError(f"{name}: {groups} groups do not divide the {inputs} channels of the image")
+    return w.with_shape((outputs * groups, inputs // groups, *w.shape[2:]))
 
 
 def _conv(b, x, w, axes: list[Window], groups, *, swapped=False, turned=False):
