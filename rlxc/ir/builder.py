@@ -106,6 +106,12 @@ class Builder:
         env.update(zip(op.results, results, strict=True))
         self.insert(Op(op.prim, operands, op.attrs, results, regions, op.loc))
 
+    def insert_with(self, op: Op, env: dict[Value, Value]) -> None:
+        """Append `op`, reading what `env` has in place of its operands (and captured values); its results stay the values they are."""
+        regions = tuple([remap_region(r, env) for r in op.regions])
+        operands = tuple([env.get(v, v) for v in op.operands])
+        self.insert(op if operands == op.operands and not regions else Op(op.prim, operands, op.attrs, op.results, regions, op.loc))
+
 
 def make_op(
     prim: Primitive,

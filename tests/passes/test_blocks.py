@@ -5,6 +5,7 @@ import pytest
 
 import rlxc
 from rlxc.ir.interp import interpret
+from rlxc.ir.primitive import lookup
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compile import native
 
@@ -268,3 +269,44 @@ def test_the_text_of_blocked_ops_is_read_back():
 def test_nothing_is_done_where_what_is_large_is_wanted(why):
     func = rlxc.parse(f"func @f(%x: f32[2, 16, 4], %y: f32[2, 16, 4]) -> (f32[2, 16, 4], f32[2, 16, 16]) {{ {why} }}").funcs[0]
     assert not blocked_ops(after(func, f"{TENSORS},blocks"))
+
+
+def test_two_that_wait_for_results_of_each_other_are_not_both_written_by_blocks():
+    text = """
+func @f(%x: f32[2, 32, 8], %y: f32[2, 32, 8], %v: f32[2, 32, 8]) -> (f32[2, 32, 8], f32[2, 32, 8]) {
+  %s = contract %x, %y {spec = "bmk,bnk->bmn"}
+  %t = contract %y, %x {spec = "bmk,bnk->bmn"}
+  %s1 = contract %s, %v {spec = "bmn,bnk->bmk"}
+  %t1 = contract %t, %v {spec = "bmn,bnk->bmk"}
+  %s2 = contract %s, %t1 {spec = "bmn,bnk->bmk"}
+  %t2 = contract %t, %s1 {spec = "bmn,bnk->bmk"}
+  return %s2, %t2
+}"""
+    check(rlxc.parse(text).funcs[0])
+
+
+def test_layers_are_looked_at_once_each(monkeypatch):
+    """The axes of an op are traced for the spaces it may belong to, not for all there are."""
+    contract = type(lookup("contract"))
+    rule = contract.trace_axes
+    traced = []
+
+    def counted(self, *args, **attrs):
+        traced.append(self)
+        return rule(self, *args, **attrs)
+
+    monkeypatch.setattr(contract, "trace_axes", counted)
+
+    def count(layers: int) -> int:
+        at, lines = "%x", []
+        for i in range(layers):
+            lines.append(f'%s{i} = contract {at}, %x {{spec = "bmk,bnk->bmn"}}  %p{i} = softmax %s{i}')
+            lines.append(f'%o{i} = contract %p{i}, {at} {{spec = "bmn,bnk->bmk"}}  %c{i} = cumsum %o{i} {{axis = 2}}')
+            at = f"%c{i}"
+        text = f"func @f(%x: f32[2, 16, 4]) -> f32[] {{ {'  '.join(lines)}  %l = reduce_sum {at} {{axes = [0, 1, 2]}}  return %l }}"
+        tidy = after(rlxc.value_and_grad(rlxc.parse(text).funcs[0], ("x",)), TENSORS)
+        traced.clear()
+        assert len(blocked_ops(after(tidy, "blocks"))) > layers
+        return len(traced)
+
+    assert count(24) <= 4.2 * count(6)

@@ -1,52 +1,56 @@
-"""A space written as blocked ops, one for each level."""
+"""A space as blocked ops, one for each level."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
-from rlxc.ir.primitive import lookup
 from rlxc.passes.blocks.spaces import Labels, Space
-from rlxc.passes.dce import live_ops
+from rlxc.passes.blocks.uses import Uses
 
 ROWS, FEW = 128, 32  # of a block, at most, and at least if there are as many
 
 
-def write_blocked(func: Func, space: Space, l2: int) -> Func:
-    """The function with the ops of the space replaced; ops come level by level."""
-    return _Writing(func, space, l2).run()
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One level of a space: the ops it stands for, what it gives in their place, and the blocked op it will be, of values of the function."""
+
+    ops: Sequence[Op]
+    outputs: list[Value]
+    operands: list[Value]
+    attrs: dict[str, Any]
+    regions: tuple[Func, ...]
+
+
+def write_pieces(uses: Uses, space: Space, l2: int) -> list[Piece]:
+    """The pieces of a space whose results are read."""
+    return _Writing(uses, space, l2).run()
 
 
 class _Writing:
-    def __init__(self, func: Func, space: Space, l2: int) -> None:
-        self.func = func
+    def __init__(self, uses: Uses, space: Space, l2: int) -> None:
+        self.uses = uses
         self.space = space
         self.producer = {v: op for op in space.ops for v in op.results}
         self.block_rows = _rows_of_block(space, l2)
-        self.out = Builder()
-        self.env: dict[Value, Value] = {}
 
-    def run(self) -> Func:
-        inside = set(self.space.ops)
-        levels = sorted(set(self.space.level.values()))
-        for level in levels:
-            members = [op for op in self.func.ops if self.space.level[op] == level]
-            for op in members:
-                if op not in inside or op in self.space.shared:
-                    self.out.rebuild(op, self.env)
-            mine = [op for op in members if op in inside and op not in self.space.shared]
-            if mine:
-                self.write(level, mine)
-        results = tuple(self.env.get(v, v) for v in self.func.results)
-        return self.func.with_(ops=tuple(live_ops(self.out.ops, results)), results=results)
+    def run(self) -> list[Piece]:
+        levels: dict[int, list[Op]] = {}
+        for op in self.space.ops:
+            if op not in self.space.shared:
+                levels.setdefault(self.space.level[op], []).append(op)
+        pieces = [self.write(level, levels[level]) for level in sorted(levels)]
+        return [piece for piece in pieces if piece is not None]
 
-    def write(self, level: int, ops: Sequence[Op]) -> None:
-        """One blocked op for the ops of a level, and what is large and came before."""
+    def write(self, level: int, ops: Sequence[Op]) -> Piece | None:
+        """The ops of a level, and what is large and came before."""
         outputs = self.outputs(level, ops)
         if not outputs:
-            return
+            return None
         left = self.space.sizes[-1] % self.block_rows
         bodies = []
         for rows in (self.block_rows, left) if left else (self.block_rows,):
@@ -59,24 +63,21 @@ class _Writing:
             "takes": tuple(region.axes),
             "gives": tuple(self.space.labels[v] for v in outputs),
         }
-        names = [v.name for v in outputs]
-        op = self.out.emit(lookup("blocked"), region.operands, attrs, regions=tuple(bodies), names=names, loc=ops[-1].loc)
-        self.env.update(zip(outputs, op.results, strict=True))
+        return Piece(ops, outputs, region.operands, attrs, tuple(bodies))
 
     def outputs(self, level: int, ops: Sequence[Op]) -> list[Value]:
         """What later ops read, or those outside."""
-        made = dict.fromkeys(v for op in ops for v in op.results)
         inside = set(ops)
-        used: set[Value] = set(self.func.results)
-        for op in self.func.ops:
-            if op in inside:
-                continue
-            again = op in self.space.reads  # computes what is large once more
-            used.update(v for v in op.operands if not again or not self.again(v, self.space.level[op]))
-        for op in self.func.ops:  # what a level computes once more, it needs the small operands of
-            if op in self.space.reads and self.space.level[op] > level:
-                used.update(self.needed_again(op))
-        return [v for v in made if v in used]
+        needed: set[Value] = set()
+        for op in self.space.ops:  # what a level computes once more, it needs the small operands of
+            if self.space.level[op] > level:
+                needed.update(self.needed_again(op))
+        made = [v for op in ops for v in op.results]
+        return [v for v in made if v in needed or v in self.uses.results or any(self.stored_for(op, v) for op in self.uses.readers_of(v) if op not in inside)]
+
+    def stored_for(self, op: Op, v: Value) -> bool:
+        """Whether an op of another level, or from outside, reads a value of the space from memory."""
+        return op not in self.space.reads or not self.again(v, self.space.level[op])
 
     def again(self, v: Value, level: int) -> bool:
         """Whether a later level computes a value of the space once more."""
@@ -144,7 +145,7 @@ class _Region:
     def argument(self, v: Value, axes: Labels) -> Value:
         arg = Value(v.type.with_shape(self.block_shape(v, axes)), v.name, loc=v.loc)
         self.args.append(arg)
-        self.operands.append(self.writing.env.get(v, v))
+        self.operands.append(v)
         self.axes.append(axes)
         return arg
 

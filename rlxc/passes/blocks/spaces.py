@@ -4,17 +4,21 @@ From the seed, `z[b, m, n] = sum of x[b, m, k] y[b, n, k]`, axes are followed th
 axis, the number of a batch axis or of the rows, or -1. What is as large as the seed must not leave: it ends in contractions and reductions.
 
 Ops have levels. What depends on the space by way of ops outside of it comes one level later: the derivative of an attention needs the
-attention's result first. Each level becomes one op.
+attention's result first. Each level becomes one op. Levels are found for all spaces at once (`levels`), then the spaces are completed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
-from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.core import Op, Value
+from rlxc.passes.blocks.levels import Levels
+from rlxc.passes.blocks.uses import Uses, reads_of
 
 SHORT = 256  # products in a sum: the operands are small against the result
+MOST = 512  # ops of a space: what grows further is a network, and no attention
 
 Labels = tuple[int, ...]
 
@@ -33,7 +37,7 @@ class Space:
     ops: list[Op] = field(default_factory=list)
     reads: dict[Op, list[Labels]] = field(default_factory=dict)
     labels: dict[Value, Labels] = field(default_factory=dict)
-    level: dict[Op, int] = field(default_factory=dict)  # of every op of the function
+    level: dict[Op, int] = field(default_factory=dict)
     shared: set[Op] = field(default_factory=set)  # ops that are wanted outside as well, and are computed there once more
 
     @property
@@ -90,8 +94,11 @@ def _size(v: Value, axes: Sequence[int]) -> int:
     return size
 
 
-def find_space(func: Func, seed: Op) -> Space | None:
-    """The space of a seed; None if something large would have to leave it, or if nothing is gained."""
+def find_space(uses: Uses, seed: Op, taken: Container[Op]) -> tuple[Space, bool]:
+    """What grows out of a seed, without levels; and whether it is a space: nothing large leaves it, and something is gained.
+
+    Ops that are `taken` stay outside.
+    """
     axes = _axes_of(seed)
     assert axes is not None
     batch, rows = axes
@@ -100,51 +107,36 @@ def find_space(func: Func, seed: Op) -> Space | None:
     space = Space(tuple(shape[a] for a in (*batch, *rows)), len(batch), type_.size, type_.dtype.size)
     order = {a: i for i, a in enumerate((*batch, *rows))}
     labels = tuple(order.get(a, -1) for a in range(len(shape)))
-    if not _follow(func, seed, labels, space) or not any(op is not seed and not space.is_large(op.results[0]) for op in space.ops):
-        return None
+    if not _follow(uses, seed, labels, space, taken) or not any(op is not seed and not space.is_large(op.results[0]) for op in space.ops):
+        return space, False
     if not batch and not any(op.prim.reduction and space.is_large(op.operands[0]) for op in space.ops):
-        return None  # two layers: their products are large enough to be worth threads and caches of their own
-    _leave_out(space)
-    _draw_in_producers(func, space)
-    return space
+        return space, False  # two layers: their products are large enough to be worth threads and caches of their own
+    return space, True
 
 
-def _leave_out(space: Space) -> None:
-    """Take out the ops of levels in which nothing is large: they gain nothing."""
-    large = {space.level[op] for op in space.ops if any(v in space.labels and space.is_large(v) for v in (*op.operands, *op.results))}
-    for op in [op for op in space.ops if space.level[op] not in large]:
-        space.ops.remove(op)
-        del space.reads[op]
-    kept = {v for op in space.ops for v in op.results}
-    for v in [v for v in space.labels if v not in kept]:
-        del space.labels[v]
-
-
-def _follow(func: Func, seed: Op, labels: Labels, space: Space) -> bool:
-    """Fill the space with what grows out of the seed; False where something large leaves."""
-    level_of: dict[Value, int] = {}
-    started = False
-    for op in func.ops:
-        level = 0
-        for v in op.operands:
-            outside = v in space.labels
-            level = max(level, level_of.get(v, 0) + outside)
-        inner = None
+def _follow(uses: Uses, seed: Op, labels: Labels, space: Space, taken: Container[Op]) -> bool:
+    """Fill the space with what grows out of the seed, in order; False where something large leaves, or where there is no end to it."""
+    waiting, met = [uses.position[seed]], {seed}
+    while waiting:
+        op = uses.ops[heappop(waiting)]
         if op is seed:
-            started = True
             inner = op.prim.trace_axes([None] * 2, labels, [v.type.rank for v in op.operands], **op.attrs)
-        elif started and any(v in space.labels for v in op.operands):
-            inner = _trace(op, space)
-        if inner is None:
-            if any(v in space.labels and space.is_large(v) for v in op.operands):
-                return False
         else:
-            level = max((level_of.get(v, 0) for v in op.operands), default=0)
-            space.ops.append(op)
-            space.reads[op], space.labels[op.results[0]] = inner
-        space.level[op] = level
-        level_of.update(dict.fromkeys(op.results, level))
-    return not any(v in space.labels and space.is_large(v) for v in func.results)
+            inner = None if op in taken else _trace(op, space)
+        if inner is None:
+            if any(v in space.labels and space.is_large(v) for v in reads_of(op)):
+                return False
+            continue
+        (result,) = op.results
+        if len(space.ops) == MOST or (space.is_large(result) and result in uses.results):
+            return False
+        space.ops.append(op)
+        space.reads[op], space.labels[result] = inner
+        for reader in uses.readers_of(result):
+            if reader not in met:
+                met.add(reader)
+                heappush(waiting, uses.position[reader])
+    return True
 
 
 def _trace(op: Op, space: Space) -> tuple[list[Labels], Labels] | None:
@@ -178,28 +170,50 @@ def _fits(v: Value, labels: Labels, space: Space) -> bool:
     return len(set(used)) == len(used) and all(a < 0 or n == space.sizes[a] for n, a in zip(v.type.shape, labels, strict=True))
 
 
-def _draw_in_producers(func: Func, space: Space) -> None:
+def complete(uses: Uses, space: Space, levels: Levels, owner: dict[Op, Space]) -> None:
+    """Take out of a space with levels what gains nothing there, and draw in what is made for it alone. `owner` is the space of an op."""
+    _leave_out(space, owner)
+    _draw_in_producers(uses, space, levels, owner)
+
+
+def _leave_out(space: Space, owner: dict[Op, Space]) -> None:
+    """Take out the ops of levels in which nothing is large: they gain nothing."""
+    large = {space.level[op] for op in space.ops if any(v in space.labels and space.is_large(v) for v in (*op.operands, *op.results))}
+    for op in [op for op in space.ops if space.level[op] not in large]:
+        space.ops.remove(op)
+        del space.reads[op], owner[op]
+    kept = {v for op in space.ops for v in op.results}
+    for v in [v for v in space.labels if v not in kept]:
+        del space.labels[v]
+
+
+def _draw_in_producers(uses: Uses, space: Space, levels: Levels, owner: dict[Op, Space]) -> None:
     """Elementwise ops and index maps that nothing else reads, or that repeat something smaller, belong to the space as well."""
     inside = set(space.ops)
-    readers: dict[Value, list[Op]] = {}
-    for op in func.ops:
-        for v in op.operands:
-            readers.setdefault(v, []).append(op)
     wanted: dict[Value, Labels] = {}
-    clash: set[Value] = set(func.results)
+    clash: set[Value] = set()
+    waiting: list[int] = []  # producers to look at, the last first
 
-    def want(op: Op) -> None:
-        for v, labels in zip(op.operands, space.reads[op], strict=True):
-            if wanted.setdefault(v, labels) != labels:
-                clash.add(v)
+    def want(ops: Iterable[Op]) -> None:
+        for op in ops:
+            for v, labels in zip(op.operands, space.reads[op], strict=True):
+                if v not in wanted:
+                    wanted[v] = labels
+                    if v in uses.producer:
+                        heappush(waiting, -uses.position[uses.producer[v]])
+                elif wanted[v] != labels:
+                    clash.add(v)
 
-    for op in space.ops:
-        want(op)
-    for op in reversed(func.ops):
-        if op in inside or len(op.results) != 1 or op.results[0] not in wanted or op.results[0] in clash:
+    want(space.ops)
+    while waiting:
+        op = uses.ops[-heappop(waiting)]
+        if op in inside or op in owner or len(op.results) != 1:
             continue
         (v,) = op.results
-        alone = all(r in inside and r not in space.shared for r in readers[v])
+        if v in clash or v in uses.results:
+            continue
+        readers = uses.readers_of(v)
+        alone = all(r in inside and r not in space.shared for r in readers)
         repeats = op.prim.index_map and all(2 * x.type.size <= v.type.size for x in op.operands)
         if not (repeats or (alone and (op.prim.elementwise or op.prim.index_map))):
             continue
@@ -209,13 +223,14 @@ def _draw_in_producers(func: Func, space: Space) -> None:
         if traced is None or traced[1] != wanted[v] or not all(_fits(x, labels, space) for x, labels in zip(op.operands, traced[0], strict=True)):
             continue
         inside.add(op)
-        if not alone:
-            space.shared.add(op)
+        if alone:
+            space.level[op] = min(space.level[r] for r in readers)
+            owner[op] = space
         else:
-            space.level[op] = min(space.level[r] for r in readers[v])
+            space.level[op] = levels.outside(v, space)
+            space.shared.add(op)
         space.ops.append(op)
         space.reads[op] = list(traced[0])
         space.labels[v] = wanted[v]
-        want(op)
-    position = {op: i for i, op in enumerate(func.ops)}
-    space.ops.sort(key=position.__getitem__)
+        want([op])
+    space.ops.sort(key=uses.position.__getitem__)
