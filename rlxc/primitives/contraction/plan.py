@@ -61,7 +61,7 @@ def make_plan(roles: Roles, target: Target, *, parallel: bool = True, is_packed:
     split_around = work >= PARALLEL_FLOPS and around >= 4
     split_inside = work >= PARALLEL_FLOPS and not split_around
     packs_y = is_packed or _must_pack_y(roles, n, tiling, target) or _should_pack_y(roles, n, depth, tiling, dtype)
-    return Plan(roles, target, dtype, tiling, _split_tail(tiling, n), depth, _packs_x(roles, tiling, dtype), packs_y, split_around, split_inside)
+    return Plan(roles, target, dtype, tiling, _split_tail(tiling, n), depth, _packs_x(roles, tiling, dtype, target), packs_y, split_around, split_inside)
 
 
 def _split_tail(tiling: Tiling, n: int) -> tuple[Panels, ...]:
@@ -93,11 +93,13 @@ def _should_pack_y(roles: Roles, n: int, depth: int, tiling: Tiling, dtype: DTyp
     return tiling.panel_count > 1 or n * dtype.size % 64 != 0
 
 
-def _packs_x(roles: Roles, tiling: Tiling, dtype: DType) -> bool:
+def _packs_x(roles: Roles, tiling: Tiling, dtype: DType, target: Target) -> bool:
     """Whether scalars of x are not read in place: there they should be neighbours along the summed axis, and few of them far apart."""
     x, m = roles.x, roles.size(roles.m)
     if x.memory is None or len(roles.m) > 1:
         return True
+    if x.by_stretches:
+        return m * roles.size(roles.k) * dtype.size > target.l2
     if tiling.panel_count == 1:
         return False
     if roles.m and x.last == roles.m:
