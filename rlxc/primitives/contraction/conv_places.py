@@ -17,7 +17,8 @@ from rlxc.ir.emitter import Index, Memory
 from rlxc.ir.target import Target
 from rlxc.primitives.contraction.conv_shape import KERNEL, Shape, StagedImage, gaps, reach_of, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
-from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
+from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.plan import PARALLEL_FLOPS
 
 STAGE = 5  # cycles it takes to stage a vector
 FAR = 5  # and more, if staged images do not stay in the second cache

@@ -21,7 +21,8 @@ from rlxc.primitives.contraction.conv_columns import lower_few_places
 from rlxc.primitives.contraction.conv_places import images_together, lower_places
 from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, TurnedKernel, clear_around, reach_of, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
-from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
+from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.plan import PARALLEL_FLOPS
 
 
 @dataclass(frozen=True)
