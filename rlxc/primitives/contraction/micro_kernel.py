@@ -36,95 +36,132 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
 
     `meanwhile(k, unroll)` is done once in each iteration of the innermost loop, which has `unroll` steps from k on.
     """
-    rows, vectors = len(zeros), len(zeros[0])
+    vectors = len(zeros[0])
     none = [z for row in zeros for z in row]
-
-    def products(ks: Sequence[Index], flat: Sequence[Value]) -> list[Value]:
-        acc = list(flat)
-        b = [vector(j, ks) for j in range(vectors)]
-        for i in range(rows):
-            a = scalar(i, ks)
-            if b[0].type.lanes > 1:
-                a = e.splat(a, lanes=b[0].type.lanes)
-            for j in range(vectors):
-                acc[i * vectors + j] = multiply_add(e, a, b[j], acc[i * vectors + j])
-        return acc
-
+    chain = _Chain(e, steps, len(zeros), vectors, scalar, vector, meanwhile)
+    flat: Sequence[Value]
     if not steps:  # no axes: one product
-        return _in_rows(products([], none), vectors)
-    unroll = steps_together(e.target, steps[-1], rows, vectors, busy=meanwhile is not None)
+        flat = chain.add_product([], none)
+    elif not none[0].type.dtype.is_float or math.prod(steps) <= CHAIN:
+        flat = chain.run([], 0, steps[0], steps[1:], none)
+    else:
+        flat = _sum_of_chains(e, steps, none, chain)
+    return _in_rows(flat, vectors)
 
-    def along(before: list[Index], start: Index, count: int, acc: Sequence[Value]) -> tuple[Value, ...]:
+
+class _Chain:
+    """Products added one after another; sums are a list, row by row."""
+
+    def __init__(self, e: Any, steps: Sequence[int], rows: int, vectors: int, scalar: Read, vector: Read, meanwhile: Meanwhile | None) -> None:
+        self.e = e
+        self.rows = rows
+        self.vectors = vectors
+        self.scalar = scalar
+        self.vector = vector
+        self.meanwhile = meanwhile
+        self.unroll = steps_together(e.target, steps[-1], rows, vectors, busy=meanwhile is not None) if steps else 1
+
+    def run(self, before: list[Index], start: Index, count: int, inside: Sequence[int], sums: Sequence[Value]) -> Sequence[Value]:
+        """`count` steps of one axis from `start` on, and all of those `inside` of it; `before` is the index along the axes before."""
+        e = self.e
+        if not inside:
+            return self.along(before, start, count, sums)
+
+        def inner(i: Index, *acc: Value) -> Sequence[Value]:
+            k = e.index_add(start, i)
+            result: Sequence[Value] = e.loop(inside[:-1], acc, lambda index, *acc: self.along([*before, k, *index], 0, inside[-1], acc))
+            return result
+
+        total: Sequence[Value] = e.for_(0, count, inner, sums)
+        return total
+
+    def along(self, before: list[Index], start: Index, count: int, sums: Sequence[Value]) -> tuple[Value, ...]:
         """`count` steps of the last axis."""
+        e, unroll = self.e, self.unroll
         whole = count - count % unroll
 
         def step(i: Index, *acc: Value) -> tuple[Value, ...]:
             flat, k = list(acc), e.index_add(start, i)
-            if meanwhile is not None:
-                meanwhile(k, unroll)
+            if self.meanwhile is not None:
+                self.meanwhile(k, unroll)
             for u in range(unroll):
-                flat = products([*before, e.index_add(k, u)], flat)
+                flat = self.add_product([*before, e.index_add(k, u)], flat)
             return tuple(flat)
 
-        flat = list(e.for_(0, whole, step, acc, step=unroll) if whole > unroll else step(0, *acc) if whole else acc)
+        flat = list(e.for_(0, whole, step, sums, step=unroll) if whole > unroll else step(0, *sums) if whole else sums)
         for i in range(whole, count):
-            flat = products([*before, e.index_add(start, i)], flat)
+            flat = self.add_product([*before, e.index_add(start, i)], flat)
         return tuple(flat)
 
-    def chain(before: list[Index], start: Index, count: int, inside: Sequence[int]) -> tuple[Value, ...]:
-        """Products added one after another: `count` steps of one axis, and all of those inside."""
-        if not inside:
-            return along(before, start, count, none)
+    def add_product(self, ks: Sequence[Index], sums: Sequence[Value]) -> list[Value]:
+        """One step: each vector of y times each scalar of x."""
+        e, acc = self.e, list(sums)
+        b = [self.vector(j, ks) for j in range(self.vectors)]
+        for i in range(self.rows):
+            a = self.scalar(i, ks)
+            if b[0].type.lanes > 1:
+                a = e.splat(a, lanes=b[0].type.lanes)
+            for j in range(self.vectors):
+                acc[i * self.vectors + j] = multiply_add(e, a, b[j], acc[i * self.vectors + j])
+        return acc
 
-        def inner(i: Index, *acc: Value) -> tuple[Value, ...]:
-            k = e.index_add(start, i)
-            return e.loop(inside[:-1], acc, lambda index, *acc: along([*before, k, *index], 0, inside[-1], acc))
 
-        return e.for_(0, count, inner, none)
-
-    if not none[0].type.dtype.is_float or math.prod(steps) <= CHAIN:
-        return _in_rows(chain([], 0, steps[0], steps[1:]), vectors)
+def _sum_of_chains(e: Any, steps: Sequence[int], none: Sequence[Value], chain: _Chain) -> Sequence[Value]:
+    """Sums of chains that start from zero: pieces of one axis, in loops over those before it."""
     axis = next(a for a in range(len(steps)) if math.prod(steps[a + 1 :]) <= CHAIN)
     outer, inside = steps[:axis], steps[axis + 1 :]
-    size = chain_length(steps[axis], CHAIN // math.prod(inside), 1 if inside else unroll)
-    lanes = none[0].type.lanes
-    memory = e.alloc(none[0].type.dtype, (len(none), lanes))
-
-    def place(t: int) -> list[Value]:
-        return [e.as_index(t), e.as_index(0)]
-
-    def keep(sums: Sequence[Value]) -> None:
-        for t, value in enumerate(sums):
-            e.store(memory.value, value, *place(t))
-
-    def kept(t: int) -> Value:
-        value: Value = e.load(memory.value, *place(t), lanes=lanes)
-        return value
-
-    def add(sums: Sequence[Value]) -> list[Value]:
-        return [e.add(kept(t), value) for t, value in enumerate(sums)]
-
+    size = chain_length(steps[axis], CHAIN // math.prod(inside), 1 if inside else chain.unroll)
     count, rest = divmod(steps[axis], size)
+    waiting = _Waiting(e, none)
 
     def one_of(c: Value, *_: Value) -> list[Value]:
         """Chain `c` and those before it; what is known already of the last one need not wait in memory."""
-        alone = chain([], e.index_mul(c, size), size, inside)
-        added = e.cond(e.gt(c, 0), lambda: add(alone), lambda: alone)
+        alone = chain.run([], e.index_mul(c, size), size, inside, none)
+        added = e.cond(e.gt(c, 0), lambda: waiting.add(alone), lambda: alone)
         sums = [added] if isinstance(added, Value) else added
-        e.cond(e.lt(c, count - 1), lambda: keep(sums), lambda: None)
+        e.cond(e.lt(c, count - 1), lambda: waiting.keep(sums), lambda: None)
         return list(sums)
 
     if not outer and not rest:
-        return _in_rows(e.for_(0, count, one_of, none), vectors)
+        total: Sequence[Value] = e.for_(0, count, one_of, none)
+        return total
 
     def chains(before: list[Index]) -> None:
-        e.for_(0, count, lambda c: keep(add(chain(before, e.index_mul(c, size), size, inside))))
+        e.for_(0, count, lambda c: waiting.keep(waiting.add(chain.run(before, e.index_mul(c, size), size, inside, none))))
         if rest:
-            keep(add(chain(before, count * size, rest, inside)))
+            waiting.keep(waiting.add(chain.run(before, count * size, rest, inside, none)))
 
-    keep(none)
+    waiting.keep(none)
     e.for_each(outer, chains)
-    return _in_rows([kept(t) for t in range(len(none))], vectors)
+    return waiting.all()
+
+
+class _Waiting:
+    """Sums that wait in memory while a chain is added up."""
+
+    def __init__(self, e: Any, like: Sequence[Value]) -> None:
+        self.e = e
+        self.count = len(like)
+        self.lanes = like[0].type.lanes  # type: ignore[union-attr]
+        self.memory = e.alloc(like[0].type.dtype, (self.count, self.lanes))  # type: ignore[union-attr]
+
+    def keep(self, sums: Sequence[Value]) -> None:
+        for t, value in enumerate(sums):
+            self.e.store(self.memory.value, value, *self.place(t))
+
+    def add(self, sums: Sequence[Value]) -> list[Value]:
+        """What waits, and `sums`."""
+        return [self.e.add(self.kept(t), value) for t, value in enumerate(sums)]
+
+    def all(self) -> list[Value]:
+        return [self.kept(t) for t in range(self.count)]
+
+    def kept(self, t: int) -> Value:
+        value: Value = self.e.load(self.memory.value, *self.place(t), lanes=self.lanes)
+        return value
+
+    def place(self, t: int) -> list[Value]:
+        return [self.e.as_index(t), self.e.as_index(0)]
 
 
 def chain_length(steps: int, most: int, unit: int) -> int:
