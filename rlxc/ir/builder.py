@@ -108,9 +108,11 @@ class Builder:
 
     def insert_with(self, op: Op, env: dict[Value, Value]) -> None:
         """Append `op`, reading what `env` has in place of its operands (and captured values); its results stay the values they are."""
-        regions = tuple([remap_region(r, env) for r in op.regions])
-        operands = tuple([env.get(v, v) for v in op.operands])
-        self.insert(op if operands == op.operands and not regions else Op(op.prim, operands, op.attrs, op.results, regions, op.loc))
+        if not env.keys().isdisjoint(op.operands) or any(_mentions(r, env) for r in op.regions):
+            operands = tuple([env.get(v, v) for v in op.operands])
+            regions = tuple([remap_region(r, env) if _mentions(r, env) else r for r in op.regions])
+            op = Op(op.prim, operands, op.attrs, op.results, regions, op.loc)
+        self.insert(op)
 
 
 def make_op(
@@ -144,6 +146,13 @@ def _is_linear(operands: Sequence[Value], regions: Sequence[Func]) -> bool:
         if v.linear:
             return True
     return any(v.linear for region in regions for op in region.walk() for v in op.operands)
+
+
+def _mentions(region: Func, env: dict[Value, Value]) -> bool:
+    """Whether the region reads or gives a value of `env`."""
+    if not env.keys().isdisjoint(region.results):
+        return True
+    return any(not env.keys().isdisjoint(op.operands) or any(_mentions(r, env) for r in op.regions) for op in region.ops)
 
 
 def remap_region(region: Func, env: dict[Value, Value]) -> Func:
