@@ -10,9 +10,9 @@ from typing import Any
 
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import PassError
+from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.remarks import Remark, collecting
-from rlxc.passes.collection import without_collection
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime import cache, jit
