@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, repeat
 from numbers import Number
 from typing import Any
@@ -35,12 +36,8 @@ class Builder:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__"):
             raise AttributeError(name)
-        prim = REGISTRY.lookup(name.rstrip("_"), self.level)
-
-        def apply(*operands: Any, **attrs: Any) -> Any:
-            return self.apply(prim, *operands, **attrs)
-
-        return apply
+        prim = REGISTRY.levels[self.level].get(name) or REGISTRY.lookup(name.rstrip("_"), self.level)
+        return partial(self.apply, prim)
 
     def apply(self, prim: Primitive, *operands: Any, **attrs: Any) -> Any:
         """The result of an op (a tuple if it has several, or none)."""
@@ -135,7 +132,7 @@ def make_op(
         result_types = prim.infer_types(types, attrs)
     linear = prim.level == "tensor" and _is_linear(operands, regions)
     if not names:
-        results = [Value(t, linear=linear, loc=loc) for t in result_types]
+        results = [Value(t, None, linear=linear, loc=loc) for t in result_types]
     else:
         results = [Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, chain(names, repeat(None)), strict=False)]
     return Op(prim, tuple(operands), attrs, tuple(results), tuple(regions), loc)
@@ -145,7 +142,7 @@ def _is_linear(operands: Sequence[Value], regions: Sequence[Func]) -> bool:
     for v in operands:
         if v.linear:
             return True
-    return any(v.linear for region in regions for op in region.walk() for v in op.operands)
+    return bool(regions) and any(v.linear for region in regions for op in region.walk() for v in op.operands)
 
 
 def _mentions(region: Func, env: dict[Value, Value]) -> bool:
