@@ -181,12 +181,7 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
 
 def _are_ints(value: Any) -> bool:
     """Whether a value is a tuple of ints as they are stored."""
-    if type(value) is not tuple:
-        return False
-    for v in value:
-        if type(v) is not int or not -(2**63) <= v < 2**64:
-            return False
-    return True
+    return type(value) is tuple and all([type(v) is int and -(2**63) <= v < 2**64 for v in value])
 
 
 _origin = lru_cache(typing.get_origin)
