@@ -299,7 +299,7 @@ def _bench_flags(add: Add) -> None:
     add("--grad", metavar="NAMES", help="value and gradient with respect to these arguments (comma-separated)")
     add("--cpu", choices=CPUS, default="host", help="what to compile for (host)")
     _precision(add)
-    add("--threads", type=_positive, metavar="N", help="threads to use (as RLXC_NUM_THREADS says)")
+    add("--threads", type=_positive, metavar="N", help="threads to use (as many as RLXC_NUM_THREADS says, or as there are processors)")
     add("--seconds", type=_duration, default=1.0, metavar="S", help="how long to measure (1)")
     add("--trace", metavar="FILE", help="write a Chrome trace of the kernels, for chrome://tracing or Perfetto")
     add("--json", action="store_true", help="as JSON")

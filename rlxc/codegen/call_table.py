@@ -90,7 +90,7 @@ def _word(kind: int, number: int) -> str:
 
 def _thunk(name: str, number: int, callee: str, operands: int) -> str:
     """The kernel with its operands in an array."""
-    lines = [f'define internal void @"{name}.$k{number}"(ptr %buffers, ptr %workspace, ptr %pool) #0 {{']
+    lines = [f'define internal void @"{name}.$k{number}"(ptr %buffers, ptr %workspace, ptr %pool) {{']
     for i in range(operands):
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %buffers, i64 {i}")
         lines.append(f"  %a{i} = load ptr, ptr %p{i}")
@@ -99,7 +99,7 @@ def _thunk(name: str, number: int, callee: str, operands: int) -> str:
 
 
 _LOOP = """\
-define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) #0 {{
+define {linkage}void @"{symbol}"(ptr %arguments, ptr %workspace, ptr %pool) {{
 entry:
   %buffers = alloca [{most} x ptr], align 16
   %rest = getelementptr inbounds i8, ptr %workspace, i64 {own}

@@ -89,7 +89,7 @@ def _entry(func: Func, symbol: str, linkage: str) -> str:
     passed = []
     for i, _ in enumerate(func.args):
         lines.append(f"  %p{i} = getelementptr inbounds ptr, ptr %arguments, i64 {i}")
-        lines.append(f"  %a{i} = load ptr, ptr %p{i}, align 8")
+        lines.append(f"  %a{i} = load ptr, ptr %p{i}")
         passed.append(f"ptr %a{i}")
     lines.append(f'  call void @"{symbol_of(func.name)}"({", ".join([*passed, "ptr %workspace", "ptr %pool"])})')
     return "\n".join([*lines, "  ret void", "}", ""])
@@ -139,7 +139,7 @@ class FuncWriter(Access):
         """What was written, as a function."""
         entry, *rest = self.lines
         lines = "\n".join([entry, *self.stacked, *rest])
-        return f'define internal void @"{symbol}"({args}) #0 {{\n{lines}\n  ret void\n}}\n'
+        return f'define internal void @"{symbol}"({args}) {{\n{lines}\n  ret void\n}}\n'
 
     def run(self, ops: Sequence[Op]) -> None:
         for op in ops:

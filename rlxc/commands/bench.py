@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from rlxc.runtime.arguments import Arguments
 from rlxc.runtime.compiled import Compiled
 from rlxc.runtime.profile import Profile, is_undisturbed, profile
 from rlxc.runtime.roofline import Roofline, measure_roofline
+from rlxc.runtime.threads import num_threads, set_num_threads
 
 SAMPLE = 1e-4  # seconds: short calls are timed in groups of this length
 COLUMNS = ("kernel", "time", "share", "GFLOP/s", "GB/s", "roofline", "ops")
@@ -34,7 +34,7 @@ COLUMNS = ("kernel", "time", "share", "GFLOP/s", "GB/s", "roofline", "ops")
 
 def bench(args: argparse.Namespace) -> int:
     if args.threads is not None:
-        os.environ["RLXC_NUM_THREADS"] = str(args.threads)  # before there is a pool
+        set_num_threads(args.threads)
     func = read_func(args)
     if args.grad is not None:
         func = api.value_and_grad(func, names(args.grad))
@@ -71,7 +71,7 @@ def measure(run: Callable[[], Any], seconds: float) -> list[float]:
                 run()
             now = time.perf_counter()
             worked = time.process_time() - cpu
-            on_cpu.append(worked / len(group))
+            on_cpu.append(min(worked, now - start) / len(group))  # of several threads, what they worked is more than the time
             if is_undisturbed(worked, now - start):
                 clean.append((now - start) / len(group))
             if now > end and len(on_cpu) >= 3:
@@ -94,7 +94,7 @@ def summarize(func: Func, arrays: Sequence[np.ndarray], samples: list[float], co
     legal = make_pipeline("legalize,simplify,cse,dce").run(api.as_module(func.with_(module=None)))[func.name]
     touched = sum(v.type.nbytes for v in (*func.args, *func.results))  # type: ignore[union-attr]
     flops, dtype = work_of_func(legal), "f64" if any(v.type.dtype == "f64" for v in (*func.args, *func.results)) else "f32"  # type: ignore[union-attr]
-    threads = args.threads or 1
+    threads = num_threads()
     least = roof.least_seconds(flops, touched, dtype, threads)
     return {
         "function": func.name,
@@ -138,7 +138,7 @@ def as_text(report: dict[str, Any]) -> str:
 
 def profile_text(func: Func, arrays: Sequence[np.ndarray], cpu: str, trace: Path) -> str:
     """The table of the kernels alone; their trace is written to `trace`."""
-    prof = profile(func, arrays, cpu=cpu)
+    prof = profile(func, arrays, cpu=cpu, threads=1)  # as libraries run
     _write_json(str(trace), prof.chrome_trace())
     dtype = "f64" if any(v.type.dtype == "f64" for v in (*func.args, *func.results)) else "f32"  # type: ignore[union-attr]
     return "\n".join([f"@{func.name}", *_kernel_lines(_kernels(prof, measure_roofline(cpu), dtype, 1), func.name)])

@@ -4,7 +4,7 @@
 
     x       [N, C, spatial...]            N images, C channels
     w       [O, C / groups, kernel...]    O channels of the result
-    result  [N, O, spatial...]
+    result  [N, O, spatial...], or [O, N, spatial...] if it is to be `swapped`
 
     z[n, o, p] = sum over c, k of x[n, g + c, (p strides + k dilation - lo) / lhs_dilation] w[o, c, k]      (g: first channel of o's group)
 
@@ -26,7 +26,7 @@ from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
 from rlxc.primitives.contraction.conv_phases import lower_phases
-from rlxc.primitives.contraction.conv_shape import Shape
+from rlxc.primitives.contraction.conv_shape import Shape, SwappedResult
 from rlxc.primitives.contraction.convolution import lower_convolution
 from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
@@ -73,7 +73,7 @@ class Conv(Multilinear):
 
     One to three spatial dimensions. `strides`, `dilation` (of the kernel) and `lhs_dilation` (of x) are 1 where left out, `padding` is
     `[[lo, hi], ...]` and 0 where left out. The result has (extent of dilated and padded x - extent of the dilated kernel) // stride + 1
-    elements along an axis, or none. Integers wrap around; f16 and bf16 are summed in f32.
+    elements along an axis, or none. With `swapped`, it is [O, N, spatial...]. Integers wrap around; f16 and bf16 are summed in f32.
     """
 
     name = "conv"
@@ -93,6 +93,8 @@ class Conv(Multilinear):
         Sample("f64[2, 0, 4]", "f64[3, 0, 2]"),
         Sample("f64[1, 1, 2]", "f64[1, 1, 5]"),
         Sample("i32[1, 2, 4]", "i32[2, 2, 3]"),
+        Sample("f64[2, 4, 5]", "f64[6, 2, 3]", padding=((1, 0),), groups=2, swapped=True),
+        Sample("f64[2, 3, 4]", "f64[4, 3, 1]", swapped=True),
     )
 
     def infer(
@@ -105,6 +107,7 @@ class Conv(Multilinear):
         dilation: tuple[int, ...] = (),
         lhs_dilation: tuple[int, ...] = (),
         groups: int = 1,
+        swapped: bool = False,
     ):
         require_dtype(self.name, x, REALS)
         require_dtype(self.name, w, REALS)
@@ -118,12 +121,16 @@ class Conv(Multilinear):
         check_groups(self.name, groups, x, w)
         if any(k == 0 for k in w.shape[2:]):
             raise ShapeError(f"conv: a kernel has one element or more along each axis, not {w}")
-        shape = (w.shape[0], *(v.result for v in windows(x, w, strides, padding, dilation, lhs_dilation)))
-        return TensorType(dtype, (x.shape[0], *shape))
+        channels = (w.shape[0], x.shape[0]) if swapped else (x.shape[0], w.shape[0])
+        return TensorType(dtype, (*channels, *(v.result for v in windows(x, w, strides, padding, dilation, lhs_dilation))))
 
-    def eval(self, x, w, *, strides, padding, dilation, lhs_dilation, groups):
+    def eval(self, x, w, *, swapped, **attrs):
+        out = self.products(x, w, **attrs)
+        return np.swapaxes(out, 0, 1) if swapped else out
+
+    def products(self, x, w, *, strides, padding, dilation, lhs_dilation, groups):
         if x.dtype.kind not in "iu" and x.dtype.itemsize < 4:
-            wide = self.eval(
+            wide = self.products(
                 *(a.astype(np.float32) for a in (x, w)),
                 strides=strides,
                 padding=padding,
@@ -151,21 +158,23 @@ class Conv(Multilinear):
                 total[places] += np.einsum("ngc...,goc->ngo...", x[(..., *under)], w[(..., *k)], optimize=False)
         return total.reshape(n, groups * w.shape[1], *size)
 
-    def legalize(self, b, x, w, *, strides, padding, dilation, lhs_dilation, groups):
-        attrs = {"strides": strides, "padding": padding, "dilation": dilation, "lhs_dilation": lhs_dilation, "groups": groups}
+    def legalize(self, b, x, w, *, strides, padding, dilation, lhs_dilation, groups, swapped):
+        attrs = {"strides": strides, "padding": padding, "dilation": dilation, "lhs_dilation": lhs_dilation, "groups": groups, "swapped": swapped}
         if x.type.dtype.is_narrow:
             return b.convert(b.conv(b.convert(x, dtype="f32"), b.convert(w, dtype="f32"), **attrs), dtype=x.type.dtype)
         axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
         if groups > 1 or any((v.kernel, v.stride, v.lo, v.hi, v.lhs_dilation) != (1, 1, 0, 0, 1) for v in axes):
             return None
         place = "xyz"[: len(axes)]  # one product a pixel
-        return b.contract(x, b.reshape(w, shape=w.type.shape[:2]), spec=f"nc{place},oc->no{place}")
+        return b.contract(x, b.reshape(w, shape=w.type.shape[:2]), spec=f"nc{place},oc->{'on' if swapped else 'no'}{place}")
 
-    def transpose(self, b, cts, operands, *, strides, padding, dilation, lhs_dilation, groups):
+    def transpose(self, b, cts, operands, *, strides, padding, dilation, lhs_dilation, groups, swapped):
         (ct,) = cts
         x, w = operands
         if 0 in ct.type.shape:
             return None, None
+        if swapped:
+            ct = b.transpose(ct, perm=_swapped(ct.type.rank))
         axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
         if is_linear(x):
             return _cotangent_of_image(b, ct, w, axes, groups), None
@@ -175,7 +184,11 @@ class Conv(Multilinear):
         """A product and a sum for each element of the result and of the kernel that makes it."""
         return 2.0 * results[0].size * (operands[1].size // max(operands[1].shape[0], 1))
 
-    def batch(self, b, x, w, *, batched, groups, **attrs):
+    def batch(self, b, x, w, *, batched, swapped, **attrs):
+        out = self.batch_images_first(b, x, w, batched=batched, **attrs)
+        return b.transpose(out, perm=(0, 2, 1, *range(3, out.type.rank))) if swapped else out
+
+    def batch_images_first(self, b, x, w, *, batched, groups, **attrs):
         """A batch of images joins N; a batch of kernels joins O; a batch of both is one more set of groups."""
         n = x.type.shape[0] if batched[0] else w.type.shape[0]
         if not batched[1]:
@@ -192,11 +205,13 @@ class Conv(Multilinear):
         out = _split(b, out, 1, n)
         return b.transpose(out, perm=_swapped(out.type.rank))
 
-    def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups):
+    def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups, swapped):
         """A contraction over patches; one by one where a group has a single channel, or there is little to do."""
         (x, w), (out,) = reads, writes
         if 0 in out.type.shape:
             return
+        if swapped:
+            out = SwappedResult(out)
 
         def lower(w, out, axes):
             shape = Shape(x.type.shape[0], groups, w.type.shape[1], w.type.shape[0] // groups, axes)
@@ -367,8 +382,7 @@ def _cotangent_of_kernel(b, ct, x, axes, groups):
     x = _split(b, x, 1, groups)
     x = _merge(b, b.transpose(x, perm=(2, 1, 0, *range(3, x.type.rank))), 1)
     ct = b.transpose(ct, perm=_swapped(ct.type.rank))
-    dw = _conv(b, x, ct, back, groups)
-    return b.transpose(dw, perm=_swapped(dw.type.rank))
+    return _conv(b, x, ct, back, groups, swapped=True)
 
 
 def _walked_back(v: Window) -> Window:
@@ -386,7 +400,7 @@ def _turned_around(b, w, groups):
     return b.reverse(w, axes=axes) if axes else w
 
 
-def _conv(b, x, w, axes: list[Window], groups):
+def _conv(b, x, w, axes: list[Window], groups, swapped=False):
     return b.conv(
         x,
         w,
@@ -395,6 +409,7 @@ def _conv(b, x, w, axes: list[Window], groups):
         dilation=tuple(v.dilation for v in axes),
         lhs_dilation=tuple(v.lhs_dilation for v in axes),
         groups=groups,
+        swapped=swapped,
     )
 
 
@@ -427,4 +442,4 @@ def _merge(b, x, axis):
 # The padding at the end is chosen so that the result has as many elements as the operand had; it is negative where a stride left
 # elements over, or where the padding was larger than the kernel. All of this is XLA's and JAX's way to do it.
 # Groups: of x, the kernel's two channel axes change places within each group. Of w, N becomes the channels that are summed over: x as
-# [C / groups, groups N, ...] and ct as [O, N, ...] give [C / groups, O, ...].
+# [C / groups, groups N, ...] and ct as [O, N, ...] give [C / groups, O, ...], or, swapped, [O, C / groups, ...].

@@ -129,7 +129,7 @@ class Native:
     def binary(self) -> Binary:
         """Machine code: from the cache on disk, if it is there."""
         store = cache.store()
-        key = program_key(self.whole, self.cpu, self.pipeline, self.threads) if store else None
+        key = program_key(self.whole, self.cpu, self.pipeline, self.options.precision, self.threads) if store else None
         if store is None or key is None:
             return self._compiled()
         kept = store.get(key)
@@ -160,7 +160,7 @@ def native(func: Func, **options: Any) -> Native:
 
 
 def options_of(settings: dict[str, Any]) -> Options:
-    """Settings by name as Options; raises PassError for one that does not exist."""
+    """Settings by name as Options; raises PassError for one that does not exist, or has another kind of value."""
     known = [f.name for f in fields(Options)]
     for name in settings:
         if name not in known:
@@ -169,6 +169,11 @@ def options_of(settings: dict[str, Any]) -> Options:
             raise PassError(f"compilation has no option '{name}'", code="RLX0403", help=help)
     options = Options(**settings)
     check_precision(options.precision)
+    for name in ("fuse", "vectorize", "share_all", "profile"):
+        if not isinstance(value := getattr(options, name), bool):
+            raise PassError(f"'{name}' is True or False, not {value!r}", code="RLX0403")
+    if not isinstance(options.threads, int) or isinstance(options.threads, bool) or options.threads < 0:
+        raise PassError(f"'threads' is a positive integer, or 0 for what rlxc.num_threads() says, not {options.threads!r}", code="RLX0403")
     return options
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,16 @@ def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
 _NEEDLESS = {"disable-lsr": "false", "disable-machine-cse": "false", "disable-early-ifcvt": "false", "enable-misched": "true"}
 _TRIED = (22,)  # versions of LLVM that have these options; another one would end the process
 _lock = Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: a thread of the parent that compiled at that moment is not there to let go."""
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

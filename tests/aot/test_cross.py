@@ -7,6 +7,7 @@ import struct
 import pytest
 
 import rlxc
+from benchmarks import programs
 from rlxc.runtime.aot import Library
 from rlxc.runtime.compile import Options
 from rlxc.runtime.cross import machine
@@ -48,6 +49,15 @@ def test_object_code_has_the_format_of_its_target(target, name):
         assert symbol.encode() in code
     if target == "aarch64-linux-gnu":
         assert struct.unpack_from("<HH", code, 16) == (1, 183), "a relocatable file for AArch64"
+
+
+@pytest.mark.parametrize("target", ["aarch64-linux", "wasm32", "x86_64-windows", ""])
+@pytest.mark.parametrize("text", [programs.bert(1, D=96, H=3, F=160, S=40), programs.block(2)], ids=["bert", "block"])
+def test_whole_networks_and_their_gradients_compile_for_other_machines(text, target):
+    func = rlxc.parse(text).funcs[0]
+    gradient = rlxc.value_and_grad(func, [a.name for a in func.args if a.name.startswith("w")][:4])
+    library = Library("model", (func, gradient), Options(cpu="plain"), target)
+    assert len(library.object_code()) > 20_000
 
 
 @pytest.mark.parametrize("level", ["avx512", "avx2", "plain"])

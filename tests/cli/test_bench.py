@@ -5,6 +5,8 @@ import json
 import pytest
 
 from rlxc.cli import main
+from rlxc.commands.bench import measure
+from rlxc.runtime.threads import num_threads, set_num_threads
 
 TEXT = """
 func @f(%x: f32[B, 16], param %w: f32[16, 8]) -> f32[] {
@@ -48,6 +50,28 @@ def test_bench_writes_a_trace(file, tmp_path, capsys):
     events = json.loads(trace.read_text())["traceEvents"]
     assert {e["ph"] for e in events} == {"M", "X"}
     assert all(e["dur"] >= 0 for e in events if e["ph"] == "X")
+
+
+@pytest.fixture
+def restored():
+    before = num_threads()
+    yield
+    set_num_threads(before)
+
+
+@pytest.mark.usefixtures("restored")
+def test_bench_counts_the_threads_that_calls_may_use(file, capsys):
+    for given, want in (([], 2), (["--threads", "3"], 3)):
+        set_num_threads(2)
+        assert main(["bench", file, "--dim", "B=2", "--seconds", "0.02", "--json", *given]) == 0
+        assert json.loads(capsys.readouterr().out)["machine"]["threads"] == want
+
+
+def test_what_several_threads_worked_is_not_taken_for_time(monkeypatch):
+    monkeypatch.setattr("rlxc.commands.bench.is_undisturbed", lambda cpu, wall: False)
+    worked = iter(range(10**9))
+    monkeypatch.setattr("time.process_time", lambda: float(next(worked)))  # a second each time it is asked
+    assert max(measure(lambda: None, 0.01)) < 0.1
 
 
 def test_bench_says_what_is_missing(file, capsys):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rlxc
+from rlxc.primitives.contraction import conv_columns
 from rlxc.primitives.contraction.conv_phases import phases_of
 from rlxc.primitives.contraction.conv_shape import walks_of
 from rlxc.primitives.conv import Window
@@ -123,3 +124,39 @@ def test_walks_stage_what_padding_and_dilation_say(v):
         for t in range(walk.count):
             staged[walk.phase + v.stride * (walk.start + t * walk.stretch)] = walk.first + t * walk.step
     assert staged == {at: i for i in range(v.size) if 0 <= (at := i * v.lhs_dilation + v.lo) < v.padded}
+
+
+FEW_PLACES = [
+    ((1, 32, 9, 11), (20, 32, 3, 3), "padding = [[1, 1], [1, 1]]"),  # runs of whole vectors
+    ((3, 16, 10, 9), (9, 16, 2, 3), "strides = [2, 1], padding = [[1, 0], [0, 2]]"),
+    ((2, 16, 12, 13), (33, 16, 3, 2), "dilation = [1, 2], padding = [[0, 1], [1, 1]]"),  # places that are no neighbours
+    ((2, 32, 9, 10), (10, 16, 3, 3), "groups = 2, padding = [[1, 1], [1, 1]]"),
+    ((2, 3, 41, 45), (24, 3, 7, 7), "strides = [2, 2], padding = [[3, 3], [3, 3]]"),  # patches, a few rows at a time
+    ((1, 3, 200, 210), (24, 3, 5, 5), "padding = [[2, 2], [2, 2]]"),
+    ((2, 5, 120), (30, 5, 4), "padding = [[1, 2]]"),
+    ((1, 2, 9, 10, 11), (26, 2, 3, 3, 3), "padding = [[1, 1], [0, 1], [1, 0]]"),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), FEW_PLACES)
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_cotangents_of_kernels(x, w, attrs, dtype):
+    func = rlxc.value_and_grad(program(x, w, attrs, dtype), "w")
+    arrays = [RNG.standard_normal(s) for s in (x, w)]
+    want = rlxc.interpret(rlxc.value_and_grad(program(x, w, attrs, "f64"), "w"), *arrays)
+    close = 2e-4 if dtype == "f32" else 1e-12
+    for got, right in zip(rlxc.compile(func)(*(a.astype(np.dtype(dtype.replace("f", "float"))) for a in arrays)), want, strict=True):
+        np.testing.assert_allclose(got, right, rtol=close, atol=close * abs(right).max())
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), FEW_PLACES)
+def test_channels_that_do_not_fit_the_cache_are_added_one_by_one(x, w, attrs, monkeypatch):
+    monkeypatch.setattr(conv_columns, "channels_together", lambda *_: 1)
+    test_cotangents_of_kernels(x, w, attrs, "f32")
+
+
+def test_a_result_is_stored_swapped():
+    body = "%z = conv %x, %w {padding = [[1, 1], [0, 1]], swapped = true} return %z"
+    func = rlxc.parse(f"func @f(%x: f32[3, 20, 9, 10], %w: f32[8, 20, 3, 3]) -> f32[8, 3, 9, 9] {{ {body} }}").funcs[0]
+    x, w = (RNG.standard_normal(a.type.shape).astype(np.float32) for a in func.args)
+    np.testing.assert_allclose(rlxc.compile(func)(x, w), rlxc.interpret(func, x, w), rtol=2e-4, atol=2e-4)

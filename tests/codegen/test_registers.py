@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ import rlxc
 from rlxc.codegen.llvm import emit_module
 from rlxc.ir.core import Module
 from rlxc.runtime import jit
+from rlxc.runtime.compile import native
 from rlxc.runtime.cpu import target_cpu
 
 LOOPS = """
@@ -64,6 +66,20 @@ def test_constants_of_an_epilogue_take_no_registers_from_the_sums():
     assert products
     for block in products:
         assert not re.search(r"\(%rsp\), %zmm|%zmm\d+, -?\d*\(%rsp\)", block)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads assembly of x86")
+@pytest.mark.parametrize("shapes", [((128, 96), (96, 512)), ((128, 768), (768, 768)), ((384, 384), (384, 384))])
+@pytest.mark.parametrize("level", ["avx2", "avx512"])
+def test_sums_of_a_contraction_stay_in_registers(level, shapes):
+    (m, k), (_, n) = shapes
+    text = f'func @f(%x: f32[{m}, {k}], %w: f32[{k}, {n}]) -> f32[{m}, {n}] {{ %y = contract %x, %w {{spec = "ij,jk->ik"}} return %y }}'
+    assembly = native(rlxc.parse(text)["f"], cpu=level, threads=1).assembly()
+    blocks = re.split(r"^\.L\w+:", assembly, flags=re.MULTILINE)
+    products = [b.split("\n\tj", 1)[0] for b in blocks if b.count("vfmadd231ps") >= 10]
+    assert products
+    for block in products:
+        assert not re.search(r"\(%rsp\), %[yz]mm|%[yz]mm\d+, -?\d*\(%rsp\)", block)
 
 
 def test_the_text_with_weights_is_what_llvm_takes():

@@ -34,6 +34,25 @@ def test_random_contractions(seed):
     check_native(op_func("contract", f"f64{xs}", f"f64{ys}", spec=spec), [rng.normal(size=xs), rng.normal(size=ys)], rng)
 
 
+@pytest.mark.parametrize(
+    ("spec", "x", "y"),
+    [
+        ("hkbm,hbk->bm", (4, 288, 3, 5), (4, 3, 288)),
+        ("kbm,kb->mb", (769, 3, 7), (769, 3)),
+    ],
+)
+def test_one_sum_of_several_chains(spec, x, y):
+    rng = np.random.default_rng(0)
+    check_native(op_func("contract", f"f64{list(x)}", f"f64{list(y)}", spec=spec), [rng.normal(size=x), rng.normal(size=y)], rng)
+
+
+def test_one_sum_of_several_chains_of_small_floats():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=shape).astype(ml_dtypes.bfloat16) for shape in ((7, 1152), (1, 1152)))
+    check_native(op_func("contract", "bf16[7, 1152]", "bf16[1, 1152]", spec="mk,nk->mn"), [x, y], rng, 2e-2)
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_random_convolutions(seed):
     rng = np.random.default_rng(seed)

@@ -95,6 +95,21 @@ def test_a_forked_child_starts_its_own_workers():
     run(script, RLXC_NUM_THREADS="3")
 
 
+def test_a_forked_child_compiles_although_a_thread_of_its_parent_did():
+    script = """
+    from rlxc.runtime import jit
+    with jit._without_needless_passes():
+        child = os.fork()
+        if child == 0:
+            import signal
+            signal.alarm(20)
+            g = rlxc.compile("func @g(%x: f32[8]) -> f32[8] { %y = add %x, %x return %y }")
+            os._exit(0 if (g(np.ones(8, np.float32)) == 2).all() else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    run(script, RLXC_CACHE="0")
+
+
 @pytest.mark.parametrize(
     "wait", ["", "time.sleep(0.05)", "threading.Thread(target=lambda: [f(x) for _ in range(10**6)], daemon=True).start(); time.sleep(0.02)"]
 )

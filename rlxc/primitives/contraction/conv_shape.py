@@ -51,6 +51,19 @@ class Shape:
         return math.prod(self.places) < math.prod(self.kernel) and self.places[-1] < self.kernel[-1]
 
 
+class SwappedResult:
+    """Stores a result [N, O, spatial...] as [O, N, spatial...]."""
+
+    def __init__(self, out: Any) -> None:
+        self.out = out
+        o, n, *places = out.type.shape
+        self.type = out.type.with_shape((n, o, *places))
+
+    def store(self, index: Sequence[Index], value: Any) -> None:
+        n, o, *place = index
+        self.out.store([o, n, *place], value)
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Elements of an axis that go to one phase of the staged axis: number t is element first + t step, and goes to start + t stretch."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
+from rlxc.primitives.contraction.conv_columns import lower_few_places
 from rlxc.primitives.contraction.conv_places import images_together, lower_places
 from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, clear_around, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
@@ -32,21 +33,11 @@ class _Drawn(Operand):
         return "o"
 
 
-@dataclass(frozen=True)
-class _Group(Operand):
-    """The sums of one group."""
-
-    group: Index
-
-    def index(self, where: Mapping[str, Index]) -> list[Index]:
-        return [self.group, *super().index(where)]
-
-
 def lower_convolution(e: Any, x: Any, w: Any, out: Any, shape: Shape) -> None:
     """Emit the loops of a convolution, none of whose sizes is 0."""
     conv = _Convolution(e, x, w, out, shape)
     if shape.has_few_places:
-        conv.few_places()
+        lower_few_places(e, x, conv.weights, out, shape)
         return
     parallel = shape.images >= 4 and 2 * shape.products >= PARALLEL_FLOPS
     if together := images_together(shape, out.type.dtype.size, isinstance(w, Memory), e.target):
@@ -131,57 +122,6 @@ class _Convolution:
             e.for_each((channels, *(w.count for w in walk)), put)
         return memory
 
-    # few places
-
-    def few_places(self) -> None:
-        """All images: each is a column. Channel by channel they are staged side by side, and the products are added to all sums."""
-        e, shape = self.e, self.shape
-        extents = [v.padded for v in shape.axes]
-        sums = e.alloc(self.out.type.dtype, (shape.groups, *shape.places, shape.outputs, shape.images))
-        e.for_each(sums.type.shape, lambda i: sums.store(i, 0))
-        parallel = 2 * shape.products >= PARALLEL_FLOPS
-
-        def group(g: Index) -> None:
-            def channel(c: Index) -> None:
-                staged = e.alloc(self.x.type.dtype, (*extents, shape.images))
-                walks = [walk for v in shape.axes for walk in walks_of(v, 1)]
-                if math.prod(w.count for w in walks) < math.prod(extents):
-                    e.for_each(staged.type.shape, lambda i: staged.store(i, 0))
-
-                def put(index: list[Index]) -> None:
-                    *steps, n = index
-                    pixel = self.x([n, self.channel(g, c), *(w.read(e, t) for w, t in zip(walks, steps, strict=True))])
-                    staged.store([*(w.to(e, t) for w, t in zip(walks, steps, strict=True)), n], pixel)
-
-                e.for_each((*(w.count for w in walks), shape.images), put)
-                self.add_channel(g, c, staged, sums, parallel=parallel)
-
-            e.for_(0, shape.inputs, channel)
-
-        e.for_(0, shape.groups, group)
-
-        def take(index: list[Index]) -> None:
-            n, g, o, *place = index
-            self.out.store([n, e.index_add(e.index_mul(g, shape.outputs), o), *place], sums([g, *place, o, n]))
-
-        e.for_each((shape.images, shape.groups, shape.outputs, *shape.places), take)
-
-    def add_channel(self, g: Index, c: Index, staged: Memory, sums: Memory, *, parallel: bool) -> None:
-        """The products of one channel of all images."""
-        e, shape = self.e, self.shape
-
-        def at(where: Mapping[str, Index]) -> list[Index]:
-            steps = zip(self.u, self.i, shape.axes, strict=True)
-            return [*(e.index_add(e.index_mul(where[u], v.stride), e.index_mul(where[i], v.dilation)) for u, i, v in steps), where["n"]]
-
-        def kernel(index: Sequence[Index]) -> Any:
-            return self.weights.access([g, index[0], c, *index[1:]])
-
-        x = Operand("o" + self.i, Part(self.weights.access.type, kernel))
-        y = StagedImage(self.u + self.i + "n", staged, "n", at)
-        out = _Group(self.u + "on", sums, g)
-        lower_contraction(e, Roles(x, y, out, self.u, "o", "n", self.i, self.sizes), add=True, parallel=parallel)
-
 
 class _Grouped:
     """A kernel [outputs, inputs, ...] read as [groups, outputs of a group, inputs, ...]."""
@@ -193,13 +133,3 @@ class _Grouped:
     def __call__(self, index: Sequence[Index]) -> Any:
         g, o, *rest = index
         return self.w([self.e.index_add(self.e.index_mul(g, self.type.shape[1]), o), *rest])
-
-
-class Part:
-    """A reader of a part of an array."""
-
-    def __init__(self, type: Any, read: Callable[[Sequence[Index]], Any]) -> None:
-        self.type, self.read = type, read
-
-    def __call__(self, index: Sequence[Index]) -> Any:
-        return self.read(index)

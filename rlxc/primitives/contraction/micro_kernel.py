@@ -21,6 +21,7 @@ from typing import Any
 
 from rlxc.ir.core import Value
 from rlxc.ir.emitter import Index
+from rlxc.ir.target import Target
 from rlxc.primitives.contraction.tiles import UNROLL
 
 CHAIN = 384  # products that are added one after another
@@ -51,7 +52,7 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
 
     if not steps:  # no axes: one product
         return _in_rows(products([], none), vectors)
-    unroll = steps_together(steps[-1], rows, vectors, busy=meanwhile is not None)
+    unroll = steps_together(e.target, steps[-1], rows, vectors, busy=meanwhile is not None)
 
     def along(before: list[Index], start: Index, count: int, acc: Sequence[Value]) -> tuple[Value, ...]:
         """`count` steps of the last axis."""
@@ -108,7 +109,8 @@ def sum_products(e: Any, steps: Sequence[int], zeros: Sums, scalar: Read, vector
     def one_of(c: Value, *_: Value) -> list[Value]:
         """Chain `c` and those before it; what is known already of the last one need not wait in memory."""
         alone = chain([], e.index_mul(c, size), size, inside)
-        sums = e.cond(e.gt(c, 0), lambda: add(alone), lambda: alone)
+        added = e.cond(e.gt(c, 0), lambda: add(alone), lambda: alone)
+        sums = [added] if isinstance(added, Value) else added
         e.cond(e.lt(c, count - 1), lambda: keep(sums), lambda: None)
         return list(sums)
 
@@ -131,8 +133,13 @@ def chain_length(steps: int, most: int, unit: int) -> int:
     return next((size for size in sizes if steps % size == 0), sizes[0])
 
 
-def steps_together(depth: int, rows: int, vectors: int, *, busy: bool) -> int:
-    """Steps in one iteration of the innermost loop, of `depth` steps in all: more where it is `busy` with something else in each."""
+def steps_together(target: Target, depth: int, rows: int, vectors: int, *, busy: bool) -> int:
+    """Steps in one iteration of the innermost loop, of `depth` steps in all: more where it is `busy` with something else in each.
+
+    Where registers are few, a large tile leaves none for the vectors of a second step.
+    """
+    if target.registers <= 16 and rows * vectors + 2 * vectors > target.registers - 1:
+        return 1
     return max(1, min(depth, UNROLL * (2 if busy else 1) // (rows * vectors)))
 
 

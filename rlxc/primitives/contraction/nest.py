@@ -244,7 +244,7 @@ class _Nest:
 
     def iterations(self, step: _Step, p: Panels) -> int:
         """Iterations of the innermost loop in all tiles of a panel."""
-        return sum(rows.count * (step.depth // steps_together(step.depth, rows.size, p.size, busy=True)) for rows in self.tiling.rows)
+        return sum(rows.count * (step.depth // steps_together(self.e.target, step.depth, rows.size, p.size, busy=True)) for rows in self.tiling.rows)
 
     def row_of_panels(self, place: Place, step: _Step, p: Panels, x: list[tuple[Parts, Any]]) -> None:
         """Panels of one width, in groups; the next one in the group is packed while the products of this one are added."""
@@ -262,7 +262,7 @@ class _Nest:
                 column = e.index_mul(e.index_add(e.index_mul(following, p.size), p.start), self.lanes)
                 before = 0
                 for rows, read in x:
-                    each = step.depth // steps_together(step.depth, rows.size, p.size, busy=True)  # vectors copied with a tile
+                    each = step.depth // steps_together(e.target, step.depth, rows.size, p.size, busy=True)  # vectors copied with a tile
                     self.loop(rows.count, partial(tile, rows, read, each, before, here, slot, other, column))
                     before += rows.count * each
 

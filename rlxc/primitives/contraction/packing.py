@@ -81,12 +81,28 @@ class Packing:
             self.prefetch_row(place, block, ks, first, columns)
             e.for_each((columns,), lambda j: copy([*ks, *j]))
 
-        if roles.y.last in roles.n:
+        if self.has_runs():
+            e.for_each(block.shape, lambda ks: self.copy_runs(memory, at, place, block, panels, ks, first))
+        elif roles.y.last in roles.n:
             e.for_each(block.shape, row)
         else:
             e.for_each((columns, *block.shape), lambda index: copy([*index[1:], index[0]]))
         if columns < panels.size * self.lanes:
             e.for_each((memory.type.shape[1], panels.size * self.lanes - columns), lambda i: memory.store([at, i[0], e.index_add(i[1], columns)], 0))
+
+    def has_runs(self) -> bool:
+        """Whether columns are several axes, of which the last one is whole vectors of y as they lie."""
+        roles = self.roles
+        return roles.y.memory is not None and len(roles.n) > 1 and roles.y.last == roles.n[-1] and roles.sizes[roles.n[-1]] % self.lanes == 0
+
+    def copy_runs(self, memory: Memory, at: Index, place: Mapping[str, Index], block: Depth, panels: Panels, ks: list[Index], first: Index) -> None:
+        """Copy a row of a panel from column `first` on; no vector of it goes beyond a run."""
+        e, roles = self.e, self.roles
+        assert roles.y.memory is not None
+        for j in range(0, panels.size * self.lanes, self.lanes):
+            where = {**place, **block.where(e, ks), **roles.place(e, roles.n, e.index_add(first, j))}
+            value = e.load(roles.y.memory.value, *map(e.as_index, roles.y.index(where)), lanes=self.lanes)
+            e.store(memory.value, value, *map(e.as_index, [at, e.ravel(ks, block.shape), j]))
 
     def loop(self, count: int, body: Callable[[Index], None], parallel: bool) -> None:
         if count == 1:

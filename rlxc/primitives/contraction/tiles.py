@@ -75,16 +75,6 @@ def _cost(m: int, nvec: int, k: int, rows: int, vectors: int) -> float:
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class Blocking:
-    """How far a block goes along rows and the summed axis, and which operands are copied into the order in which tiles read them."""
-
-    depth: int
-    rows: int
-    pack_x: bool
-    pack_y: bool
-
-
 def choose_depth(k: int, tiling: Tiling, element_bytes: int, target: Target) -> int:
     """Products that are added up in registers at a time: a panel of y should take no more than a quarter of the second cache."""
     panel = max(p.size for p in tiling.panels) * tiling.lanes * element_bytes
