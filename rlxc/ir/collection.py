@@ -16,12 +16,4 @@ def without_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
-            _grow_old()
             gc.enable()
-
-
-def _grow_old() -> None:
-    """Put what was made into the oldest generation, without a walk over it, which the next collection of young objects would be."""
-    if not gc.get_freeze_count():  # else somebody keeps objects apart, and unfreeze would mix them with the others again
-        gc.freeze()
-        gc.unfreeze()
