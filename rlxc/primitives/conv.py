@@ -3,7 +3,7 @@
     conv %x, %w {strides = [2, 2], padding = [[1, 1], [1, 1]]}
 
     x       [N, C, spatial...]            N images, C channels
-    w       [O, C / groups, kernel...]    O channels of the result
+    w       [O, C / groups, kernel...]    O channels of the result; [C, O / groups, kernel...] if it is to be `turned` around
     result  [N, O, spatial...], or [O, N, spatial...] if it is to be `swapped`
 
     z[n, o, p] = sum over c, k of x[n, g + c, (p strides + k dilation - lo) / lhs_dilation] w[o, c, k]      (g: first channel of o's group)
@@ -26,7 +26,7 @@ from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import REALS, TensorType
 from rlxc.primitives.contraction.conv_phases import lower_phases
-from rlxc.primitives.contraction.conv_shape import Shape, SwappedResult
+from rlxc.primitives.contraction.conv_shape import Shape, SwappedResult, TurnedKernel
 from rlxc.primitives.contraction.convolution import lower_convolution
 from rlxc.primitives.conv_loops import lower_conv
 from rlxc.primitives.families import Composite, Multilinear, is_linear, require_dtype, same_dtype
@@ -73,7 +73,8 @@ class Conv(Multilinear):
 
     One to three spatial dimensions. `strides`, `dilation` (of the kernel) and `lhs_dilation` (of x) are 1 where left out, `padding` is
     `[[lo, hi], ...]` and 0 where left out. The result has (extent of dilated and padded x - extent of the dilated kernel) // stride + 1
-    elements along an axis, or none. With `swapped`, it is [O, N, spatial...]. Integers wrap around; f16 and bf16 are summed in f32.
+    elements along an axis, or none. With `swapped`, it is [O, N, spatial...]. With `turned`, w is [C, O / groups, kernel...] and its spatial
+    axes are read backwards. Integers wrap around; f16 and bf16 are summed in f32.
     """
 
     name = "conv"
@@ -95,6 +96,9 @@ class Conv(Multilinear):
         Sample("i32[1, 2, 4]", "i32[2, 2, 3]"),
         Sample("f64[2, 4, 5]", "f64[6, 2, 3]", padding=((1, 0),), groups=2, swapped=True),
         Sample("f64[2, 3, 4]", "f64[4, 3, 1]", swapped=True),
+        Sample("f64[2, 4, 5]", "f64[4, 3, 2]", padding=((1, 0),), groups=2, turned=True),
+        Sample("f64[2, 3, 4]", "f64[3, 4, 1]", swapped=True, turned=True),
+        Sample("f64[1, 2, 3, 4]", "f64[2, 3, 2, 3]", strides=(1, 2), lhs_dilation=(2, 1), padding=((1, 1), (0, 1)), turned=True),
     )
 
     def infer(
@@ -108,6 +112,7 @@ class Conv(Multilinear):
         lhs_dilation: tuple[int, ...] = (),
         groups: int = 1,
         swapped: bool = False,
+        turned: bool = False,
     ):
         require_dtype(self.name, x, REALS)
         require_dtype(self.name, w, REALS)
@@ -118,14 +123,19 @@ class Conv(Multilinear):
         for t in (x, w):
             t.with_shape(t.shape[2:]).require_static()
         check_window_attrs(self.name, x.rank - 2, strides=strides, dilation=dilation, lhs_dilation=lhs_dilation, padding=padding)
+        if turned:
+            w = _turned_type(self.name, w, groups)
         check_groups(self.name, groups, x, w)
         if any(k == 0 for k in w.shape[2:]):
             raise ShapeError(f"conv: a kernel has one element or more along each axis, not {w}")
         channels = (w.shape[0], x.shape[0]) if swapped else (x.shape[0], w.shape[0])
         return TensorType(dtype, (*channels, *(v.result for v in windows(x, w, strides, padding, dilation, lhs_dilation))))
 
-    def eval(self, x, w, *, swapped, **attrs):
-        out = self.products(x, w, **attrs)
+    def eval(self, x, w, *, swapped, turned, groups, **attrs):
+        if turned:
+            w = np.swapaxes(w.reshape(groups, w.shape[0] // groups, *w.shape[1:]), 1, 2)
+            w = np.flip(w.reshape(groups * w.shape[1], *w.shape[2:]), tuple(range(2, w.ndim - 1)))
+        out = self.products(x, w, groups=groups, **attrs)
         return np.swapaxes(out, 0, 1) if swapped else out
 
     def products(self, x, w, *, strides, padding, dilation, lhs_dilation, groups):
@@ -158,17 +168,17 @@ class Conv(Multilinear):
                 total[places] += np.einsum("ngc...,goc->ngo...", x[(..., *under)], w[(..., *k)], optimize=False)
         return total.reshape(n, groups * w.shape[1], *size)
 
-    def legalize(self, b, x, w, *, strides, padding, dilation, lhs_dilation, groups, swapped):
-        attrs = {"strides": strides, "padding": padding, "dilation": dilation, "lhs_dilation": lhs_dilation, "groups": groups, "swapped": swapped}
+    def legalize(self, b, x, w, *, swapped, turned, groups, **walks):
+        attrs = {**walks, "groups": groups, "swapped": swapped, "turned": turned}
         if x.type.dtype.is_narrow:
             return b.convert(b.conv(b.convert(x, dtype="f32"), b.convert(w, dtype="f32"), **attrs), dtype=x.type.dtype)
-        axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
+        axes = windows(x.type, w.type, **walks)
         if groups > 1 or any((v.kernel, v.stride, v.lo, v.hi, v.lhs_dilation) != (1, 1, 0, 0, 1) for v in axes):
             return None
         place = "xyz"[: len(axes)]  # one product a pixel
-        return b.contract(x, b.reshape(w, shape=w.type.shape[:2]), spec=f"nc{place},oc->{'on' if swapped else 'no'}{place}")
+        return b.contract(x, b.reshape(w, shape=w.type.shape[:2]), spec=f"nc{place},{'co' if turned else 'oc'}->{'on' if swapped else 'no'}{place}")
 
-    def transpose(self, b, cts, operands, *, strides, padding, dilation, lhs_dilation, groups, swapped):
+    def transpose(self, b, cts, operands, *, strides, padding, dilation, lhs_dilation, groups, swapped, turned):
         (ct,) = cts
         x, w = operands
         if 0 in ct.type.shape:
@@ -177,15 +187,21 @@ class Conv(Multilinear):
             ct = b.transpose(ct, perm=_swapped(ct.type.rank))
         axes = windows(x.type, w.type, strides, padding, dilation, lhs_dilation)
         if is_linear(x):
-            return _cotangent_of_image(b, ct, w, axes, groups), None
-        return None, _cotangent_of_kernel(b, ct, x, axes, groups)
+            return _conv(b, ct, w, [_walked_back(v) for v in axes], groups, turned=not turned), None
+        dw = _cotangent_of_kernel(b, ct, x, axes, groups)
+        return None, _turned_around(b, dw, groups) if turned else dw
 
-    def flops(self, operands, results, **attrs):
+    def flops(self, operands, results, *, groups, turned, **attrs):
         """A product and a sum for each element of the result and of the kernel that makes it."""
-        return 2.0 * results[0].size * (operands[1].size // max(operands[1].shape[0], 1))
+        outputs = operands[1].shape[1] * groups if turned else operands[1].shape[0]
+        return 2.0 * results[0].size * (operands[1].size // max(outputs, 1))
 
-    def batch(self, b, x, w, *, batched, swapped, **attrs):
-        out = self.batch_images_first(b, x, w, batched=batched, **attrs)
+    def batch(self, b, x, w, *, batched, swapped, turned, groups, **attrs):
+        if turned and batched[1]:
+            w, turned = _turned_around(b, w, groups, batched=1), False
+        if turned:
+            attrs["turned"] = True
+        out = self.batch_images_first(b, x, w, batched=batched, groups=groups, **attrs)
         return b.transpose(out, perm=(0, 2, 1, *range(3, out.type.rank))) if swapped else out
 
     def batch_images_first(self, b, x, w, *, batched, groups, **attrs):
@@ -205,13 +221,15 @@ class Conv(Multilinear):
         out = _split(b, out, 1, n)
         return b.transpose(out, perm=_swapped(out.type.rank))
 
-    def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups, swapped):
+    def lower(self, e, reads, writes, *, strides, padding, dilation, lhs_dilation, groups, swapped, turned):
         """A contraction over patches; one by one where a group has a single channel, or there is little to do."""
         (x, w), (out,) = reads, writes
         if 0 in out.type.shape:
             return
         if swapped:
             out = SwappedResult(out)
+        if turned:
+            w = TurnedKernel(e, w, groups)
 
         def lower(w, out, axes):
             shape = Shape(x.type.shape[0], groups, w.type.shape[1], w.type.shape[0] // groups, axes)
@@ -291,9 +309,7 @@ class ConvTranspose(Composite):
 
     def decompose(self, b, x, w, *, strides, padding, dilation, output_padding, groups):
         axes = _transposed_windows(x.type, w.type, strides, padding, dilation, output_padding)
-        w = _turned_around(b, w, groups)
-        lhs_dilation = tuple(v.lhs_dilation for v in axes)
-        return b.conv(x, w, padding=tuple((v.lo, v.hi) for v in axes), dilation=tuple(v.dilation for v in axes), lhs_dilation=lhs_dilation, groups=groups)
+        return _conv(b, x, w, axes, groups, turned=True)
 
 
 def check_image(name: str, x: TensorType, most: int) -> None:
@@ -367,11 +383,6 @@ def _dilated_and_padded(x, axes: list[Window]):
     return x
 
 
-def _cotangent_of_image(b, ct, w, axes, groups):
-    back = [_walked_back(v) for v in axes]
-    return _conv(b, ct, _turned_around(b, w, groups), back, groups)
-
-
 def _cotangent_of_kernel(b, ct, x, axes, groups):
     """x and ct with N and the channels swapped, convolved: the sum over N is now a sum over channels."""
     out = (_extent(v.result, v.stride) for v in axes)
@@ -392,15 +403,27 @@ def _walked_back(v: Window) -> Window:
     return Window(v.result, v.kernel, v.lhs_dilation, lo, hi, v.dilation, v.stride)
 
 
-def _turned_around(b, w, groups):
-    """A kernel [O, C / groups, ...] as [C, O / groups, ...], its spatial axes reversed: what its transpose multiplies by."""
-    w = _split(b, w, 0, groups)
-    w = _merge(b, b.transpose(w, perm=(0, 2, 1, *range(3, w.type.rank))), 0)
-    axes = tuple(a for a in range(2, w.type.rank) if w.type.shape[a] > 1)
+def _turned_around(b, w, groups, batched=0):
+    """A kernel [O, C / groups, ...] as [C, O / groups, ...], its spatial axes reversed: what its transpose multiplies by. Behind `batched` axes."""
+    w = _split(b, w, batched, groups)
+    lead = range(batched + 1)
+    w = _merge(b, b.transpose(w, perm=(*lead, batched + 2, batched + 1, *range(batched + 3, w.type.rank))), batched)
+    axes = tuple(a for a in range(batched + 2, w.type.rank) if w.type.shape[a] > 1)
     return b.reverse(w, axes=axes) if axes else w
 
 
-def _conv(b, x, w, axes: list[Window], groups, swapped=False):
+def _turned_type(name: str, w: TensorType, groups: int) -> TensorType:
+    """[C, O / groups, ...] as [O, C / groups, ...]."""
+    if groups == 1:
+        return w.with_shape((w.shape[1], w.shape[0], *w.shape[2:]))
+    w.with_shape(w.shape[:2]).require_static()
+    inputs, outputs = (int(n) for n in w.shape[:2])
+    if groups < 1 or inputs % groups:
+        raise AttrError(f"{name}: {groups} groups do not divide the {inputs} channels of the image")
+    return w.with_shape((outputs * groups, inputs // groups, *w.shape[2:]))
+
+
+def _conv(b, x, w, axes: list[Window], groups, *, swapped=False, turned=False):
     return b.conv(
         x,
         w,
@@ -410,6 +433,7 @@ def _conv(b, x, w, axes: list[Window], groups, swapped=False):
         lhs_dilation=tuple(v.lhs_dilation for v in axes),
         groups=groups,
         swapped=swapped,
+        turned=turned,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.conv_shape import Shape, clear_around, walks_of
-from rlxc.primitives.contraction.nest import PARALLEL_FLOPS
+from rlxc.primitives.contraction.plan import PARALLEL_FLOPS
 
 FEW = 8  # places along the last axis that are written out if the kernel is longer
 MANY = 16  # sums under way at once, if all places are written out

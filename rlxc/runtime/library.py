@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +34,7 @@ def load_library(path: str | os.PathLike[str], name: str | None = None, *, weigh
     """
     path = Path(path)
     try:
-        shared = ctypes.CDLL(os.fspath(path.resolve()))
+        shared = _shared(path.resolve())
         accessor = getattr(shared, f"{name}_metadata" if name else METADATA)
     except (OSError, AttributeError) as error:
         raise FileError(f"{path} is not a library made by rlxc build: {error}", code="RLX0607") from None
@@ -64,7 +66,7 @@ class LoadedLibrary:
         return self._functions[name]
 
     def __getattr__(self, name: str) -> Any:
-        if name in self._symbols:
+        if name in self._symbols or name in self._functions:
             return self[name]
         raise AttributeError(f"{self.path} has no function {name}")
 
@@ -76,6 +78,20 @@ class LoadedLibrary:
 
     def __repr__(self) -> str:
         return f"<rlxc library {self.path}: {', '.join(map(str, self._functions.values()))}>"
+
+
+def _shared(path: Path) -> ctypes.CDLL:
+    """The library that is in the file now: the loader gives what it has already loaded from a path, so one built again is loaded from a copy."""
+    state = path.stat()
+    version = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+    if _versions.setdefault(path, version) == version:
+        return ctypes.CDLL(os.fspath(path))
+    with tempfile.TemporaryDirectory(prefix="rlxc-", ignore_cleanup_errors=True) as folder:
+        copy = shutil.copy(path, folder)
+        return ctypes.CDLL(os.fspath(copy))
+
+
+_versions: dict[Path, tuple[int, ...]] = {}  # of the file that was loaded from a path first
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,28 @@ def test_weights_of_a_file_need_not_be_passed(here, how, kind, capsys):
 
 
 @needs_linker
+def test_a_library_that_was_built_again_is_loaded_anew(here):
+    results = []
+    libraries = []
+    for op in ("add", "mul", "sub"):
+        (here / "twice.rlx").write_text(f"func @twice(%x: f32[2]) -> f32[2] {{ %y = {op} %x, %x return %y }}")
+        assert main(["build", "twice.rlx", "--emit", "so"]) == 0
+        libraries.append(rlxc.load_library("libtwice.so"))
+        results.append([library.twice(np.full(2, 3, np.float32))[0] for library in libraries])
+    assert results == [[6], [6, 9], [6, 9, 0]]
+    assert rlxc.load_library("libtwice.so").twice(np.ones(2, np.float32))[0] == 0
+
+
+@needs_linker
+def test_functions_are_attributes_by_either_name(here):
+    build("--fn", "scores", "--emit", "so")
+    library = rlxc.load_library("libmodel.so")
+    assert library.scores is library["scores"] is library.model_scores
+    with pytest.raises(AttributeError, match="has no function nope"):
+        library.nope  # noqa: B018
+
+
+@needs_linker
 def test_what_a_library_says_of_itself(here):
     build("--fn", "scores,loss", "--emit", "so", "--name", "my-net")
     shared = ctypes.CDLL(str(here / "libmy-net.so"))

@@ -160,3 +160,26 @@ def test_a_result_is_stored_swapped():
     func = rlxc.parse(f"func @f(%x: f32[3, 20, 9, 10], %w: f32[8, 20, 3, 3]) -> f32[8, 3, 9, 9] {{ {body} }}").funcs[0]
     x, w = (RNG.standard_normal(a.type.shape).astype(np.float32) for a in func.args)
     np.testing.assert_allclose(rlxc.compile(func)(x, w), rlxc.interpret(func, x, w), rtol=2e-4, atol=2e-4)
+
+
+TURNED = [
+    ((1, 12, 9, 11), (12, 30, 3, 3), "padding = [[1, 1], [1, 1]]"),
+    ((3, 130, 7, 6), (130, 263, 3, 3), "padding = [[1, 1], [1, 1]]"),  # a kernel larger than the second cache
+    ((2, 8, 9, 10), (8, 5, 3, 2), "groups = 2, dilation = [1, 2], padding = [[0, 1], [2, 1]]"),
+    ((2, 6, 7, 8), (6, 9, 3, 3), "lhs_dilation = [2, 2], padding = [[1, 2], [1, 1]]"),
+    ((2, 6, 11, 13), (6, 9, 3, 3), "strides = [2, 2], padding = [[1, 2], [1, 1]]"),
+    ((1, 6, 4, 4), (6, 9, 4, 5), "padding = [[0, 0], [1, 1]]"),
+    ((2, 6, 19), (6, 1, 3), "groups = 6"),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), TURNED)
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_turned_kernels_and_their_cotangents(x, w, attrs, dtype):
+    attrs = f"{attrs}, turned = true"
+    func = rlxc.value_and_grad(program(x, w, attrs, dtype))
+    arrays = [RNG.standard_normal(s) for s in (x, w)]
+    want = rlxc.interpret(rlxc.value_and_grad(program(x, w, attrs, "f64")), *arrays)
+    close = 5e-4 if dtype == "f32" else 1e-12
+    for got, right in zip(rlxc.compile(func)(*(a.astype(np.dtype(dtype.replace("f", "float"))) for a in arrays)), want, strict=True):
+        np.testing.assert_allclose(got, right, rtol=close, atol=close * abs(right).max())

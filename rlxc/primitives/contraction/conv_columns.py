@@ -19,7 +19,8 @@ from typing import Any
 from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, SwappedResult, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
-from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
+from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.plan import PARALLEL_FLOPS
 from rlxc.primitives.contraction.tiles import cut
 
 RUN = 1  # cycles it takes to write down an element of a patch

@@ -15,9 +15,10 @@ from typing import Any
 
 from rlxc.ir.emitter import Index, Memory
 from rlxc.ir.target import Target
-from rlxc.primitives.contraction.conv_shape import KERNEL, Shape, StagedImage, gaps, walks_of
+from rlxc.primitives.contraction.conv_shape import KERNEL, Shape, StagedImage, gaps, reach_of, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
-from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
+from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.plan import PARALLEL_FLOPS
 
 STAGE = 5  # cycles it takes to stage a vector
 FAR = 5  # and more, if staged images do not stay in the second cache
@@ -52,9 +53,9 @@ def images_together(shape: Shape, element_bytes: int, plain_kernel: bool, target
     return best if cost(best) < shape.images * grid else 0
 
 
-def lower_places(e: Any, x: Any, weights: Operand, out: Any, shape: Shape, together: int) -> None:
-    """Emit the loops of a convolution, `together` images at a time; its image is not dilated."""
-    schedule = _Places(e, x, weights, out, shape, together)
+def lower_places(e: Any, x: Any, weights: Operand, out: Any, shape: Shape, together: int, *, turned: bool) -> None:
+    """Emit the loops of a convolution, `together` images at a time; its image is not dilated. `turned`: weights are from their last element on."""
+    schedule = _Places(e, x, weights, out, shape, together, turned)
     times = shape.images // together
     if times == 1:
         schedule.images(0, parallel=True)
@@ -64,8 +65,8 @@ def lower_places(e: Any, x: Any, weights: Operand, out: Any, shape: Shape, toget
 
 
 class _Places:
-    def __init__(self, e: Any, x: Any, weights: Operand, out: Any, shape: Shape, together: int) -> None:
-        self.e, self.x, self.weights, self.out, self.shape, self.together = e, x, weights, out, shape, together
+    def __init__(self, e: Any, x: Any, weights: Operand, out: Any, shape: Shape, together: int, turned: bool) -> None:
+        self.e, self.x, self.weights, self.out, self.shape, self.together, self.turned = e, x, weights, out, shape, together, turned
         self.first, *self.rest = shape.axes
         self.phases, self.steps = min(self.first.stride, self.first.padded), -(-self.first.padded // self.first.stride)
         self.across = [v.result for v in self.rest]  # places of the axes but the first
@@ -80,9 +81,9 @@ class _Places:
         view = Memory(e, e.view(staged.value, shape=(shape.groups, shape.inputs, *copies, self.phases, self.steps * self.row)))
 
         def at(where: Mapping[str, Index]) -> list[Index]:
-            reach = e.index_mul(where[kernel[0]], self.first.dilation)
+            reach = reach_of(e, self.first, where[kernel[0]], turned=self.turned)
             offset = e.index_mul(e.index_div(reach, self.first.stride), self.row)
-            moved = [where[a] for a in kernel[1:]]
+            moved = [e.index_sub(v.kernel - 1, where[a]) if self.turned else where[a] for a, v in zip(kernel[1:], self.rest, strict=True)]
             return [where["g"], where["c"], *moved, e.index_rem(reach, self.first.stride), e.index_add(offset, where["p"])]
 
         y = StagedImage("gc" + kernel + "p", view, "p", at)

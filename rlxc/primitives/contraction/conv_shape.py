@@ -64,6 +64,23 @@ class SwappedResult:
         self.out.store([o, n, *place], value)
 
 
+class TurnedKernel:
+    """Reads a kernel [C, O / groups, kernel...] as [O, C / groups, kernel...], its spatial axes reversed."""
+
+    def __init__(self, e: Any, kernel: Any, groups: int) -> None:
+        self.e, self.kernel = e, kernel
+        c, o, *ks = kernel.type.shape
+        self.inputs, self.outputs = c // groups, o
+        self.type = kernel.type.with_shape((o * groups, self.inputs, *ks))
+
+    def __call__(self, index: Sequence[Index]) -> Any:
+        e = self.e
+        o, c, *ks = index
+        back = [e.index_sub(n - 1, k) for n, k in zip(self.type.shape[2:], ks, strict=True)]
+        first = e.index_mul(e.index_div(o, self.outputs), self.inputs)
+        return self.kernel([e.index_add(first, c), e.index_rem(o, self.outputs), *back])
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Elements of an axis that go to one phase of the staged axis: number t is element first + t step, and goes to start + t stretch."""
@@ -80,6 +97,11 @@ class Walk:
 
     def to(self, e: Any, t: Index) -> Index:
         return e.index_add(e.index_mul(t, self.stretch), self.start)
+
+
+def reach_of(e: Any, v: Any, k: Index, *, turned: bool) -> Index:
+    """How far element k of the kernel is from its place; `turned`: counted from the last one."""
+    return e.index_mul(e.index_sub(v.kernel - 1, k) if turned else k, v.dilation)
 
 
 def walks_of(v: Any, stride: int) -> list[Walk]:

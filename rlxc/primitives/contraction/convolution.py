@@ -19,9 +19,10 @@ from typing import Any
 from rlxc.ir.emitter import Index, Memory
 from rlxc.primitives.contraction.conv_columns import lower_few_places
 from rlxc.primitives.contraction.conv_places import images_together, lower_places
-from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, clear_around, walks_of
+from rlxc.primitives.contraction.conv_shape import KERNEL, SPATIAL, Shape, StagedImage, TurnedKernel, clear_around, reach_of, walks_of
 from rlxc.primitives.contraction.letters import Operand, Roles
-from rlxc.primitives.contraction.nest import PARALLEL_FLOPS, lower_contraction
+from rlxc.primitives.contraction.nest import lower_contraction
+from rlxc.primitives.contraction.plan import PARALLEL_FLOPS
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,22 @@ class _Drawn(Operand):
         return "o"
 
 
+@dataclass(frozen=True)
+class _Turned(Operand):
+    """A kernel whose elements for one channel of the result are near those for the next one."""
+
+    by_stretches = True
+
+
 def lower_convolution(e: Any, x: Any, w: Any, out: Any, shape: Shape) -> None:
     """Emit the loops of a convolution, none of whose sizes is 0."""
     conv = _Convolution(e, x, w, out, shape)
     if shape.has_few_places:
-        lower_few_places(e, x, conv.weights, out, shape)
+        lower_few_places(e, x, conv.weights(), out, shape)
         return
     parallel = shape.images >= 4 and 2 * shape.products >= PARALLEL_FLOPS
-    if together := images_together(shape, out.type.dtype.size, isinstance(w, Memory), e.target):
-        lower_places(e, conv.x, conv.weights, out, shape, together)
+    if together := images_together(shape, out.type.dtype.size, isinstance(w, Memory) or conv.turned, e.target):
+        lower_places(e, conv.x, conv.weights_as_they_lie(), out, shape, together, turned=conv.turned)
         return
     if shape.images == 1:
         conv.many_places(0, parallel=True)
@@ -56,15 +64,24 @@ class _Convolution:
         self.u, self.i = SPATIAL[: self.rank], KERNEL[: self.rank]
         self.sizes = {"g": shape.groups, "c": shape.inputs, "o": shape.outputs, "n": shape.images}
         self.sizes |= dict(zip(self.u, shape.places, strict=True)) | dict(zip(self.i, shape.kernel, strict=True))
-        self.weights = self.kernel_operand()
+        self.turned = isinstance(w, TurnedKernel) and isinstance(w.kernel, Memory)
 
-    def kernel_operand(self) -> Operand:
+    def weights(self) -> Operand:
         """w [groups, outputs, inputs, kernel...]."""
         letters = "goc" + self.i
-        shape = tuple(self.sizes[a] for a in letters)
         if isinstance(self.w, Memory):
-            return Operand(letters, Memory(self.e, self.e.view(self.w.value, shape=shape)))
-        return _Drawn(letters, _Grouped(self.e, self.w, shape))
+            return Operand(letters, Memory(self.e, self.e.view(self.w.value, shape=self.shaped(letters))))
+        return _Drawn(letters, _Grouped(self.e, self.w, self.shaped(letters)))
+
+    def weights_as_they_lie(self) -> Operand:
+        """w; if it is `turned`, as [groups, inputs, outputs, kernel...], whose elements are counted from the last one."""
+        if not self.turned:
+            return self.weights()
+        letters = "gco" + self.i
+        return _Turned(letters, Memory(self.e, self.e.view(self.w.kernel.value, shape=self.shaped(letters))))
+
+    def shaped(self, letters: str) -> tuple[int, ...]:
+        return tuple(self.sizes[a] for a in letters)
 
     def channel(self, g: Index, c: Index) -> Index:
         return self.e.index_add(self.e.index_mul(g, self.shape.inputs), c)
@@ -85,13 +102,13 @@ class _Convolution:
         def at(where: Mapping[str, Index]) -> list[Index]:
             phase, offset = [], []
             for a, v in zip(self.i, shape.axes, strict=True):
-                reach = e.index_mul(where[a], v.dilation)
+                reach = reach_of(e, v, where[a], turned=self.turned)
                 phase.append(e.index_rem(reach, v.stride))
                 offset.append(e.index_div(reach, v.stride))
             return [where["g"], where["c"], *phase, e.index_add(e.ravel(offset, steps), where["p"])]
 
         y = StagedImage("gc" + self.i + "p", view, "p", at)
-        roles = Roles(self.weights, y, Operand("gop", sums), "g", "o", "p", "c" + self.i, {**self.sizes, "p": columns})
+        roles = Roles(self.weights_as_they_lie(), y, Operand("gop", sums), "g", "o", "p", "c" + self.i, {**self.sizes, "p": columns})
         lower_contraction(e, roles, parallel=parallel)
 
         def take(index: list[Index]) -> None:

@@ -25,6 +25,7 @@ class Operand:
     access: Any
 
     stays = False  # True: it lies as tiles want it, and is never copied
+    by_stretches = False  # True: rows of a tile lie side by side, but steps along the first summed axis far apart
 
     @property
     def memory(self) -> Memory | None:

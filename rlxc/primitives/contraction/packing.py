@@ -6,6 +6,7 @@ tiles of x      [tile, k, rows of a tile] if rows are neighbours in x, else [til
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from rlxc.primitives.contraction.letters import Roles
 from rlxc.primitives.contraction.micro_kernel import Meanwhile, Read
 from rlxc.primitives.contraction.tiles import Parts, cut
 
-TOGETHER = 64  # rows of x that are packed side by side
+TOGETHER = 64
 AHEAD = 8  # rows of y
 LINE = 64  # bytes of a line of the cache
 
@@ -182,9 +183,11 @@ class Packing:
 
         return copy
 
-    def pack_tiles(self, place: Mapping[str, Index], block: Depth, depth: int, rows: Parts, first: Index, count: int, *, parallel: bool) -> Tiles:
+    def pack_tiles(self, place: Mapping[str, Index], block: Depth, depth: int, rows: Parts, first: Index, count: int, *, parallel: bool) -> Tiles | Stretches:
         """`count` tiles of x from tile number `first` on, in memory of their own; beyond the last tile it is repeated."""
         e, roles = self.e, self.roles
+        if self.has_stretches(block):
+            return self.pack_stretches(place, block, rows, first, count, parallel=parallel)
         by_rows = roles.x.last in roles.m
         shape = (count, depth, rows.size) if by_rows else (count, rows.size, depth)
         memory = e.alloc(self.dtype, shape)
@@ -216,6 +219,59 @@ class Packing:
         else:
             self.loop(count, lambda t: e.for_each((rows.size, *block.shape), lambda index: copy(t, index[1:], index[0])), parallel)
         return Tiles(e, memory, by_rows, block)
+
+    def has_stretches(self, block: Depth) -> bool:
+        """Whether, for each step of the first summed axis, x has row after row, each of them all elements along the other summed axes."""
+        x, m, k = self.roles.x, self.roles.m, self.roles.k
+        whole = all(block.steps[a] == self.roles.sizes[a] for a in k[1:])
+        return self.roles.y.stays and x.memory is not None and len(m) == 1 and len(k) > 1 and x.letters.endswith(k[0] + m + k[1:]) and whole
+
+    def pack_stretches(self, place: Mapping[str, Index], block: Depth, rows: Parts, first: Index, count: int, *, parallel: bool) -> Stretches:
+        """Tiles of x as they lie: [tile, steps of the first summed axis, rows and elements along the others]."""
+        e, roles = self.e, self.roles
+        depth, *others = block.shape
+        each = math.prod(others)
+        assert roles.x.memory is not None
+        shape = roles.x.memory.type.shape[: -1 - len(others)]
+        x = Memory(e, e.view(roles.x.memory.value, shape=(*shape, roles.size(roles.m) * each)))
+        memory = e.alloc(self.dtype, (count, depth, rows.size * each))
+        size = rows.size * each
+
+        def together(at: int, tiles: int, g: Index) -> None:
+            t = e.index_add(e.index_mul(g, tiles), at)
+
+            def copy(index: list[Index]) -> None:
+                k, i, q = index
+                number = e.index_add(e.index_add(t, i), first)
+                if rows.count % count and not isinstance(number, int):
+                    number = e.min(number, rows.count - 1)
+                where = {**place, roles.m: 0, **block.where(e, [k, *[0] * len(others)])}
+                start = e.index_add(e.index_mul(number, size), rows.start * each)
+                memory.store([e.index_add(t, i), k, q], x([*roles.x.index(where)[: len(shape)], e.index_add(start, q)]))
+
+            e.for_each((depth, tiles, size), copy)
+
+        for groups in cut(count, max(1, TOGETHER // rows.size)):
+            self.loop(groups.count, partial(together, groups.start, groups.size), parallel)
+        return Stretches(e, memory, others)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Packed tiles of x, row after row for each step of the first summed axis."""
+
+    e: Any
+    memory: Memory
+    others: Sequence[int]
+
+    def reader(self, tile: Index) -> Read:
+        """Element (i, ks) of a tile."""
+
+        def read(i: int, ks: Sequence[Index]) -> Value:
+            first, *inner = ks
+            return self.memory([tile, first, self.e.index_add(self.e.ravel(inner, self.others), i * math.prod(self.others))])
+
+        return read
 
 
 @dataclass(frozen=True, slots=True)
