@@ -5,9 +5,9 @@
     }                                          and in the kernel: pool->run(pool, @"rlxc.k.$p0", context, 64, chunk, slots, work)
 
 The context holds what the body uses from outside. Memory is passed on in arguments that are `noalias`, so that the code is as good as
-that of a serial loop. Without a pool the same function is called once, for all iterations; and so it is where code is made for one thread,
-since LLVM might order the operands of an addition another way in another function, of which two nans would tell. A loop that stands `apart`
-is written the same way, and called at once.
+that of a serial loop. Without a pool the same function is called once, for all iterations. Where code is made for one thread, the loop is
+still a function of its own, which is called at once: LLVM might order the operands of an addition another way in another function, of which
+two nans would tell. So is a loop that stands `apart`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ def write_parallel(w: FuncWriter, op: Op) -> None:
     symbol = w.outlined_symbol()
     context = _write_context(w, memory, values, private)
     _write_body(w, op, symbol, memory, values)
+    if slots < 2:
+        _call_body(w, op, symbol, memory, context, private)
+        return
     _write_unpacking(w, symbol, len(memory), stride)
     _call_pool(w, op, symbol, context, slots)
 
@@ -45,7 +48,12 @@ def write_apart(w: FuncWriter, op: Op) -> None:
     symbol = w.outlined_symbol()
     context = _write_context(w, memory, values, "null")
     _write_body(w, op, symbol, memory, values)
-    passed = [*(f"ptr {text}" for text in memory), f"ptr {context}, i64 0, i64 {trips(op)}, ptr null"]
+    _call_body(w, op, symbol, memory, context, "null")
+
+
+def _call_body(w: FuncWriter, op: Op, symbol: str, memory: list[str], context: str, private: str) -> None:
+    """All iterations, here and now."""
+    passed = [*(f"ptr {text}" for text in memory), f"ptr {context}, i64 0, i64 {trips(op)}, ptr {private}"]
     w.lines.append(f'  call void @"{symbol}.body"({", ".join(passed)})')
 
 
@@ -127,9 +135,6 @@ def _write_unpacking(w: FuncWriter, symbol: str, memories: int, stride: int) -> 
 
 def _call_pool(w: FuncWriter, op: Op, symbol: str, context: str, slots: int) -> None:
     count = trips(op)
-    if slots < 2:
-        w.lines.append(f'  call void @"{symbol}"(ptr {context}, i64 0, i64 {count}, i64 0)')
-        return
     alone, together, after = w.label("alone"), w.label("together"), w.label("after")
     w.end_block(f"br i1 {w.inst('icmp eq ptr %pool, null')}, label %{alone}, label %{together}")
     w.start_block(alone)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import rlxc.primitives  # noqa: F401  (registers the ops)
@@ -13,6 +10,7 @@ from rlxc.errors import ArgumentError, FileError, Loc, ParseError, Report
 from rlxc.frontend.grammar import read_syntax
 from rlxc.frontend.resolve import resolve
 from rlxc.frontend.syntax import ModuleSyntax
+from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Module
 
 MAX_BYTES = 256 * 2**20
@@ -31,23 +29,11 @@ def parse(text: str, file: str = "<text>") -> Module:
 def read_module(text: str, file: str) -> tuple[ModuleSyntax, Module]:
     """A text's syntax and what it means."""
     report = Report()
-    with no_collection():
+    with without_collection():
         syntax = read_syntax(text, file, report)
         module = resolve(syntax, file, report)
     report.raise_if_any()
     return syntax, module
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Keep the garbage collector from looking again and again at a growing heap in which there is no garbage."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def load(path: str | os.PathLike[str]) -> Module:

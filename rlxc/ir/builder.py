@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, repeat
 from numbers import Number
 from typing import Any
@@ -35,12 +36,8 @@ class Builder:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__"):
             raise AttributeError(name)
-        prim = REGISTRY.lookup(name.rstrip("_"), self.level)
-
-        def apply(*operands: Any, **attrs: Any) -> Any:
-            return self.apply(prim, *operands, **attrs)
-
-        return apply
+        prim = REGISTRY.levels[self.level].get(name) or REGISTRY.lookup(name.rstrip("_"), self.level)
+        return partial(self.apply, prim)
 
     def apply(self, prim: Primitive, *operands: Any, **attrs: Any) -> Any:
         """The result of an op (a tuple if it has several, or none)."""
@@ -108,9 +105,11 @@ class Builder:
 
     def insert_with(self, op: Op, env: dict[Value, Value]) -> None:
         """Append `op`, reading what `env` has in place of its operands (and captured values); its results stay the values they are."""
-        regions = tuple([remap_region(r, env) for r in op.regions])
-        operands = tuple([env.get(v, v) for v in op.operands])
-        self.insert(op if operands == op.operands and not regions else Op(op.prim, operands, op.attrs, op.results, regions, op.loc))
+        if not env.keys().isdisjoint(op.operands) or any(_mentions(r, env) for r in op.regions):
+            operands = tuple([env.get(v, v) for v in op.operands])
+            regions = tuple([remap_region(r, env) if _mentions(r, env) else r for r in op.regions])
+            op = Op(op.prim, operands, op.attrs, op.results, regions, op.loc)
+        self.insert(op)
 
 
 def make_op(
@@ -133,7 +132,7 @@ def make_op(
         result_types = prim.infer_types(types, attrs)
     linear = prim.level == "tensor" and _is_linear(operands, regions)
     if not names:
-        results = [Value(t, linear=linear, loc=loc) for t in result_types]
+        results = [Value(t, None, linear=linear, loc=loc) for t in result_types]
     else:
         results = [Value(t, n, linear=linear, loc=loc) for t, n in zip(result_types, chain(names, repeat(None)), strict=False)]
     return Op(prim, tuple(operands), attrs, tuple(results), tuple(regions), loc)
@@ -143,7 +142,14 @@ def _is_linear(operands: Sequence[Value], regions: Sequence[Func]) -> bool:
     for v in operands:
         if v.linear:
             return True
-    return any(v.linear for region in regions for op in region.walk() for v in op.operands)
+    return bool(regions) and any(v.linear for region in regions for op in region.walk() for v in op.operands)
+
+
+def _mentions(region: Func, env: dict[Value, Value]) -> bool:
+    """Whether the region reads or gives a value of `env`."""
+    if not env.keys().isdisjoint(region.results):
+        return True
+    return any(not env.keys().isdisjoint(op.operands) or any(_mentions(r, env) for r in op.regions) for op in region.ops)
 
 
 def remap_region(region: Func, env: dict[Value, Value]) -> Func:

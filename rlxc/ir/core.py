@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from rlxc.errors import UNKNOWN, Loc, UnknownName
@@ -45,7 +45,7 @@ class Value:
         return f"%{self.name or '?'}: {self.signature}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Op:
     """A primitive applied to values. `regions` are functions inside the op (the body of a loop), which may use outer values."""
 
@@ -56,6 +56,23 @@ class Op:
     regions: tuple[Func, ...] = ()
     loc: Loc = UNKNOWN
 
+    def __init__(
+        self,
+        prim: Primitive,
+        operands: tuple[Value, ...],
+        attrs: Mapping[str, Any],
+        results: tuple[Value, ...],
+        regions: tuple[Func, ...] = (),
+        loc: Loc = UNKNOWN,
+    ) -> None:
+        # what a frozen dataclass does, in a third of the time: a compilation makes ten thousands of ops
+        _set_prim(self, prim)
+        _set_operands(self, operands)
+        _set_attrs(self, attrs)
+        _set_results(self, results)
+        _set_regions(self, regions)
+        _set_loc(self, loc)
+
     @property
     def result(self) -> Value:
         (result,) = self.results
@@ -63,6 +80,9 @@ class Op:
 
     def with_operands(self, operands: tuple[Value, ...]) -> Op:
         return Op(self.prim, operands, self.attrs, self.results, self.regions, self.loc)
+
+
+_set_prim, _set_operands, _set_attrs, _set_results, _set_regions, _set_loc = (vars(Op)[f.name].__set__ for f in fields(Op))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

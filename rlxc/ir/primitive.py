@@ -29,7 +29,7 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
@@ -81,6 +81,12 @@ class Signature:
         names += [f"[%{n}]" for n in self.operands[self.required :]]
         return ", ".join(names) + ("..." if self.variadic else "")
 
+    @cached_property
+    def lists_of_ints(self) -> frozenset[str]:
+        """Attributes that are lists of any length in which ints may stand."""
+        parts = {key: _parameters(annotation) for key, annotation in self.attrs.items() if _origin(annotation) is tuple}
+        return frozenset(key for key, inner in parts.items() if len(inner) == 2 and inner[1] is Ellipsis and _takes_ints(inner[0]))
+
     def check_count(self, name: str, n: int) -> None:
         low, high = self.required, None if self.variadic else len(self.operands)
         if n < low or (high is not None and n > high):
@@ -106,7 +112,7 @@ class Signature:
             if key in attrs:
                 value = attrs[key]
                 fits = type(value) is annotation and annotation is not int  # an int may be out of range
-                whole[key] = value if fits else coerce(annotation, value, f"{name}: attribute '{key}'")
+                whole[key] = value if fits or (key in self.lists_of_ints and _are_ints(value)) else coerce(annotation, value, f"{name}: attribute '{key}'")
             elif key in self.defaults:
                 whole[key] = self.defaults[key]
             else:
@@ -171,6 +177,11 @@ def coerce(annotation: Any, value: Any, what: str) -> Any:
     elif isinstance(annotation, type) and isinstance(value, annotation):
         return value
     raise AttrError(f"{what} is {_kind_text(annotation)}, not {_value_text(value)}")
+
+
+def _are_ints(value: Any) -> bool:
+    """Whether a value is a tuple of ints as they are stored."""
+    return type(value) is tuple and all([type(v) is int and -(2**63) <= v < 2**64 for v in value])
 
 
 _origin = lru_cache(typing.get_origin)
@@ -280,6 +291,10 @@ class Primitive:
 
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""
+        return self._linear_groups
+
+    @cached_property
+    def _linear_groups(self) -> tuple[frozenset[int], ...]:
         return tuple(frozenset((g,)) if isinstance(g, int) else frozenset(g) for g in self.linear_in)
 
     def reuses(self, operand: int) -> bool:

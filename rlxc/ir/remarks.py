@@ -43,6 +43,11 @@ def collecting() -> Iterator[list[Remark]]:
         _COLLECTED.reset(token)
 
 
+def is_collecting() -> bool:
+    """Whether anybody hears remarks: then each decision is made by itself, also where it is known from one like it."""
+    return _COLLECTED.get() is not None
+
+
 def remark(kind: str, message: str | Callable[[], str], loc: Loc = UNKNOWN) -> None:
     """Say what was decided, if anybody collects; a message that takes work to write is given as a function."""
     found = _COLLECTED.get()

@@ -190,10 +190,10 @@ class TensorType:
                 raise ShapeError(f"dimension {n} of {self} has no size yet", code="RLX0206", help=f"bind it: --dim {n}=32, or rlxc.bind(func, {n}=32)")
 
     def with_shape(self, shape: Any) -> TensorType:
-        return TensorType(self.dtype, tuple(shape))
+        return _tensor_type(self.dtype, tuple(shape))
 
     def with_dtype(self, dtype: str) -> TensorType:
-        return TensorType(DType(dtype), self.shape)
+        return _tensor_type(DType(dtype), self.shape)
 
     @cached_property
     def text(self) -> str:
@@ -201,6 +201,10 @@ class TensorType:
 
     def __str__(self) -> str:
         return self.text
+
+
+#: a program has few types: what was checked once, and knows its size and text, serves again
+_tensor_type = lru_cache(maxsize=1 << 12)(TensorType)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 
 from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
+from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.names import OwnNames
-from rlxc.passes.collection import without_collection
 from rlxc.passes.dce import live_ops
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from rlxc.errors import AttrError, Error, InternalError, PassError
+from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module
 from rlxc.ir.primitive import coerce
 from rlxc.ir.printer import print_module
-from rlxc.passes.collection import without_collection
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import PassError
+from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.remarks import Remark, collecting
 from rlxc.passes.inline import inline_calls
@@ -124,6 +125,7 @@ class Native:
         return jit.object_code(self.emitted.text, self.cpu)
 
     @cached_property
+    @without_collection()
     def binary(self) -> Binary:
         """Machine code: from the cache on disk, if it is there."""
         store = cache.store()

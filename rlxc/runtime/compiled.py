@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import ArgumentError, ShapeError
+from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
 from rlxc.passes.bind import bind
 from rlxc.passes.dims import match_dims, named_dims
@@ -88,10 +89,14 @@ class Compiled:
         if made is not None:
             self._made[sizes] = made
         else:
-            made = self._made[sizes] = self._engine(bind(self.func, dict(zip(self._dims, sizes, strict=True)))).executable()
+            made = self._made[sizes] = self._compile(sizes)
             if len(self._made) > MAX_SIZES:
                 self._made.pop(next(iter(self._made)), None)
         return made
+
+    @without_collection()  # until the IR is gone, which nobody needs any more
+    def _compile(self, sizes: tuple[int, ...]) -> Any:
+        return self._engine(bind(self.func, dict(zip(self._dims, sizes, strict=True)))).executable()
 
     def __repr__(self) -> str:
         args = ", ".join(f"%{name}: {a.signature}" for a, name in zip(self.func.args, self.func.arg_names, strict=True))

@@ -18,7 +18,10 @@ Four kinds of ops are told apart, by what their primitives say of themselves:
 
 from __future__ import annotations
 
+from rlxc.ir.builder import remap_region
+from rlxc.ir.canonical import canonical_text
 from rlxc.ir.core import Func, Op
+from rlxc.ir.remarks import is_collecting
 from rlxc.passes.dims import require_bound
 from rlxc.passes.fuse.groups import MAX_FLOPS, group_ops
 from rlxc.passes.fuse.readings import Readings
@@ -38,11 +41,18 @@ def _with_fused_blocks(func: Func, max_flops: float) -> Func:
     """The function with ops fused in the regions that are computed block by block."""
     if not any(op.prim.by_blocks for op in func.ops):
         return func
+    known: dict[str, Func] = {}  # regions of other layers that are the same but for names: there they are fused the same way
     ops = []
     for op in func.ops:
         if op.prim.by_blocks:
-            regions = tuple(_fuse_ops(r, max_flops) for r in op.regions)
-            op = Op(op.prim, op.operands, op.attrs, op.results, regions, op.loc)
+            regions = []
+            for region in op.regions:
+                text = canonical_text(region)
+                if text in known and not is_collecting():
+                    regions.append(remap_region(known[text], {}))
+                else:
+                    regions.append(known.setdefault(text, _fuse_ops(region, max_flops)))
+            op = Op(op.prim, op.operands, op.attrs, op.results, tuple(regions), op.loc)
         ops.append(op)
     return func.with_(ops=tuple(ops))
 

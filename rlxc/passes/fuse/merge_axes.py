@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlxc.ir.builder import Builder
-from rlxc.ir.core import Func, Value
+from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.primitive import lookup, merge_shape
 from rlxc.primitives.axes import fits_rows
 
@@ -39,6 +39,11 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int | 
         return args[key]
 
     for op in body.ops:
+        if op.prim.elementwise and not op.prim.has_rule("merge"):  # the same op on other shapes: nothing is to be inferred
+            xs = [merged(v, merge_shape(v.type.shape, runs)) for v in op.operands]
+            env[op.result] = Value(op.result.type.with_shape(merge_shape(op.result.type.shape, runs)), linear=op.result.linear, loc=op.loc)
+            b.insert(Op(op.prim, tuple(xs), op.attrs, (env[op.result],), (), op.loc))
+            continue
         b.loc = op.loc
         shapes = op.prim.merged_operands(runs, shape, [v.type for v in op.operands], **op.attrs)
         xs = [merged(v, new) for v, new in zip(op.operands, shapes, strict=True)]

@@ -135,21 +135,17 @@ class _Rematerialize:
             at.setdefault(again.position, []).append(again)
         view_of = {v: op for op in self.func.ops if op.prim.view for v in op.results}
         b = Builder()
-        env: dict[Value, Value] = {}
         new: dict[Value, Value] = {}  # what late uses read instead
         for position, op in enumerate(self.func.ops):
             for again in at.get(position, ()):
                 remark("again", f"{described_again(again)}, so as not to keep it", again.ops[-1].loc)
-                new[again.value] = _computed(b, again, self.maker[again.value][1], env)
-            operands = [self.read(b, v, env, new, view_of) if not op.prim.view else env.get(v, v) for v in op.operands]
-            b.rebuild(op, {**env, **dict(zip(op.operands, operands, strict=True))} if operands != list(op.operands) else env)
-            env.update(zip(op.results, b.ops[-1].results, strict=True))
-        return self.func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in self.func.results))
+                new[again.value] = _computed(b, again, self.maker[again.value][1])
+            instead = {} if op.prim.view else {v: self.read(b, v, new, view_of) for v in op.operands if self.source[v] in new}
+            b.insert_with(op, instead)
+        return self.func.with_(ops=tuple(b.ops))
 
-    def read(self, b: Builder, v: Value, env: dict[Value, Value], new: dict[Value, Value], view_of: dict[Value, Op]) -> Value:
-        """An operand: the value computed again, if it was, under the same views."""
-        if self.source[v] not in new:
-            return env.get(v, v)
+    def read(self, b: Builder, v: Value, new: dict[Value, Value], view_of: dict[Value, Op]) -> Value:
+        """The value computed again, under the same views."""
         if v not in new:
             chain = [v]
             while chain[-1] not in new:
@@ -178,7 +174,7 @@ def _expression(region: Func, result: Value, available: dict[Value, Value]) -> t
     return tuple(op for op in region.ops if op in needed), inputs
 
 
-def _computed(b: Builder, again: Again, maker: Op, env: dict[Value, Value]) -> Value:
+def _computed(b: Builder, again: Again, maker: Op) -> Value:
     """Emit the fused op that computes a value again."""
     inner = Builder()
     args = {v: Value(v.type, v.name, loc=v.loc) for v in again.inputs}
@@ -190,8 +186,7 @@ def _computed(b: Builder, again: Again, maker: Op, env: dict[Value, Value]) -> V
     rows = maker.attrs["rows"] if maker.attrs["rows"] >= 0 else max(rank - 1, 0)
     if not again.ops[-1].prim.elementwise:
         rows = -1
-    operands = [env.get(v, v) for v in again.inputs.values()]
-    return b.emit(lookup("fused"), operands, {"rows": rows}, regions=(body,), names=[again.value.name], loc=again.ops[-1].loc).result
+    return b.emit(lookup("fused"), list(again.inputs.values()), {"rows": rows}, regions=(body,), names=[again.value.name], loc=again.ops[-1].loc).result
 
 
 def described_again(again: Again) -> str:
