@@ -9,8 +9,8 @@ from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.names import OwnNames
-from rlxc.passes.dce import live_ops
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize
 from rlxc.passes.linearize import linearize, wrt_arguments

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from rlxc.errors import DifferentiationError, Error, LinearityError, MissingRule, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.names import OwnNames
-from rlxc.passes.dce import live_ops
 from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
 
