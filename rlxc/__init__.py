@@ -38,6 +38,7 @@ _HOMES = {
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
+    "rlxc.ir.foreign": ("Foreign", "foreign"),
     "rlxc.ir.primitive": ("Cost", "Linear", "Primitive", "Sample", "register"),
     "rlxc.ir.types": ("DType", "Dim", "TensorType"),
     "rlxc.primitives.families": ("Composite", "Elementwise", "LinearMap", "Multilinear", "NonDifferentiable", "is_linear"),
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     )
     from rlxc.ir.attributes import Dense
     from rlxc.ir.core import Func, Module, Op, Value
+    from rlxc.ir.foreign import Foreign, foreign
     from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
     from rlxc.ir.types import Dim, DType, TensorType
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
