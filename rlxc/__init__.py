@@ -14,8 +14,13 @@ _HOMES = {
         "Session",
         "bind",
         "compile",
+        "grad",
         "grad_with_loss",
+        "hessian",
+        "hvp",
         "interpret",
+        "jacfwd",
+        "jacrev",
         "jvp",
         "linear_transpose",
         "linearize",
@@ -23,6 +28,8 @@ _HOMES = {
         "parse",
         "run_passes",
         "value_and_grad",
+        "vjp",
+        "vmap",
     ),
     "rlxc.runtime.cache": ("cache_info",),
     "rlxc.runtime.compiled": ("Compiled",),
@@ -35,6 +42,7 @@ _HOMES = {
     "rlxc.tracing.tracer": ("Tracer",),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
+    "rlxc.ir.foreign": ("Foreign", "foreign"),
     "rlxc.ir.primitive": ("Cost", "Linear", "Primitive", "Sample", "register"),
     "rlxc.ir.types": ("DType", "Dim", "TensorType"),
     "rlxc.primitives.families": ("Composite", "Elementwise", "LinearMap", "Multilinear", "NonDifferentiable", "is_linear"),
@@ -72,8 +80,13 @@ if TYPE_CHECKING:
         Session,
         bind,
         compile,
+        grad,
         grad_with_loss,
+        hessian,
+        hvp,
         interpret,
+        jacfwd,
+        jacrev,
         jvp,
         linear_transpose,
         linearize,
@@ -81,6 +94,8 @@ if TYPE_CHECKING:
         parse,
         run_passes,
         value_and_grad,
+        vjp,
+        vmap,
     )
     from rlxc.errors import (
         ArgumentError,
@@ -106,6 +121,7 @@ if TYPE_CHECKING:
     )
     from rlxc.ir.attributes import Dense
     from rlxc.ir.core import Func, Module, Op, Value
+    from rlxc.ir.foreign import Foreign, foreign
     from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
     from rlxc.ir.types import Dim, DType, TensorType
     from rlxc.numpy.elementwise import where

@@ -259,6 +259,18 @@ CODES: dict[str, Code] = {
     "RLX0224": Code(
         "attributes in another form", "An op made by hand has attributes that its declaration would have completed or converted; make ops with a Builder."
     ),
+    "RLX0225": Code(
+        "a body that uses what is outside",
+        "The regions of `scan`, `while`, `cond`, `switch` and `map` see their arguments only: what they need is passed as operands.",
+        _func(
+            "%y = map %x {consts = 0} do (%e: f32[]) {\n  %p = mul %e, %s : f32[]\n  yield %p\n} : f32[3]\nreturn %y",
+            "%x: f32[3], %s: f32[]",
+        ),
+        _func(
+            "%y = map %s, %x {consts = 1} do (%k: f32[], %e: f32[]) {\n  %p = mul %e, %k : f32[]\n  yield %p\n} : f32[3]\nreturn %y",
+            "%x: f32[3], %s: f32[]",
+        ),
+    ),
     # --------------------------------------------------------------------------------------- 03xx: differentiation and rules
     "RLX0301": Code(
         "not linear", "A function with `lin` arguments is linear in them: no products of two linear values, no constants added, nothing else than linear ops."
