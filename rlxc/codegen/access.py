@@ -10,7 +10,7 @@ import numpy as np
 from rlxc.codegen.conversions import Conversions
 from rlxc.codegen.text import Ref, byte_string, llvm_type, memory_type, suffix_of, vector_type
 from rlxc.ir.attributes import Dense
-from rlxc.ir.types import DType, VectorType
+from rlxc.ir.types import INDEX, DType, VectorType
 
 LINE = 64  # bytes of a cache line
 
@@ -43,6 +43,10 @@ class Access(Conversions):
         for _, base, stride in sorted(terms, key=lambda term: term[0]):
             pointer = self.advanced(element, pointer, base, stride)
         return pointer if displacement == 0 else self.inst(f"getelementptr {element}, ptr {pointer}, i64 {displacement}")
+
+    def part_at(self, memory: Ref, index: Sequence[Ref]) -> str:
+        """Address of the part of memory at an index along the first axes."""
+        return self.address(memory, [*index, *[Ref("0", INDEX)] * (len(memory.type.shape) - len(index))])
 
     def advanced(self, element: str, pointer: str, index: str, stride: int) -> str:
         """`pointer` moved by `index` times `stride` elements; written once in a scope."""

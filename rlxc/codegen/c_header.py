@@ -45,6 +45,7 @@ def header(library: CLibrary) -> str:
         f'#define {library.name.upper()}_RLXC_VERSION "{library.version}"',
         f"#define {library.name.upper()}_RLXC_ABI {ABI}",
         "",
+        *_foreign(library),
         *_weights(library),
     ]
     for f in library.functions:
@@ -71,6 +72,13 @@ def _refuse_twins(lines: list[str]) -> None:
             _, name, value = line.split(" ", 2)
             if values.setdefault(name, value) != value:
                 raise Unsupported(f"two sizes would be called {name} in C", code="RLX0702", help="rename an argument or a function")
+
+
+def _foreign(library: CLibrary) -> list[str]:
+    """The C functions that the code calls and does not hold."""
+    if not library.foreign:
+        return []
+    return ["/* Link with what defines", *[f" *   {prototype}" for prototype in library.foreign], " */", ""]
 
 
 def _weights(library: CLibrary) -> list[str]:

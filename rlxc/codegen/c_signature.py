@@ -77,6 +77,7 @@ class CLibrary:
     features: str
     weights: tuple[Buffer, ...] = ()
     weights_size: int = 0
+    foreign: tuple[str, ...] = ()  # prototypes of C functions that whoever links the library has to bring
 
     @property
     def symbols(self) -> list[str]:
@@ -89,6 +90,8 @@ class CLibrary:
         facts: dict[str, Any] = {"rlxc": self.version, "abi": ABI, "name": self.name, "triple": self.triple, "cpu": self.cpu, "features": self.features}
         if self.weights_size:
             facts["weights"] = {"file": f"{self.name}.weights", "bytes": self.weights_size, "arrays": [_facts(w) | {"offset": w.offset} for w in self.weights]}
+        if self.foreign:
+            facts["foreign"] = list(self.foreign)
         facts["functions"] = [
             {
                 "name": f.name,

@@ -15,23 +15,26 @@ from dataclasses import dataclass, field
 from rlxc.codegen.access import Access
 from rlxc.codegen.call_table import CallTable, fits_call_table
 from rlxc.codegen.parallel import is_parallel, write_apart, write_parallel
-from rlxc.codegen.text import Ref, llvm_type, symbol_of
+from rlxc.codegen.text import FOREIGN, Ref, llvm_type, symbol_of
 from rlxc.codegen.work import work
 from rlxc.codegen.workspace import private_room, workspaces
-from rlxc.errors import Error, VerifyError
+from rlxc.errors import DTypeError, Error, VerifyError
 from rlxc.ir.core import Func, Module, Op, Value
-from rlxc.ir.types import INDEX, MemType
+from rlxc.ir.foreign import Prototype
+from rlxc.ir.types import INDEX, MemType, VectorType
 
 
 @dataclass
 class Emitted:
-    """LLVM IR text; of each entry how much workspace it needs in bytes and how much work a call is; whether loops want a pool of threads."""
+    """LLVM IR text; of each entry how much workspace it needs in bytes and how much work a call is; whether loops want a pool of threads;
+    the prototypes of C functions that it calls."""
 
     text: str
     entries: dict[str, str] = field(default_factory=dict)  # kernel -> symbol
     workspace: dict[str, int] = field(default_factory=dict)
     work: dict[str, int] = field(default_factory=dict)
     parallel: bool = False
+    foreign: tuple[str, ...] = ()
 
 
 def emit_module(
@@ -47,10 +50,10 @@ def emit_module(
 ) -> Emitted:
     """LLVM IR of all kernels in `module`, with an entry for each of `entries`; at most `threads` threads share its parallel loops.
 
-    Entries that are `internal` are for other code of the same LLVM module.
+    Entries that are `internal` are for other code of the same LLVM module, which is linked with the C functions that it calls.
     """
     linkage = "internal " if internal else ""
-    shared = Shared(fma, f16, rounding, scales, threads)
+    shared = Shared(fma, f16, rounding, scales, threads, "" if internal else FOREIGN)
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
@@ -71,6 +74,7 @@ def emit_module(
             bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.parallel = threads > 1 and bool(shared.outlined)
+    result.foreign = tuple(sorted(map(str, shared.foreign.values())))
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
 
@@ -104,10 +108,12 @@ class Shared:
     rounding: bool = True
     scales: bool = False  # AVX-512's scalef
     threads: int = 1
+    before_foreign: str = ""  # what the symbols of C functions begin with
     globals: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
     data: dict[tuple, str] = field(default_factory=dict)
     outlined: list[str] = field(default_factory=list)  # functions that pools call
+    foreign: dict[str, Prototype] = field(default_factory=dict)  # C functions, by symbol
 
 
 class FuncWriter(Access):
@@ -260,6 +266,21 @@ class FuncWriter(Access):
 
     def workspace_at(self, offset: int) -> str:
         return self.inst(f"getelementptr inbounds i8, ptr %workspace, i64 {offset}") if offset else "%workspace"
+
+    def call_foreign(self, prototype: Prototype, type: VectorType | None, operands: Sequence[Ref]) -> str:
+        """Call a C function; the text of its result."""
+        name = prototype.symbol
+        if self.shared.foreign.setdefault(name, prototype) != prototype:
+            raise DTypeError(f"two C functions are called {name}: {prototype}, and {self.shared.foreign[name]}")
+        symbol = self.shared.before_foreign + name
+        types = [llvm_type(x.type) for x in operands]
+        result = "void" if type is None else llvm_type(type)
+        self.shared.declarations.setdefault(symbol, f"declare {result} @{symbol}({', '.join(types)})")
+        call = f"call {result} @{symbol}({', '.join(f'{t} {x.text}' for t, x in zip(types, operands, strict=True))})"
+        if type is not None:
+            return self.inst(call)
+        self.lines.append(f"  {call}")
+        return ""
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
         passed = ", ".join(f"ptr {text}" for text in [*(m.text for m in memory), self.workspace_at(self.own), "%pool"])

@@ -19,6 +19,7 @@ class Ref(NamedTuple):
 
 
 PREFIX = "rlxc."  # so that no function of ours is taken for one of libm
+FOREIGN = "rlxc.$c."  # nor a C function that this process brings
 
 
 def symbol_of(name: str) -> str:

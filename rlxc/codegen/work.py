@@ -31,7 +31,7 @@ def work(module: Module, kernel: str) -> int:
         inside = sum(of_ops(region.ops) for region in op.regions)
         if op.prim.syntax == "for":
             return inside * len(range(op.attrs["start"], op.attrs["stop"], op.attrs["step"]))
-        return inside + _registers(op)
+        return inside + op.attrs.get("steps", 0) + _registers(op)
 
     return of_func(by_name[kernel])
 

@@ -245,6 +245,7 @@ class Primitive:
     by_blocks: ClassVar[bool] = False  # its region is a function, computed block by block
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
+    control: ClassVar[bool] = False  # its regions are functions, which take nothing from outside: passes work on them as on functions
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature
@@ -293,6 +294,18 @@ class Primitive:
     def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         """The op on planes: a complex operand comes as `Planes(re, im)`, and a complex result is given as such."""
         raise self.missing("planes")
+
+    # rules of control flow: as those above, with the regions at hand
+
+    def prune_regions(self, op: Any, wanted: Any) -> Any:
+        """The op without the results that are not `wanted`, and without what only they need."""
+        return op
+
+    def legalize_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
+        return None
+
+    def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
+        return None
 
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""

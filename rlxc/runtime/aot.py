@@ -77,7 +77,7 @@ class Library:
         mapped = weights.values() if self.place == "file" else ()
         size = lay_out([*mapped])[1]
         cpu = self.cpu
-        library = CLibrary(prefix, functions, __version__, jit.triple_of(cpu), cpu.name, cpu.features, tuple(mapped), size)
+        library = CLibrary(prefix, functions, __version__, jit.triple_of(cpu), cpu.name, cpu.features, tuple(mapped), size, self.emitted.foreign)
         _refuse_twins(library)
         return library
 
@@ -144,7 +144,11 @@ class Library:
         return archive(f"{self.signature.name}.o", self.object_code(), [*self.signature.symbols, METADATA])
 
     def shared(self) -> bytes:
-        """A shared library, linked by the system's linker."""
+        """A shared library, linked by the system's linker; raises Unsupported if it calls C functions that are elsewhere."""
+        if self.emitted.foreign:
+            wanted = ", ".join(self.emitted.foreign)
+            help = "--emit=obj or static, and link it with what defines them"
+            raise Unsupported(f"lib{self.signature.name} calls C functions that it does not hold: {wanted}", code="RLX0702", help=help)
         return link_shared(self.object_code(), self.signature.name, self.cpu)
 
     def weights_file(self) -> bytes:

@@ -53,6 +53,7 @@ class Binary:
     workspace: int  # bytes
     parallel: bool  # whether it has loops for a pool of threads
     work: int  # ops of the loop level that a call executes
+    foreign: tuple[str, ...] = ()  # prototypes of the C functions that it calls
 
 
 @dataclass(frozen=True)
@@ -135,20 +136,21 @@ class Native:
         kept = store.get(key)
         if kept is not None:
             header, code = kept
-            return Binary(code, **header)
+            return Binary(code, **{**header, "foreign": tuple(header["foreign"])})
         made = self._compiled()
-        store.put(key, {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel, "work": made.work}, made.code)
+        facts = {"entry": made.entry, "workspace": made.workspace, "parallel": made.parallel, "work": made.work, "foreign": made.foreign}
+        store.put(key, facts, made.code)
         return made
 
     def _compiled(self) -> Binary:
         name = self.func.name
         emitted = self.emitted
-        return Binary(self.object_code(), emitted.entries[name], emitted.workspace[name], emitted.parallel, emitted.work[name])
+        return Binary(self.object_code(), emitted.entries[name], emitted.workspace[name], emitted.parallel, emitted.work[name], emitted.foreign)
 
     def executable(self) -> Executable:
         """The function in this process."""
         binary = self.binary
-        loaded = jit.load(binary.code, [binary.entry])
+        loaded = jit.load(binary.code, [binary.entry], binary.foreign)
         return Executable(self.interface, loaded, binary.entry, binary.workspace, pool_address() if binary.parallel else None, work=binary.work)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
+from rlxc.codegen.text import FOREIGN
 from rlxc.errors import InternalError
+from rlxc.ir.foreign import find_foreign
 from rlxc.runtime import perf
 from rlxc.runtime.cpu import Cpu
 
@@ -139,13 +141,16 @@ class Loaded:
 _counter = 0
 
 
-def load(obj: bytes, symbols: list[str]) -> Loaded:
-    """Link object code into this process, exporting `symbols`."""
+def load(obj: bytes, symbols: list[str], foreign: Sequence[str] = ()) -> Loaded:
+    """Link object code into this process, exporting `symbols`; it calls the C functions of these prototypes."""
     global _counter
     _counter += 1
     builder = llvm.JITLibraryBuilder().add_object_img(obj).add_current_process()
     for symbol in symbols:
         builder = builder.export_symbol(symbol)
+    for prototype in foreign:
+        function = find_foreign(prototype)
+        builder = builder.import_symbol(FOREIGN + function.prototype.symbol, function.address)
     loaded = Loaded(builder.link(_jit(), f"rlxc.{_counter}"))
     if perf.is_wanted():
         perf.write_map(obj, symbols[0], loaded.address(symbols[0]))
