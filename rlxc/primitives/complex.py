@@ -5,7 +5,8 @@ Derivatives are real-linear: the transpose is the adjoint for <a, b> = Re(conj(a
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,11 +24,11 @@ _PARTS = {DType("f32"): DType("c64"), DType("f64"): DType("c128")}
 class Parts(Elementwise):
     """Between complex numbers and their parts: nothing is computed."""
 
-    dtypes: ClassVar = COMPLEX
+    dtypes: ClassVar[Sequence[DType]] = COMPLEX
     by_parts = True
     singular = False
     computes = False
-    linear_in: ClassVar = ((0,),)
+    linear_in: ClassVar[Sequence[Any]] = ((0,),)
     cost = Cost(flops=0)
 
 
