@@ -223,7 +223,7 @@ def cov(
     if not rowvar and np.ndim(as_operand(m)) > 1:
         x = x.T
     if y is not None:
-        other = np.atleast_2d(convert(traced(y), x.aval.dtype))
+        other = np.atleast_2d(convert(traced(y), x.dtype))
         x = np.concatenate([x, other if rowvar or other.shape[0] == 1 else other.T])
     delta = ddof if ddof is not None else 0 if bias else 1
     centred = x - np.mean(x, 1, keepdims=True)
