@@ -22,6 +22,9 @@ MAY_IMPORT = {
     "runtime": {"errors", "ir", "primitives", "passes", "codegen"},
     "tracing": {"errors", "diagnostics", "ir", "primitives", "passes", "codegen", "runtime", "api"},
     "numpy": {"errors", "ir", "primitives", "tracing"},
+    "random": {"errors", "ir", "numpy", "tracing"},
+    "nn": {"numpy", "random", "tracing"},
+    "optim": {"tracing"},
     "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
     "api": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
 }
