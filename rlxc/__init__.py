@@ -37,6 +37,7 @@ _HOMES = {
     "rlxc.runtime.session": ("Program",),
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.numpy.elementwise": ("where",),
+    "rlxc.tracing.jit": ("jit",),
     "rlxc.tracing.pytree": ("register_pytree", "tree_leaves", "tree_map"),
     "rlxc.tracing.staging": ("trace",),
     "rlxc.tracing.tracer": ("Tracer",),
@@ -131,6 +132,7 @@ if TYPE_CHECKING:
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
+    from rlxc.tracing.jit import jit
     from rlxc.tracing.pytree import register_pytree, tree_leaves, tree_map
     from rlxc.tracing.staging import trace
     from rlxc.tracing.tracer import Tracer
