@@ -41,6 +41,7 @@ _HOMES = {
     "rlxc.tracing.pytree": ("register_pytree", "tree_leaves", "tree_map"),
     "rlxc.tracing.staging": ("trace",),
     "rlxc.tracing.tracer": ("Tracer",),
+    "rlxc.tracing.transforms": ("stop_gradient",),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
     "rlxc.ir.foreign": ("Foreign", "foreign"),
@@ -136,6 +137,7 @@ if TYPE_CHECKING:
     from rlxc.tracing.pytree import register_pytree, tree_leaves, tree_map
     from rlxc.tracing.staging import trace
     from rlxc.tracing.tracer import Tracer
+    from rlxc.tracing.transforms import stop_gradient
 
 
 def __getattr__(name: str) -> Any:

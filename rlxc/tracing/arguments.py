@@ -21,10 +21,7 @@ class Arguments:
         self.count = len(args)
         self.leaves, self.tree = flatten((tuple(args), kwargs))
         self.names = argument_names(f, self.tree)
-        try:
-            self.avals = [aval_of(x, f"{name_of(f)}: {n}") for x, n in zip(self.leaves, self.names, strict=True)]
-        except TracingError as error:
-            raise with_source(error.at(user_location())) from None
+        self.avals = [aval_of(x, f"{name_of(f)}: {n}") for x, n in zip(self.leaves, self.names, strict=True)]
 
     def staged(self, avals: Sequence[Aval] | None = None) -> Staged:
         """The function traced on leaves of these types; what it takes from outside becomes arguments."""

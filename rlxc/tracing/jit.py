@@ -21,6 +21,8 @@ import numpy as np
 from rlxc.errors import ArgumentError, TracingError
 from rlxc.runtime.arguments import from_numbers
 from rlxc.runtime.compiled import Compiled
+from rlxc.runtime.python_call import Call, CallableType
+from rlxc.runtime.python_objects import supported
 from rlxc.tracing.lowered import Lowered
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, name_of, stage
@@ -86,11 +88,7 @@ class Jit:
         return self._apply(args, kwargs)
 
     def _apply(self, args: tuple[Any, ...], kwargs: dict[str, Any], owner: Any = None) -> Any:
-        dynamic, static = (args, kwargs), () if owner is None else (Identity(owner),)
-        if self._static is not None:
-            dynamic, values = self._static.taken_from(args, kwargs)
-            static += values
-        leaves, tree = flatten(dynamic)
+        leaves, tree, static = self._taken_apart(args, kwargs, owner)
         key = (tree, static, tuple([_key(x) for x in leaves]))
         entry = self._entries.get(key)
         if entry is None:
@@ -105,7 +103,9 @@ class Jit:
         with self._lock:
             entry = self._entries.get(key)  # another thread may have made it meanwhile
             if entry is None:
-                staged = self._stage([aval_of(x, f"an argument of {self.__name__}") for x in leaves], tree, static, owner)
+                names = argument_names(self._f, tree, skip=owner is not None)
+                avals = [aval_of(x, f"{self.__name__}: {name}") for x, name in zip(leaves, names, strict=True)]
+                staged = self._stage(avals, tree, static, owner)
                 simple = tree == _flat(len(leaves)) and not static
                 entry = Entry(staged, compile_native(staged.func, **self._options), self._parameter_names(len(leaves)) if simple else None)
                 self._entries[key] = entry
@@ -138,14 +138,22 @@ class Jit:
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
         """What the function becomes for such arguments, or for arguments of such types (`"f32[3]"`): its text, LLVM IR, assembly, memory and cost."""
-        dynamic, static = (args, kwargs), ()
-        if self._static is not None:
-            dynamic, static = self._static.taken_from(args, kwargs)
-        return self._lower(dynamic, static, None)
+        return self._lower(args, kwargs)
 
-    def _lower(self, dynamic: Any, static: tuple[Any, ...], owner: Any) -> Lowered:
+    def _lower(self, args: tuple[Any, ...], kwargs: dict[str, Any], owner: Any = None) -> Lowered:
+        leaves, tree, static = self._taken_apart(args, kwargs, owner)
+        staged = self._stage([aval_like(x) for x in leaves], tree, static, owner)
+        return Lowered(staged, (tree, static), lambda args, kwargs: self._taken_apart(args, kwargs, owner), self._options)
+
+    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any], owner: Any) -> tuple[list[Any], Tree, tuple[Any, ...]]:
+        """Leaves and form of the arguments that are arrays; and those that are not."""
+        dynamic: Any = args, kwargs
+        static: tuple[Any, ...] = () if owner is None else (Identity(owner),)
+        if self._static is not None:
+            dynamic, values = self._static.taken_from(args, kwargs)
+            static += values
         leaves, tree = flatten(dynamic)
-        return Lowered(self._stage([aval_like(x) for x in leaves], tree, static, owner), tree, self._options)
+        return leaves, tree, static
 
     def cache_info(self) -> CacheInfo:
         """How many calls found compiled code (`hits`), and how many had to make it (`misses`)."""
@@ -193,7 +201,7 @@ class BoundJit:
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
         """See `Jit.lower`."""
-        return self._jitted._lower((args, kwargs), (Identity(self.__self__),), self.__self__)
+        return self._jitted._lower(args, kwargs, self.__self__)
 
     def cache_info(self) -> CacheInfo:
         """Of the method, for all objects."""
@@ -227,8 +235,6 @@ def _native_call(staged: Staged, compiled: Compiled, names: list[str] | None) ->
     plain = tree.is_leaf or (tree.is_flat_tuple and tree.leaves > 1)
     if names is None or not plain or _kind() is None or not hasattr(compiled, "_call"):
         return None
-    from rlxc.runtime.python_call import Call
-
     weak = [_weak_by(a) for a in staged.avals]
     return Call(compiled.executable(), names=(*names, "\0out"), numbers=weak)
 
@@ -282,7 +288,7 @@ class Static:
     def taken_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """The other arguments; and the static ones as a key."""
         places = [n + len(args) if n < 0 else n for n in self.numbers]
-        static = [(i, type(x), x) for i, x in enumerate(args) if i in places]
+        static: list[Any] = [(i, type(x), x) for i, x in enumerate(args) if i in places]
         static += [(k, type(x), x) for k, x in sorted(kwargs.items()) if k in self.names]
         for where, cls, x in static:
             try:
@@ -352,13 +358,7 @@ def _flat(count: int) -> Tree:
 @cache
 def _kind() -> Any:
     """The class whose instances are called by machine code; None where this Python does not allow it."""
-    from rlxc.runtime.python_objects import supported
-
-    if not supported():
-        return None
-    from rlxc.runtime.python_call import CallableType
-
-    return CallableType(Jit)
+    return CallableType(Jit) if supported() else None
 
 
 _all: weakref.WeakSet[Jit] = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -9,17 +10,18 @@ from rlxc.errors import ArgumentError
 from rlxc.ir.core import Func
 from rlxc.passes.gradient import prepare
 from rlxc.passes.work import work_of_func
-from rlxc.tracing.pytree import Tree, flatten, unflatten
+from rlxc.tracing.pytree import Tree, unflatten
 from rlxc.tracing.staging import Staged, compile_native
 
 
 class Lowered:
     """A traced function, not compiled yet; each stage is made when it is asked for."""
 
-    def __init__(self, staged: Staged, tree: Tree, options: dict[str, Any]) -> None:
+    def __init__(self, staged: Staged, form: tuple[Tree, Any], taken_apart: Callable[..., Any], options: dict[str, Any]) -> None:
         self.func: Func = staged.func
         self._staged = staged
-        self._tree = tree
+        self._form = form  # of the arguments, and the static ones
+        self._taken_apart = taken_apart
         self._options = options
 
     def as_text(self) -> str:
@@ -65,13 +67,13 @@ class LoweredCall(Lowered):
     """Native code for arguments of one form and one set of types; others are an error."""
 
     def __init__(self, lowered: Lowered) -> None:
-        super().__init__(lowered._staged, lowered._tree, lowered._options)
+        super().__init__(lowered._staged, lowered._form, lowered._taken_apart, lowered._options)
         self._compiled = compile_native(self.func, **self._options)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        leaves, tree = flatten((args, kwargs))
-        if tree != self._tree:
-            raise ArgumentError(f"{self.func.name} is compiled for arguments of another form: {self._tree}", code="RLX0502")
+        leaves, *form = self._taken_apart(args, kwargs)
+        if tuple(form) != self._form:
+            raise ArgumentError(f"{self.func.name} is compiled for arguments of another form: {self._form[0]}", code="RLX0502")
         results = self._compiled(*leaves)
         return unflatten(self._staged.tree, results if len(self.func.results) > 1 else (results,) if self.func.results else ())
 

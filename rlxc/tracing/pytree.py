@@ -31,6 +31,8 @@ class Tree:
     def __init__(self, form: Any) -> None:
         self._form = form
         self._hash = hash(form)
+        self.kind: type | None
+        self.rest: Any
         self.kind, self.rest, children = form or (None if form is None else type(None), None, ())
         self.children = tuple([Tree(c) for c in children])
         self.leaves: int = 1 if self.is_leaf else sum([c.leaves for c in self.children])

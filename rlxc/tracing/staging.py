@@ -45,7 +45,7 @@ class Staged:
 
 
 def aval_of(x: Any, name: str = "a leaf") -> Aval:
-    """Type and weakness of an array, a number or a tracer."""
+    """Type and weakness of an array, a number or a tracer; raises TracingError, which opens with `name`, for anything else."""
     cls = type(x)
     if cls is np.ndarray:
         return Aval(TensorType(dtype_of(x.dtype), x.shape))
@@ -55,7 +55,7 @@ def aval_of(x: Any, name: str = "a leaf") -> Aval:
         dtype, weak = kind_of(x)
         return Aval(TensorType(dtype, np.shape(x)), weak)
     help = "mark it static, so that the function is traced for each value of it (static_argnums, static_argnames), or register its class: rlxc.register_pytree"
-    raise TracingError(f"{name} is {_text(x)}, which is no array", code="RLX0804", help=help)
+    raise with_source(TracingError(f"{name} is {_text(x)}, which is no array", code="RLX0804", loc=user_location(), help=help))
 
 
 def aval_like(x: Any) -> Aval:
@@ -89,7 +89,7 @@ def _result(trace: Trace, x: Any, what: str, name: str, loc: Loc) -> Tracer:
     try:
         aval_of(x, what)
     except TracingError as error:
-        raise TracingError(f"{name}: {error.message}", code=error.code, loc=loc) from None
+        raise with_source(TracingError(f"{name}: {error.message}", code=error.code, loc=loc)) from None
     return tracer_of(x)
 
 

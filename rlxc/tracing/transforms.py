@@ -20,7 +20,7 @@ from rlxc.passes import linearize as linearizing
 from rlxc.passes import vjp as pulling
 from rlxc.passes import vmap as batching
 from rlxc.passes.marks import unmarked
-from rlxc.tracing.arguments import Arguments, ArgNums, prefix_leaves, same_form
+from rlxc.tracing.arguments import ArgNums, Arguments, prefix_leaves, same_form
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.pytree import Tree, tree_map, unflatten
 from rlxc.tracing.staging import Staged, aval_of, call, name_of
@@ -42,7 +42,8 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> 
         staged = given.staged()
         aux = _aux_tree(staged, f) if has_aux else None
         if not (staged.tree.children[0] if has_aux else staged.tree).is_leaf:
-            raise with_source(DifferentiationError(f"{name_of(f)} returns {staged.tree}; a gradient is that of one scalar", code="RLX0306", loc=staged.func.loc))
+            message = f"{name_of(f)} returns {staged.tree}; a gradient is that of one scalar"
+            raise with_source(DifferentiationError(message, code="RLX0306", loc=staged.func.loc))
         places = [p for i in chosen for p in given.leaves_of(i)]
         outs = _results(_value_and_grad(staged, places, has_aux), given, staged)
         count = len(staged.func.results)
@@ -241,7 +242,8 @@ def _examples(given: Arguments, axes: Sequence[Any], axis_size: int | None) -> t
         shape = aval.type.shape
         if not -len(shape) <= axis < len(shape):
             message = f"vmap of {name_of(given.f)}: {name} is {aval.type}, which has no axis {axis}"
-            raise with_source(TracingError(message, code="RLX0807", loc=user_location(), help="in_axes says which axis counts the examples; None: there is none"))
+            help = "in_axes says which axis counts the examples; None: there is none"
+            raise with_source(TracingError(message, code="RLX0807", loc=user_location(), help=help))
         axis %= len(shape)
         if size is not None and shape[axis] != size:
             message = f"vmap of {name_of(given.f)}: axis {axis} of {name}, which is {aval.type}, counts {shape[axis]} examples, and others {size}"
@@ -362,4 +364,3 @@ def _tangent_like(v: Any, floats: Any, active: bool) -> Any:
     if not v.type.dtype.differentiable:
         return None
     return next(floats) if active else _zero(v)
-
