@@ -73,18 +73,37 @@ class Plan:
             if outputs[i] in self.extras and outputs[i] not in defined:
                 help = "differentiate the function itself, as by rlxc.grad, and record that"
                 raise Unsupported(f"@{self.func.name}: a second derivative through what its node keeps of a loop", loc=self.func.loc, help=help)
-        func, given = self._transposed(seeded)
-        used = {v for op in func.ops for v in op.operands} | set(func.results)
+        func, given = self._transposed(seeded, set(self.residuals))
+        used = set(used_from_outside(func))
+        if not used <= {*self.residuals, *given[1]}:
+            func, given = self._with_zeros(seeded)
+            used = set(used_from_outside(func))
         reads = tuple(i for i, v in enumerate(self.residuals) if v in used)
         args = (*(self.residuals[i] for i in reads), *given[1])
         return Pullback(with_names(func.with_(args=args)), reads, given[0])
 
+    def _all_seeds(self) -> tuple[int, ...]:
+        return tuple(i for i, t in enumerate(self.halves.tangents_out) if t is not None)
+
     def _residuals(self) -> tuple[Value, ...]:
-        func, given = self._transposed([i for i, t in enumerate(self.halves.tangents_out) if t is not None])
+        func, given = self._transposed(self._all_seeds())
         return tuple(v for v in used_from_outside(func) if v not in given[1])
 
-    def _transposed(self, seeded: Sequence[int]) -> tuple[Func, tuple[tuple[int, ...], tuple[Value, ...]]]:
-        """The pullback as a function of all values of the primal one; which active arguments it gives the cotangents of; its own cotangents."""
+    def _with_zeros(self, seeded: Sequence[int]) -> tuple[Func, tuple[tuple[int, ...], tuple[Value, ...]]]:
+        """The pullback of all results, with zeros for the cotangents of those that are not seeded."""
+        func, (gives, given) = self._transposed(self._all_seeds())
+        b = Builder()
+        env = {ct: b.zeros(ct.type) for i, ct in zip(self._all_seeds(), given, strict=True) if i not in seeded}
+        for op in func.ops:
+            b.rebuild(op, env)
+        whole = func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))
+        return clean(whole), (gives, tuple(ct for ct in given if ct not in env))
+
+    def _transposed(self, seeded: Sequence[int], kept: set[Value] | None = None) -> tuple[Func, tuple[tuple[int, ...], tuple[Value, ...]]]:
+        """The pullback as a function of values of the primal one; which active arguments it gives the cotangents of; its own cotangents.
+
+        With `kept`, these are the values of the primal function that there are; else it chooses.
+        """
         halves = self.halves
         outputs = halves.func.results
         primal = live_ops(halves.primal_ops, outputs)
@@ -96,20 +115,25 @@ class Plan:
         gives = tuple(i for i, ct in enumerate(outs) if ct is not None)
         results = tuple(ct for ct in outs if ct is not None)
         given = tuple(cotangents.values())
-        ops = self._with_cheap(primal, live_ops(b.ops, results), results, given)
+        ops = self._with_cheap(primal, live_ops(b.ops, results), results, given, kept)
         func = Func(f"{self.func.name}.pullback", given, tuple(ops), results, loc=self.func.loc)
         return clean(func), (gives, given)
 
-    def _with_cheap(self, primal: Sequence[Op], ops: Sequence[Op], results: Sequence[Value], given: Sequence[Value]) -> list[Op]:
+    def _with_cheap(self, primal: Sequence[Op], ops: Sequence[Op], results: Sequence[Value], given: Sequence[Value], kept: set[Value] | None) -> list[Op]:
         """`ops`, with those of the primal function put before them that are better computed again than kept."""
-        there = {*self.func.args, *self.func.results, *given}
+        there = {*(kept or (*self.func.args, *self.func.results)), *given}
+        free = set(there)  # what is there, or costs nothing but arithmetic on what is there
+        for op in primal:
+            if _is_cheap(op) and free.issuperset(op.operands):
+                free.update(op.results)
         needed = set(used_from_outside(Func("f", tuple(given), tuple(ops), tuple(results)))) - there
         again: list[Op] = []
         for op in reversed(primal):
             if needed.isdisjoint(op.results):
                 continue
             missing = {v for v in op.operands if v not in there and v not in needed}
-            if _is_cheap(op) and sum(map(_bytes, missing)) <= _bytes(op.results[0]):
+            small = sum(map(_bytes, missing)) <= _bytes(op.results[0])
+            if kept is not None or op.results[0] in free or (_is_cheap(op) and small):
                 again.append(op)
                 needed -= set(op.results)
                 needed |= missing
@@ -144,10 +168,11 @@ def clean(func: Func) -> Func:
 def with_names(func: Func) -> Func:
     """A copy with arguments of its own, so that it is a function like any other."""
     env = {a: Value(a.type, f"r{i}" if a.name is None else f"{a.name}_{i}", loc=a.loc) for i, a in enumerate(func.args)}
+    args = tuple(env.values())
     body = Builder()
     for op in func.ops:
         body.rebuild(op, env)
-    return func.with_(args=tuple(env.values()), ops=tuple(body.ops), results=tuple(env.get(v, v) for v in func.results))
+    return func.with_(args=args, ops=tuple(body.ops), results=tuple(env.get(v, v) for v in func.results))
 
 
 def _bytes(v: Value) -> int:
