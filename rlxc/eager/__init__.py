@@ -1,9 +1,9 @@
 """Eager reverse mode: operations are computed at once, and recorded, so that `backward` can follow them back.
 
-    x = eager.tensor(3.0, requires_grad=True)
-    y = x * x
-    y.backward()
-    x.grad                                          # 6
+x = eager.tensor(3.0, requires_grad=True)
+y = x * x
+y.backward()
+x.grad                                          # 6
 """
 
 from rlxc.eager.executor import Executor

@@ -1,7 +1,7 @@
 """Function: something that is computed and recorded as one node, whatever its operands turn out to be.
 
-    multiply = primitive_function(lookup("mul"))
-    y = multiply(x, 2.0)            # finds the rule for the kinds of x and of a Python float, or makes it
+multiply = primitive_function(lookup("mul"))
+y = multiply(x, 2.0)            # finds the rule for the kinds of x and of a Python float, or makes it
 """
 
 from __future__ import annotations

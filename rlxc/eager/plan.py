@@ -42,7 +42,7 @@ class Plan:
     def __init__(self, func: Func, active: Sequence[int]) -> None:
         self.func = clean(prepare(func))
         self.active = tuple(active)
-        halves = linearize(self.func, self.active)
+        halves = self._linearized(self.func)
         #: For each result, whether it depends on an active argument.
         self.active_results = tuple(t is not None for t in halves.tangents_out)
         self.extras: tuple[Value, ...] = ()
@@ -56,7 +56,12 @@ class Plan:
                 break
             self.extras += more
             # derivatives of what is kept may be asked for too, by those of higher order
-            halves = linearize(self.func.with_(results=(*self.func.results, *self.extras)), self.active)
+            halves = self._linearized(self.func.with_(results=(*self.func.results, *self.extras)))
+
+    def _linearized(self, func: Func) -> Linearized:
+        if self.active:
+            return linearize(func, self.active)
+        return Linearized(func, func.ops, (), (), (None,) * len(func.results))
 
     @cached_property
     def primal(self) -> Func:

@@ -39,7 +39,9 @@ _COMPILING = RLock()
 class Rule:
     """An operation, `func`, on operands of these kinds. Results are of class `cls`."""
 
-    def __init__(self, func: Func, kinds: Sequence[Kind | Scalar], cls: type, unrecorded: Callable[..., Any], loc: Loc, fixed: Callable[[Func], Function]) -> None:
+    def __init__(
+        self, func: Func, kinds: Sequence[Kind | Scalar], cls: type, unrecorded: Callable[..., Any], loc: Loc, fixed: Callable[[Func], Function]
+    ) -> None:
         self.name = func.name
         self.loc = loc
         self.kinds = tuple(kinds)

@@ -5,7 +5,7 @@ A sweep computes with operands as they are or, if it is itself `recorded` (`crea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -13,7 +13,7 @@ from rlxc.eager.function import primitive_function
 from rlxc.eager.kinds import Kind
 from rlxc.eager.rule import Rule
 from rlxc.eager.tape import Edge, Hook, Leaf, Node, Output
-from rlxc.errors import DifferentiationError
+from rlxc.errors import DifferentiationError, Label
 from rlxc.ir.primitive import lookup
 
 Deposits = Sequence[tuple[Edge, Any]]
@@ -30,8 +30,8 @@ def sweep(
     cts: dict[Edge, Any] = {}
     leaves: dict[Leaf, Any] = {}
     found: dict[Edge, Any] = {}
-    slots = {(e.node, e.slot): e for e in wanted if type(e) is Output}
-    keep = {*wanted, *(node for node, _ in slots)}
+    slots = {(e.node, e.slot): e for e in wanted if type(e) is Output} if wanted else {}
+    keep = {*wanted, *(node for node, _ in slots)} if wanted else None
     for edge, ct in seeds:
         _deposit(heap, cts, edge, ct, recorded)
     while heap:
@@ -39,7 +39,7 @@ def sweep(
         ct = cts.pop(edge)
         if edge.hooks is not None:
             ct = _hooked(edge, ct, recorded)
-        if edge in keep:
+        if keep is not None and edge in keep:
             _keep(edge, ct, found, slots)
         kind = type(edge)
         if kind is Node:
@@ -58,7 +58,7 @@ def sweep(
                 seeded = tuple(sorted(ct))
                 outs = rule.pullback(seeded)[0](residuals, *[ct[i] for i in seeded])
             if not retain:
-                edge.residuals = None  # type: ignore[union-attr]
+                edge.residuals = residuals = None  # type: ignore[union-attr]
                 edge.parents = ()  # type: ignore[union-attr]
             for parent, out in zip(parents, outs, strict=True):
                 if out is None or (only is not None and parent not in only):
@@ -76,7 +76,7 @@ def sweep(
     return leaves, found
 
 
-def _keep(edge: Edge, ct: Any, found: dict[Edge, Any], slots: dict[tuple[Node, int], Edge]) -> None:
+def _keep(edge: Edge, ct: Any, found: dict[Edge, Any], slots: Mapping[tuple[Node, int], Edge]) -> None:
     """Note the cotangent of an edge that is wanted, or of those of its outputs that are."""
     if type(edge) is Node and not edge.rule.is_single:
         for slot, total in ct.items():
@@ -173,7 +173,13 @@ def variable(kind: Any, value: Any, edge: Edge | None = None) -> Any:
 
 def _freed(node: Edge) -> DifferentiationError:
     help = "call backward(retain_graph=True) the first time, or compute the result again"
-    return DifferentiationError(f"backward a second time through {node.rule!r}: what it kept has been freed", code="RLX0321", loc=node.rule.loc, help=help)
+    rule = node.rule
+    return DifferentiationError(
+        f"backward a second time through {rule!r}: what it kept has been freed",
+        code="RLX0321",
+        labels=[Label(rule.loc, "this operation, on operands of these types, was first computed here")],
+        help=help,
+    )
 
 
 def leading_to(outputs: Iterable[Edge], inputs: Iterable[Edge]) -> set[Edge]:

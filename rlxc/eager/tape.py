@@ -26,6 +26,7 @@ class Node:
     rule: Any  # a Rule
     residuals: tuple[Any, ...] | None  # None: freed
     parents: tuple[Edge, ...]
+    grad: Any  # a variable, once it is asked to be kept
     hooks: dict[int, list[Hook]] | None  # by result
 
     def add_hook(self, hook: Hook, slot: int = 0) -> list[Hook]:
@@ -40,6 +41,8 @@ class Output:
     """Result `slot` of a node; extras, which only higher derivatives reach, count on behind the results. There may be several objects for one."""
 
     __slots__ = ("grad", "hooks", "node", "order", "rule", "slot")
+
+    grad: Any
 
     def __init__(self, node: Node, slot: int) -> None:
         self.node = node

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,13 @@ def tensor(array: Any, requires_grad: bool = False) -> Tensor:
     return Tensor(array, requires_grad)
 
 
-def _binary(function: Any) -> Callable[[Any, Any], Any]:
+def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]:
     """An operator. Its way to the second use of an operation: two look-ups by identity, and the rule's own function."""
     table: dict[Any, dict[Any, Callable[..., Any]]] = {}
     squares: dict[Any, Callable[[Any], Any]] = {}
-    both, same = traced(function), traced(function, repeated=True)
+    name = function.__name__
+    both = traced((lambda x, y: function(y, x)) if reflected else function, name)
+    same = traced(lambda x: function(x, x), name)
 
     def operate(self: Any, other: Any) -> Any:
         try:
@@ -58,7 +61,7 @@ def _binary(function: Any) -> Callable[[Any, Any], Any]:
 
 
 def _reflected(function: Any) -> Callable[[Any, Any], Any]:
-    return _binary(lambda x, y: function(y, x))
+    return _binary(function, reflected=True)
 
 
 def _power() -> Callable[[Any, Any], Any]:
@@ -87,12 +90,19 @@ def _unary(function: Any) -> Callable[[Any], Any]:
     return operate
 
 
-def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+def _methods(names: str) -> Iterator[Callable[..., Any]]:
+    """Methods that are those of tracers."""
+    return map(_method, names.split())
+
+
+def _method(name: str) -> Callable[..., Any]:
+    function = getattr(Tracer, name)
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return call(function, (self, *args), kwargs)
 
-    method.__name__ = function.__name__
-    method.__doc__ = f"As ndarray.{function.__name__}."
+    method.__name__ = name
+    method.__doc__ = f"As ndarray.{name}."
     return method
 
 
@@ -107,6 +117,9 @@ def _assigned(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
         return self
 
     return operate
+
+
+_ufunc = cache(traced)
 
 
 def _is_operand(x: Any) -> bool:
@@ -224,7 +237,7 @@ class Tensor(Variable):
         if kwargs.pop("out", None) is not None:
             raise ArgumentError(f"np.{ufunc.__name__} on tensors does not take out=", code="RLX0507", help="results are new tensors")
         if method == "__call__" and not kwargs and not any(type(x) in (list, tuple) for x in inputs):
-            return traced(ufunc).on(Tensor, inputs)
+            return _ufunc(ufunc).on(Tensor, inputs)
         return call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -234,13 +247,10 @@ class Tensor(Variable):
 
     # methods, as arrays have them
 
-    reshape, ravel, flatten, squeeze = map(_method, (Tracer.reshape, Tracer.ravel, Tracer.flatten, Tracer.squeeze))
-    transpose, swapaxes, repeat, diagonal = map(_method, (Tracer.transpose, Tracer.swapaxes, Tracer.repeat, Tracer.diagonal))
-    take, trace, dot, astype = map(_method, (Tracer.take, Tracer.trace, Tracer.dot, Tracer.astype))
-    sum, prod, mean, var, std = map(_method, (Tracer.sum, Tracer.prod, Tracer.mean, Tracer.var, Tracer.std))
-    max, min, any, all = map(_method, (Tracer.max, Tracer.min, Tracer.any, Tracer.all))
-    argmax, argmin, argsort = map(_method, (Tracer.argmax, Tracer.argmin, Tracer.argsort))
-    cumsum, cumprod, clip, round = map(_method, (Tracer.cumsum, Tracer.cumprod, Tracer.clip, Tracer.round))
+    reshape, ravel, flatten, squeeze, transpose, swapaxes = _methods("reshape ravel flatten squeeze transpose swapaxes")
+    repeat, diagonal, trace, take, dot, astype = _methods("repeat diagonal trace take dot astype")
+    sum, prod, mean, var, std, max, min, any, all = _methods("sum prod mean var std max min any all")
+    argmax, argmin, argsort, cumsum, cumprod, clip, round = _methods("argmax argmin argsort cumsum cumprod clip round")
 
     @property
     def T(self) -> Any:
@@ -251,7 +261,11 @@ class Tensor(Variable):
         return self.swapaxes(-1, -2)
 
 
-_OF_SHAPE = {np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim, np.size: lambda a, axis=None: a.size if axis is None else a.shape[axis]}
+def _size(a: Tensor, axis: int | None = None) -> int:
+    return a.size if axis is None else a.shape[axis]
+
+
+_OF_SHAPE: dict[Any, Callable[..., Any]] = {np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim, np.size: _size}
 
 
 class At:

@@ -23,14 +23,14 @@ from rlxc.tracing.staging import Aval, stage
 MAX_FUNCTIONS = 4096  # that are kept
 
 
-def traced(function: Callable[..., Any], *, repeated: bool = False) -> Function:
-    """A function of tracers as one that can be recorded, all of its arguments being operands; `repeated` gives one operand to both of two."""
-    run = (lambda x: function(x, x)) if repeated else function
+def traced(function: Callable[..., Any], name: str | None = None) -> Function:
+    """A function of tracers as one that can be recorded, all of its arguments being operands."""
+    name = name or _name(function)
 
     def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
-        return _staged(function, run, kinds, lambda leaves: (leaves, {})).func
+        return _staged(function, kinds, lambda leaves: (leaves, {})).func.with_(name=name)
 
-    return Function(_name(function), make)
+    return Function(name, make)
 
 
 class _Call:
@@ -46,7 +46,7 @@ class _Call:
             return _filled(args, rest), _filled(kwargs, rest)
 
         def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
-            staged = _staged(function, function, kinds, rebuild)
+            staged = _staged(function, kinds, rebuild)
             self.trees[tuple(kinds)] = staged.tree
             return staged.func
 
@@ -75,9 +75,9 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     return results if tree.is_leaf else unflatten(tree, results if isinstance(results, tuple) else (results,))
 
 
-def _staged(function: Any, run: Callable[..., Any], kinds: Sequence[Kind | Scalar], rebuild: Callable[[list[Any]], tuple[Any, Any]]) -> Any:
+def _staged(function: Callable[..., Any], kinds: Sequence[Kind | Scalar], rebuild: Callable[[list[Any]], tuple[Any, Any]]) -> Any:
     avals = [Aval(k.type) if isinstance(k, Kind) else Aval(TensorType(DEFAULTS[k.python]), weak=k.python is not bool) for k in kinds]
-    return stage(run, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
+    return stage(function, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
 
 
 def _name(function: Any) -> str:

@@ -1,12 +1,12 @@
 """Variable: a value, and how it was computed. The base of `eager.Tensor`, and of classes that compute with operands of another sort.
 
-    class Number(eager.Variable):
-        executor = Floats()                         # see rlxc.eager.executor
+class Number(eager.Variable):
+    executor = Floats()                         # see rlxc.eager.executor
 
-        def __mul__(self, other):
-            return eager.apply("scalar_mul", self, other)
+    def __mul__(self, other):
+        return eager.apply("scalar_mul", self, other)
 
-    x = Number(3.0, requires_grad=True)             # after which x * x is recorded
+x = Number(3.0, requires_grad=True)             # after which x * x is recorded
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Variable:
     With `requires_grad`, results that depend on it remember how, and `backward` leaves their derivative in `x.grad`.
     """
 
-    __slots__ = ("__weakref__", "_edge", "_kind", "_data")
+    __slots__ = ("__weakref__", "_data", "_edge", "_kind")
 
     executor: ClassVar[Executor]
 
@@ -128,7 +128,10 @@ class Variable:
         self._data = value
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
-        """Call `hook` with the cotangent of this value in every backward pass; what it returns, unless None, takes its place. Gives a function that removes it."""
+        """Call `hook` with the cotangent of this value in every backward pass; what it returns, unless None, takes its place.
+
+        Gives a function that removes the hook.
+        """
         edge = self._edge
         if edge is None:
             raise DifferentiationError("a hook is for a variable that requires a gradient", code="RLX0320")
@@ -158,7 +161,7 @@ class Variable:
     def like(cls, value: Any, kind: Kind) -> Any:
         """`value` as a variable of a type that is given; raises ArgumentError if it has another."""
         made = value if isinstance(value, cls) else cls(value)
-        if made._kind.type != kind.type:
+        if made._kind.inactive is not kind.inactive:
             raise ArgumentError(f"a cotangent of a value of type {kind.type} is {kind.type}, not {made._kind.type}", code="RLX0505")
         return made
 
