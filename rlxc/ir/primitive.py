@@ -289,6 +289,10 @@ class Primitive:
     def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         return None
 
+    def consistent(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Operands for the laws, where some say what is known of others (a matrix, and its factors): those made to fit."""
+        return arrays
+
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""
         return self._linear_groups

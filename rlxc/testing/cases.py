@@ -81,7 +81,7 @@ class Case:
                 margin = 0.01 * (high - low)
                 drawn = np.where((moved >= low + margin) & (moved <= high - margin), moved, drawn.astype(np.float64)).astype(f.dtype)
             out.append(drawn if f is None or t.dtype.is_float else f)
-        return tuple(out)
+        return self.prim.consistent(tuple(out))
 
     def special(self, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
         """Operands with ties, and with nan, infinities and signed zeros."""
@@ -148,7 +148,7 @@ def _case(prim: Primitive, sample: Any) -> Case:
             types.append(operand)
             fixed.append(None)
         else:
-            array = np.asarray(operand)
+            array = np.asarray(operand, order="C")  # as compiled functions are given them
             types.append(TensorType(dtype_of(array.dtype), array.shape))
             fixed.append(array)
     case = Case(prim, tuple(types), dict(sample.attrs), tuple(fixed), tuple(sample.domain or prim.domain))  # type: ignore[arg-type]
