@@ -14,8 +14,13 @@ _HOMES = {
         "Session",
         "bind",
         "compile",
+        "grad",
         "grad_with_loss",
+        "hessian",
+        "hvp",
         "interpret",
+        "jacfwd",
+        "jacrev",
         "jvp",
         "linear_transpose",
         "linearize",
@@ -23,12 +28,18 @@ _HOMES = {
         "parse",
         "run_passes",
         "value_and_grad",
+        "vjp",
+        "vmap",
     ),
     "rlxc.runtime.cache": ("cache_info",),
     "rlxc.runtime.compiled": ("Compiled",),
     "rlxc.runtime.library": ("load_library",),
     "rlxc.runtime.session": ("Program",),
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
+    "rlxc.numpy.elementwise": ("where",),
+    "rlxc.tracing.pytree": ("register_pytree", "tree_leaves", "tree_map"),
+    "rlxc.tracing.staging": ("trace",),
+    "rlxc.tracing.tracer": ("Tracer",),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
     "rlxc.ir.foreign": ("Foreign", "foreign"),
@@ -38,6 +49,7 @@ _HOMES = {
     "rlxc.errors": (
         "ArgumentError",
         "AttrError",
+        "BoundsError",
         "DTypeError",
         "Diagnostic",
         "DifferentiationError",
@@ -51,12 +63,13 @@ _HOMES = {
         "PassError",
         "RuleError",
         "ShapeError",
+        "TracingError",
         "UnknownName",
         "Unsupported",
         "VerifyError",
     ),
 }
-_SUBMODULES = ("errors", "testing")
+_SUBMODULES = ("errors", "numpy", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]
@@ -67,8 +80,13 @@ if TYPE_CHECKING:
         Session,
         bind,
         compile,
+        grad,
         grad_with_loss,
+        hessian,
+        hvp,
         interpret,
+        jacfwd,
+        jacrev,
         jvp,
         linear_transpose,
         linearize,
@@ -76,10 +94,13 @@ if TYPE_CHECKING:
         parse,
         run_passes,
         value_and_grad,
+        vjp,
+        vmap,
     )
     from rlxc.errors import (
         ArgumentError,
         AttrError,
+        BoundsError,
         Diagnostic,
         DifferentiationError,
         DTypeError,
@@ -93,6 +114,7 @@ if TYPE_CHECKING:
         PassError,
         RuleError,
         ShapeError,
+        TracingError,
         UnknownName,
         Unsupported,
         VerifyError,
@@ -102,12 +124,16 @@ if TYPE_CHECKING:
     from rlxc.ir.foreign import Foreign, foreign
     from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
     from rlxc.ir.types import Dim, DType, TensorType
+    from rlxc.numpy.elementwise import where
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
     from rlxc.runtime.cache import cache_info
     from rlxc.runtime.compiled import Compiled
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
+    from rlxc.tracing.pytree import register_pytree, tree_leaves, tree_map
+    from rlxc.tracing.staging import trace
+    from rlxc.tracing.tracer import Tracer
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,9 @@ from rlxc.frontend.parser import load, parse
 from rlxc.ir.core import Func, Module
 from rlxc.passes import bind as _bind
 from rlxc.passes import gradient as _gradient
+from rlxc.passes import jacobian as _jacobian
+from rlxc.passes import vjp as _vjp
+from rlxc.passes import vmap as _vmap
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
 from rlxc.passes.pipelines import make_pipeline
@@ -25,8 +28,13 @@ __all__ = [
     "Session",
     "bind",
     "compile",
+    "grad",
     "grad_with_loss",
+    "hessian",
+    "hvp",
     "interpret",
+    "jacfwd",
+    "jacrev",
     "jvp",
     "linear_transpose",
     "linearize",
@@ -34,6 +42,8 @@ __all__ = [
     "parse",
     "run_passes",
     "value_and_grad",
+    "vjp",
+    "vmap",
 ]
 
 Wrt = str | int | Sequence[str | int]
@@ -65,19 +75,60 @@ def bind(func: Func, /, **dims: int) -> Func:
     return _bind.bind(pick(func), dims)
 
 
-def grad_with_loss(func: Func, wrt: Wrt = (), *, on_unused: Unused = "zeros") -> Func:
+def grad_with_loss(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
     """Results `[loss, d wrt...]`; one more argument than `func`, the seed `d_output`, of the loss's type."""
-    return _gradient.grad_with_loss(pick(func), _wrt(wrt), on_unused=on_unused)
+    return _gradient.grad_with_loss(pick(func), _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
 
 
-def value_and_grad(func: Func, wrt: Wrt = (), *, on_unused: Unused = "zeros") -> Func:
-    """Results `[loss, d wrt...]` for a function whose one result is a scalar; `wrt` is every float argument unless stated."""
-    return _gradient.value_and_grad(pick(func), _wrt(wrt), on_unused=on_unused)
+def value_and_grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
+    """Results `[loss, d wrt...]` for a function whose one result is a scalar; `wrt` is every float argument unless stated.
+
+    With `has_aux`, results after the first are not differentiated, and stand between the loss and the gradients.
+    """
+    return _gradient.value_and_grad(pick(func), _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
+
+
+def grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
+    """Like `value_and_grad` without the value: results `[d wrt...]`, then, with `has_aux`, those that are not differentiated."""
+    return _gradient.grad(pick(func), _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
 
 
 def jvp(func: Func, wrt: Wrt = ()) -> Func:
-    """Forward mode: arguments, then a tangent for each of `wrt`; results, then their tangents."""
+    """Forward mode: arguments, then a tangent for each of `wrt`; results, then the tangents of the float ones."""
     return _gradient.jvp(pick(func), _wrt(wrt))
+
+
+def vjp(func: Func, wrt: Wrt = ()) -> _vjp.Vjp:
+    """`forward`, which also gives residuals, and `pullback`, which takes them and a cotangent for each float result."""
+    return _vjp.vjp(pick(func), _wrt(wrt))
+
+
+def hvp(func: Func, wrt: Wrt = ()) -> Func:
+    """The Hessian of a scalar function times a vector: a tangent for each of `wrt` in, a product for each of them out."""
+    return _gradient.hvp(pick(func), _wrt(wrt))
+
+
+def jacfwd(func: Func, wrt: Wrt = ()) -> Func:
+    """The Jacobian by forward mode: for each float result and each of `wrt`, an array of both shapes."""
+    return _jacobian.jacfwd(pick(func), _wrt(wrt))
+
+
+def jacrev(func: Func, wrt: Wrt = ()) -> Func:
+    """The Jacobian by reverse mode: the same as `jacfwd`."""
+    return _jacobian.jacrev(pick(func), _wrt(wrt))
+
+
+def hessian(func: Func, wrt: Wrt = ()) -> Func:
+    """Second derivatives: for each float result and each two of `wrt`, an array of all three shapes."""
+    return _jacobian.hessian(pick(func), _wrt(wrt))
+
+
+def vmap(func: Func, in_axes: _vmap.Axes = 0, out_axes: _vmap.Axes = 0, *, axis_size: int | str | None = None) -> Func:
+    """`func` on many examples at once; `in_axes` and `out_axes` say where their axis is, None that there is none.
+
+    `axis_size` is the number of examples, or a name for it; without, a named dimension (`N`, unless there is one).
+    """
+    return _vmap.vmap(pick(func), in_axes, out_axes, axis_size=axis_size)
 
 
 def linearize(func: Func, wrt: Wrt = ()) -> Linearized:

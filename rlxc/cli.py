@@ -332,6 +332,18 @@ def _transform_flags(add: Add) -> None:
 def _grad_flags(add: Add) -> None:
     _transform_flags(add)
     add("--with-seed", action="store_true", help="take the cotangent of the result as an argument `d_output`")
+    add("--no-value", action="store_true", help="the gradient alone")
+    add("--has-aux", action="store_true", help="results after the first are returned, and not differentiated")
+
+
+def _vmap_flags(add: Add) -> None:
+    _file(add)
+    _fn(add)
+    add("--in-axes", default="", metavar="AXES", help="where each argument has the new axis, or none: 0,none (0 unless stated)")
+    add("--out-axes", default="", metavar="AXES", help="where each result has it (0 unless stated)")
+    add("--size", default="", metavar="N", help="the number of examples, or a name for it (N unless stated)")
+    add("--raw", action="store_true", help="the IR as the transform leaves it, not simplified")
+    _output(add)
 
 
 def _check_flags(add: Add) -> None:
@@ -400,6 +412,12 @@ COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "opt": ("opt", "opt", _opt_flags, "run passes, IR to IR"),
     "grad": ("transforms", "grad", _grad_flags, "value and gradient, IR to IR"),
     "jvp": ("transforms", "jvp", _transform_flags, "forward mode, IR to IR"),
+    "vjp": ("transforms", "vjp", _transform_flags, "a forward part with residuals and a pullback, IR to IR"),
+    "hvp": ("transforms", "hvp", _transform_flags, "Hessian times vector, IR to IR"),
+    "jacfwd": ("transforms", "jacfwd", _transform_flags, "the Jacobian by forward mode, IR to IR"),
+    "jacrev": ("transforms", "jacrev", _transform_flags, "the Jacobian by reverse mode, IR to IR"),
+    "hessian": ("transforms", "hessian", _transform_flags, "second derivatives, IR to IR"),
+    "vmap": ("transforms", "vmap", _vmap_flags, "a function of many examples, IR to IR"),
     "linearize": ("transforms", "linearize", _transform_flags, "primal and linear part, IR to IR"),
     "transpose": ("transforms", "transpose", _transform_flags, "a linear function turned around, IR to IR"),
     "build": ("build", "build", _build_flags, "write IR, object code, a library and its C header"),

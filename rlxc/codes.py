@@ -2,7 +2,8 @@
 
 00xx  the text is not .rlx           03xx  differentiation and rules      06xx  files and extras
 01xx  names                          04xx  passes and pipelines           07xx  what rlxc cannot do
-02xx  types, attributes, structure   05xx  arrays at call time            09xx  defects of rlxc
+02xx  types, attributes, structure   05xx  arrays at call time            08xx  tracing of Python functions
+                                                                          09xx  defects of rlxc
 """
 
 from __future__ import annotations
@@ -258,6 +259,18 @@ CODES: dict[str, Code] = {
     "RLX0224": Code(
         "attributes in another form", "An op made by hand has attributes that its declaration would have completed or converted; make ops with a Builder."
     ),
+    "RLX0225": Code(
+        "a body that uses what is outside",
+        "The regions of `scan`, `while`, `cond`, `switch` and `map` see their arguments only: what they need is passed as operands.",
+        _func(
+            "%y = map %x {consts = 0} do (%e: f32[]) {\n  %p = mul %e, %s : f32[]\n  yield %p\n} : f32[3]\nreturn %y",
+            "%x: f32[3], %s: f32[]",
+        ),
+        _func(
+            "%y = map %s, %x {consts = 1} do (%k: f32[], %e: f32[]) {\n  %p = mul %e, %k : f32[]\n  yield %p\n} : f32[3]\nreturn %y",
+            "%x: f32[3], %s: f32[]",
+        ),
+    ),
     # --------------------------------------------------------------------------------------- 03xx: differentiation and rules
     "RLX0301": Code(
         "not linear", "A function with `lin` arguments is linear in them: no products of two linear values, no constants added, nothing else than linear ops."
@@ -301,6 +314,50 @@ CODES: dict[str, Code] = {
     # -------------------------------------------------------------------------------------------------------- 07xx: unsupported
     "RLX0701": Code("not supported", "The program is right, but rlxc cannot do this."),
     "RLX0702": Code("not supported here", "The program is right, but this part of rlxc does not take it; the message says what to do."),
+    # ---------------------------------------------------------------------------------------------------------- 08xx: tracing
+    "RLX0801": Code(
+        "numbers of a traced array",
+        "While a function is traced its arguments have shapes and dtypes, and no numbers: Python's if and while, float(), range() and np.asarray() "
+        "cannot have them. rlxc.where and rlxc.cond choose, rlxc.fori_loop and rlxc.scan loop; what must be a number is a static argument.",
+        'rlxc.trace(lambda x: x if x > 0 else -x, "f32[]")',
+        'rlxc.trace(lambda x: rlxc.where(x > 0, x, -x), "f32[]")',
+        language="python",
+    ),
+    "RLX0802": Code(
+        "a traced array outside of its function",
+        "What stands for an array while a function is traced means nothing afterwards, or in another thread. Return it as a result instead.",
+        'kept = []\nrlxc.trace(lambda x: kept.append(x) or x, "f32[]")\nrlxc.trace(lambda x: x + kept[0], "f32[]")',
+        'rlxc.trace(lambda x: (x, x + x), "f32[]")',
+        language="python",
+    ),
+    "RLX0803": Code(
+        "a function of NumPy's that is not there for traced arrays",
+        "`dir(rlxc.numpy)` lists those that are. Others can be written with them, or computed outside of the traced function.",
+        'rlxc.trace(lambda x: rlxc.numpy.linalg.eig(x), "f64[2, 2]")',
+        language="python",
+    ),
+    "RLX0804": Code(
+        "no array",
+        "Arguments and results of traced functions are arrays, numbers, and trees of them; everything else is a static argument.",
+        "rlxc.trace(lambda x: x, object())",
+        language="python",
+    ),
+    "RLX0805": Code(
+        "an index that a traced array does not take",
+        "Shapes are known while tracing, so an index cannot be a computed mask, nor a slice have computed ends; and elements are not assigned: "
+        "`x.at[i].set(y)` is x with other elements.",
+        'rlxc.trace(lambda x: x[x > 0], "f32[3]")',
+        'rlxc.trace(lambda x: rlxc.where(x > 0, x, 0), "f32[3]")',
+        language="python",
+    ),
+    "RLX0806": Code("trees of different forms", "Tuples, lists, dicts and so on are to have the same keys and lengths in both places."),
+    "RLX0807": Code(
+        "an index out of bounds",
+        "An index that is known while tracing is inside the axis, counted from the end where it is negative.",
+        'rlxc.trace(lambda x: x[3], "f32[3]")',
+        'rlxc.trace(lambda x: x[-1], "f32[3]")',
+        language="python",
+    ),
     # --------------------------------------------------------------------------------------------------------- 09xx: internal
     "RLX0900": Code("a defect of rlxc", "Something went wrong that is not your fault. Please report it, with the file that reproduces it."),
 }

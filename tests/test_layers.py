@@ -20,6 +20,8 @@ MAY_IMPORT = {
     "frontend": {"errors", "ir", "primitives", "passes"},
     "codegen": {"errors", "ir"},
     "runtime": {"errors", "ir", "primitives", "passes", "codegen"},
+    "tracing": {"errors", "diagnostics", "ir", "primitives", "passes", "codegen", "runtime", "api"},
+    "numpy": {"errors", "ir", "primitives", "tracing"},
     "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
     "api": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
 }

@@ -63,6 +63,10 @@ class Builder:
         self.insert(op)
         return op
 
+    def with_regions(self, prim: Primitive, operands: Sequence[Value], attrs: dict[str, Any], regions: tuple[Func, ...]) -> tuple[Value, ...]:
+        """The results of an op that has regions."""
+        return self.emit(prim, operands, attrs, regions=regions).results
+
     def insert(self, op: Op) -> None:
         self.ops.append(op)
 
@@ -98,16 +102,17 @@ class Builder:
         """Emit `op` again with operands (and captured values) looked up in `env`, and bind its results there."""
         operands = tuple([env.get(v, v) for v in op.operands])
         regions = tuple([remap_region(r, env) for r in op.regions])
-        linear = any([x.linear for x in operands])
+        linear = any([x.linear for x in operands]) and not op.prim.control
         results = tuple([Value(v.type, v.name, linear=linear or v.linear, param=v.param, loc=v.loc) for v in op.results])
         env.update(zip(op.results, results, strict=True))
         self.insert(Op(op.prim, operands, op.attrs, results, regions, op.loc))
 
     def insert_with(self, op: Op, env: dict[Value, Value]) -> None:
         """Append `op`, reading what `env` has in place of its operands (and captured values); its results stay the values they are."""
-        if not env.keys().isdisjoint(op.operands) or any(_mentions(r, env) for r in op.regions):
+        captures = not op.prim.control
+        if not env.keys().isdisjoint(op.operands) or (captures and any(_mentions(r, env) for r in op.regions)):
             operands = tuple([env.get(v, v) for v in op.operands])
-            regions = tuple([remap_region(r, env) if _mentions(r, env) else r for r in op.regions])
+            regions = tuple([remap_region(r, env) if captures and _mentions(r, env) else r for r in op.regions])
             op = Op(op.prim, operands, op.attrs, op.results, regions, op.loc)
         self.insert(op)
 
@@ -130,6 +135,11 @@ def make_op(
         result_types = prim.infer_regions(types, regions, attrs)  # type: ignore[attr-defined]
     else:
         result_types = prim.infer_types(types, attrs)
+    if prim.control:
+        results = [Value(t, None, linear=lin, loc=loc) for t, lin in zip(result_types, _linear_yields(regions, len(result_types)), strict=True)]
+        for v, name in zip(results, names, strict=False):
+            v.name = name
+        return Op(prim, tuple(operands), attrs, tuple(results), tuple(regions), loc)
     linear = prim.level == "tensor" and _is_linear(operands, regions)
     if not names:
         results = [Value(t, None, linear=linear, loc=loc) for t in result_types]
@@ -143,6 +153,12 @@ def _is_linear(operands: Sequence[Value], regions: Sequence[Func]) -> bool:
         if v.linear:
             return True
     return bool(regions) and any(v.linear for region in regions for op in region.walk() for v in op.operands)
+
+
+def _linear_yields(regions: Sequence[Func], results: int) -> list[bool]:
+    """Which results of control flow are linear: those that a region yields as such."""
+    yields = [r.results for r in regions if len(r.results) == results]
+    return [any(values[i].linear for values in yields) for i in range(results)]
 
 
 def _mentions(region: Func, env: dict[Value, Value]) -> bool:

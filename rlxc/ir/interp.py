@@ -9,7 +9,13 @@ import numpy as np
 
 from rlxc.errors import Error, OutOfMemory, RuleError
 from rlxc.ir.attributes import Symbol
-from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.core import Func, Module, Op, Value
+
+
+class Env(dict):
+    """What each value is, and where calls are looked up."""
+
+    module: Module | None = None
 
 
 def interpret(func: Func, arrays: Sequence[Any]) -> tuple[Any, ...]:
@@ -17,26 +23,25 @@ def interpret(func: Func, arrays: Sequence[Any]) -> tuple[Any, ...]:
 
     Nothing is checked here about the arrays. Functions that it calls are looked up in its module. A kernel writes to its arrays.
     """
-    env: dict[Value, Any] = dict(zip(func.args, arrays, strict=True))
+    env = Env(zip(func.args, arrays, strict=True))
+    env.module = func.module
     with np.errstate(all="ignore"):
-        for op in func.ops:
-            callee = op.attrs.get("callee")
-            if isinstance(callee, Symbol) and func.module is not None:
-                results = interpret(func.module[callee], [env[v] for v in op.operands])
-                env.update(zip(op.results, results, strict=True))
-            else:
-                run_ops((op,), env)
+        run_ops(func.ops, env)
     return tuple(env[v] for v in func.results)
+
+
+def run_region(region: Func, arrays: Sequence[Any], env: dict[Value, Any]) -> list[Any]:
+    """Results of a region on `arrays`, one for each of its arguments; what it takes from outside is in `env`."""
+    env.update(zip(region.args, arrays, strict=True))
+    run_ops(region.ops, env)
+    return [env[v] for v in region.results]
 
 
 def run_ops(ops: Sequence[Op], env: dict[Value, Any]) -> None:
     """Evaluate `ops` in order, in and into `env`."""
     for op in ops:
         try:
-            if op.regions:
-                results = op.prim.eval_regions(env, op)  # type: ignore[attr-defined]
-            else:
-                results = op.prim.eval(*[env[v] for v in op.operands], **op.attrs)
+            results = _run_op(op, env)
         except Error as error:
             raise error.at(op.loc) from None
         except MemoryError as error:
@@ -48,3 +53,14 @@ def run_ops(ops: Sequence[Op], env: dict[Value, Any]) -> None:
         if len(results) != len(op.results):
             raise RuleError(f"{op.prim.name}: its eval rule gave {len(results)} results, not {len(op.results)}", loc=op.loc)
         env.update(zip(op.results, results, strict=True))
+
+
+def _run_op(op: Op, env: dict[Value, Any]) -> Any:
+    if op.regions:
+        return op.prim.eval_regions(env, op)  # type: ignore[attr-defined]
+    arrays = [env[v] for v in op.operands]
+    callee = op.attrs.get("callee")
+    module = getattr(env, "module", None)
+    if isinstance(callee, Symbol) and module is not None:
+        return interpret(module[callee], arrays)
+    return op.prim.eval(*arrays, **op.attrs)

@@ -244,6 +244,7 @@ class Primitive:
     by_blocks: ClassVar[bool] = False  # its region is a function, computed block by block
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
+    control: ClassVar[bool] = False  # its regions are functions, which take nothing from outside: passes work on them as on functions
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature
@@ -292,6 +293,18 @@ class Primitive:
     def consistent(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Operands for the laws, where some say what is known of others (a matrix, and its factors): those made to fit."""
         return arrays
+
+    # rules of control flow: as those above, with the regions at hand
+
+    def prune_regions(self, op: Any, wanted: Any) -> Any:
+        """The op without the results that are not `wanted`, and without what only they need."""
+        return op
+
+    def legalize_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
+        return None
+
+    def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
+        return None
 
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""

@@ -196,7 +196,13 @@ class _FuncVerifier:
             for v in op.results:
                 if isinstance(v.type, TensorType):
                     v.type.require_static()
-        if self.level == "tensor" and not op.regions and op.prim.legalize(Builder(), *op.operands, **op.attrs) is not None:
+        if self.level != "tensor":
+            return
+        if op.regions:
+            legal = op.prim.legalize_regions(Builder(), op.operands, op.regions, **op.attrs)
+        else:
+            legal = op.prim.legalize(Builder(), *op.operands, **op.attrs)
+        if legal is not None:
             raise VerifyError(f"{op.prim.name} is not in its legal form: {_why(op)}", code="RLX0222", help="run the pass `legalize`")
 
     def fail(self, error: Error, op: Op | None = None) -> None:

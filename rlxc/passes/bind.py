@@ -57,7 +57,7 @@ def _calls_with_dims(func: Func) -> bool:
     seen: set[str] = set()
     waiting = [func]
     while waiting:
-        for name in filter(None, map(callee_of, waiting.pop().ops)):
+        for name in filter(None, map(callee_of, waiting.pop().walk())):
             if name not in seen:
                 seen.add(name)
                 waiting.append(module[name])

@@ -6,7 +6,9 @@ from collections.abc import Hashable, Sequence
 
 from rlxc.ir.attributes import attrs_key
 from rlxc.ir.builder import Builder
+from rlxc.ir.canonical import canonical_text
 from rlxc.ir.core import Func, Op, Value
+from rlxc.passes.bodies import with_bodies
 from rlxc.passes.manager import func_pass
 
 
@@ -18,15 +20,20 @@ def eliminate_common_subexpressions(func: Func) -> Func:
     %1 = add %y, %x : f32[3]             %0 = add %x, %y : f32[3]
     %2 = mul %0, %1 : f32[3]        =>   %2 = mul %0, %0 : f32[3]
 
-    Attributes are compared bit by bit, so 0.0 and -0.0 differ. Ops with effects or regions stay as they are.
+    Attributes are compared bit by bit, so 0.0 and -0.0 differ. Ops with effects stay as they are. Control flow is compared with its bodies, in which
+    the same is done.
     """
     b = Builder()
     env: dict[Value, Value] = {}
     numbers: dict[Value, int] = {}
     seen: dict[Hashable, Sequence[Value]] = {}
+    inside = False  # whether the body of an op changes
     for op in func.ops:
+        if op.prim.control:
+            old, op = op, with_bodies(op, eliminate_common_subexpressions.on_func)  # type: ignore[attr-defined]
+            inside |= op is not old
         operands = tuple([env.get(v, v) for v in op.operands])
-        if op.regions or op.prim.has_effect:
+        if op.prim.has_effect or (op.regions and not op.prim.control):
             b.rebuild(op, env)
             continue
         key = _key(op, operands, numbers)
@@ -36,7 +43,7 @@ def eliminate_common_subexpressions(func: Func) -> Func:
             seen[key] = op.results
         else:
             env.update(zip(op.results, earlier, strict=True))
-    if not env:
+    if not env and not inside:
         return func
     return func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))
 
@@ -47,4 +54,5 @@ def _key(op: Op, operands: Sequence[Value], numbers: dict[Value, int]) -> Hashab
     if op.prim.commutative:
         at.sort()
     linear = bool(op.results) and op.results[0].linear
-    return (op.prim, *at, attrs_key(op.attrs), linear)
+    bodies = tuple([canonical_text(r) for r in op.regions])
+    return (op.prim, *at, attrs_key(op.attrs), linear, bodies)

@@ -16,13 +16,13 @@ Size = int | Dim
 
 def named_dims(func: Func) -> tuple[str, ...]:
     """Names of dimensions in the arguments and results of `func`, in the order of their first use."""
-    values = (*func.args, *(v for op in func.ops for v in op.results))
+    values = (*func.args, *(v for op in func.walk() for v in op.results))
     return tuple(dict.fromkeys(str(n) for v in values if isinstance(v.type, TensorType) for n in v.type.shape if isinstance(n, Dim)))
 
 
 def require_bound(func: Func) -> None:
     """Raise ShapeError, at the place of the value, unless every dimension of `func` has its size."""
-    for v in (*func.args, *(v for op in func.ops for v in op.results)):
+    for v in (*func.args, *(v for op in func.walk() for v in op.results)):
         if isinstance(v.type, TensorType) and not v.type.is_static:
             try:
                 v.type.require_static()

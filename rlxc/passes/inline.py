@@ -8,6 +8,7 @@ from rlxc.errors import PassError
 from rlxc.ir.builder import Builder
 from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func, Module, Value
+from rlxc.passes.bodies import with_bodies
 from rlxc.passes.dims import match_dims, named_dims, substitute
 from rlxc.passes.manager import module_pass
 
@@ -26,7 +27,7 @@ def inline(module: Module) -> Module:
 
 def inline_calls(func: Func) -> Func:
     """`func` without calls; callees come from its module. Callees are inlined first, iteratively; recursion is an error."""
-    if not any(callee_of(op) is not None for op in func.ops):
+    if not any(callee_of(op) is not None for op in func.walk()):
         return func
     done: dict[str, Func] = {}
     for callee in _callees_first(func):
@@ -42,7 +43,7 @@ def _callees_first(func: Func) -> list[Func]:
     stack = [func]
     while stack:
         current = stack[-1]
-        calls = list(filter(None, map(callee_of, current.ops)))
+        calls = list(filter(None, map(callee_of, current.walk())))
         waiting = [n for n in dict.fromkeys(calls) if n not in size]
         if waiting:
             for name in waiting:
@@ -50,7 +51,7 @@ def _callees_first(func: Func) -> list[Func]:
                     raise PassError(f"@{name} calls itself", code="RLX0404", loc=module[name].loc, help="recursion is not supported")
             stack.append(module[waiting[0]])
             continue
-        size[current.name] = len(current.ops) - len(calls) + sum(size[n] for n in calls)
+        size[current.name] = sum(1 for _ in current.walk()) - len(calls) + sum(size[n] for n in calls)
         if size[current.name] > MAX_OPS:
             raise PassError(f"@{current.name} has {size[current.name]} ops once its calls are inlined", code="RLX0407", loc=current.loc)
         order.append(current)
@@ -59,13 +60,15 @@ def _callees_first(func: Func) -> list[Func]:
 
 
 def _splice(func: Func, done: dict[str, Func]) -> Func:
-    """`func` with each call replaced by the body of what it calls."""
+    """`func`, or a region, with each call replaced by the body of what it calls."""
+    if not any(callee_of(op) is not None for op in func.walk()):
+        return func
     b = Builder()
     env: dict[Value, Value] = {}
     for op in func.ops:
         name = callee_of(op)
         if name is None:
-            b.rebuild(op, env)
+            b.rebuild(with_bodies(op, lambda body: _splice(body, done)), env)
             continue
         operands = [env.get(v, v) for v in op.operands]
         body = _with_dims_of(done[name], operands)

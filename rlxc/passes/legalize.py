@@ -5,6 +5,7 @@ from __future__ import annotations
 from rlxc.errors import Error, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
+from rlxc.passes.bodies import with_bodies
 from rlxc.passes.manager import func_pass
 
 MAX_DEPTH = 64
@@ -36,11 +37,15 @@ def _legalize_op(op: Op, out: Builder, env: dict[Value, Value]) -> None:
             continue
         if len(pending) > MAX_DEPTH:
             raise RuleError(f"{op.prim.name}: its legalize rule never comes to an end", loc=op.loc)
+        current = with_bodies(current, legalize.on_func)  # type: ignore[attr-defined]
         operands = tuple(env.get(v, v) for v in current.operands)
         scratch = Builder()
         scratch.loc = op.loc
         try:
-            legal = None if current.regions else current.prim.legalize(scratch, *operands, **current.attrs)
+            if current.regions:
+                legal = current.prim.legalize_regions(scratch, operands, current.regions, **current.attrs)
+            else:
+                legal = current.prim.legalize(scratch, *operands, **current.attrs)
         except Error as error:
             raise error.at(op.loc) from None
         if legal is None:

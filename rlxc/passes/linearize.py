@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from rlxc.errors import DifferentiationError, Error, LinearityError, MissingRule, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.names import OwnNames
-from rlxc.passes.dce import live_ops
 from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
 
@@ -126,9 +126,13 @@ def _chosen(func: Func, w: str | int, named: dict[str, Value]) -> Value:
     return named.get(str(w)) or func.arg(str(w))
 
 
-def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
-    """Split a legal function without calls at the tangents of the arguments `wrt` (names or positions)."""
+def linearize(func: Func, wrt: Sequence[str | int] = (), *, outputs: Sequence[int] | None = None) -> Linearized:
+    """Split a legal function without calls at the tangents of the arguments `wrt` (names or positions).
+
+    Where `outputs` are given, only the tangents of those results are asked for.
+    """
     chosen = wrt_arguments(func, wrt)
+    wanted = None if outputs is None else set(live_ops(func.ops, [func.results[i] for i in outputs]))
     b = Unzip()
     names = dict(zip(func.args, func.arg_names, strict=True))
     tangents: dict[Value, Value] = {a: Value(a.type, f"d{names[a]}", linear=True, loc=a.loc) for a in chosen}
@@ -139,7 +143,7 @@ def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
         b.ops.append(op)
         if not op.operands:
             follow([op], states, "")  # it may be a zero
-        if not op.prim.differentiable or not any(v in tangents for v in op.operands):
+        if not op.prim.differentiable or not any(v in tangents for v in op.operands) or (wanted is not None and op not in wanted):
             continue
         if any(v.linear for v in op.operands):
             raise DifferentiationError(f"@{func.name} is a linear function already: transpose it, or differentiate the function it came from", loc=op.loc)
@@ -152,7 +156,7 @@ def linearize(func: Func, wrt: Sequence[str | int] = ()) -> Linearized:
                 if dv.name is None and v.name is not None:
                     dv.name = f"d{v.name}"
                 tangents[v] = dv
-    outs = tuple(tangents.get(v) for v in func.results)
+    outs = tuple(tangents.get(v) if outputs is None or i in outputs else None for i, v in enumerate(func.results))
     linear_ops = tuple(live_ops(b.linear_ops, [v for v in outs if v is not None]))
     return Linearized(func, tuple(b.ops), linear_ops, tangents_in, outs)
 

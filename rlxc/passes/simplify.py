@@ -11,8 +11,9 @@ from rlxc.errors import Error, RuleError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import Builder, make_op
 from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.primitive import Primitive
-from rlxc.passes.dce import live_ops
+from rlxc.passes.bodies import with_bodies
 from rlxc.passes.fold import dense_of, evaluate
 from rlxc.passes.manager import func_pass
 
@@ -29,13 +30,20 @@ def simplify(func: Func) -> Func:
 
     The results stay what they were, for nan, infinities and signed zeros too.
     """
+    with np.errstate(all="ignore"):
+        return _simplify(func)
+
+
+def _simplify(func: Func) -> Func:
     b = Simplifier()
     env: dict[Value, Value] = {}
-    with np.errstate(all="ignore"):
-        for op in func.ops:
-            b.visit(op, env)
+    for op in func.ops:
+        b.visit(op, env)
     results = tuple(env.get(v, v) for v in func.results)
-    return func.with_(ops=tuple(live_ops(b.ops, results)), results=results)
+    ops = tuple(live_ops(b.ops, results))
+    if results == func.results and len(ops) == len(func.ops) and all(x is y for x, y in zip(ops, func.ops, strict=True)):
+        return func
+    return func.with_(ops=ops, results=results)
 
 
 class Simplifier(Builder):
@@ -91,13 +99,16 @@ class Simplifier(Builder):
     def visit(self, op: Op, env: dict[Value, Value]) -> None:
         """Append `op`, its operands looked up in `env`, or what is simpler; its results are bound in `env`."""
         operands = tuple(env.get(v, v) for v in op.operands)
-        if op.regions:
+        if op.regions and not op.prim.control:
             self.rebuild(op, env)
             return
         self.loc = op.loc
         renewed = op if operands == op.operands else op.with_operands(operands)
         start = len(self.ops)
-        results = self.simpler(renewed)
+        if op.prim.control:
+            renewed, results = self.simpler_control(renewed)
+        else:
+            results = self.simpler(renewed)
         if results is None:
             self.insert(renewed)
             return
@@ -121,6 +132,36 @@ class Simplifier(Builder):
             del self.ops[start:]
         return results
 
+    def with_regions(self, prim: Primitive, operands: Sequence[Value], attrs: dict[str, Any], regions: tuple[Func, ...]) -> tuple[Value, ...]:
+        op, results = self.simpler_control(make_op(prim, operands, attrs, regions=regions, loc=self.loc))
+        if results is None:
+            self.insert(op)
+        return op.results if results is None else tuple(results)
+
+    def simpler_control(self, op: Op) -> tuple[Op, Sequence[Value] | None]:
+        """Control flow with simpler bodies; and values to use for its results, if it is not needed as it is."""
+        loc = self.loc
+        results = self._folded_control(op)
+        if results is None:
+            simpler = with_bodies(op, _simplify)
+            self.loc = loc
+            if simpler is not op:
+                op = simpler
+                results = self._folded_control(op)
+        return op, results
+
+    def _folded_control(self, op: Op) -> Sequence[Value] | None:
+        """What the op's fold rule gives: it sees constants among the operands, and bodies as they are now."""
+        if self.depth >= MAX_DEPTH:
+            return None
+        self.depth += 1
+        try:
+            return self._accepted(op, op.prim.fold_regions(self, op.operands, op.regions, **op.attrs))
+        except Error as error:
+            raise error.at(op.loc) from None
+        finally:
+            self.depth -= 1
+
     def _computed(self, op: Op) -> Sequence[Value] | None:
         operands = []
         for x in op.operands:
@@ -138,6 +179,10 @@ class Simplifier(Builder):
             simpler = op.prim.fold(self, *op.operands, **op.attrs)
         except Error as error:
             raise error.at(op.loc) from None
+        return self._accepted(op, simpler)
+
+    def _accepted(self, op: Op, simpler: Any) -> Sequence[Value] | None:
+        """What a fold rule gave, checked."""
         if simpler is None:
             return None
         results = simpler if isinstance(simpler, tuple) else (simpler,)

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from rlxc.errors import Error, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.primitive import Linear
-from rlxc.passes.dce import live_ops
 from rlxc.passes.linearity import check_linear
 from rlxc.passes.linearize import with_argument_names
 from rlxc.passes.manager import module_pass

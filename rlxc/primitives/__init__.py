@@ -30,6 +30,7 @@ from rlxc.primitives import (  # noqa: F401
     pad,
     pool,
     powers,
+    random,
     reduce,
     rope,
     rounding,

@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.passes.blocks.levels import Levels
 from rlxc.passes.blocks.order import put_in_order
 from rlxc.passes.blocks.regions import write_pieces
 from rlxc.passes.blocks.spaces import MOST, Space, complete, find_space, is_seed
 from rlxc.passes.blocks.uses import Uses
-from rlxc.passes.dce import live_ops
 from rlxc.passes.dims import require_bound
 from rlxc.passes.manager import func_pass
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.primitive import lookup
-from rlxc.passes.dce import live_ops
 from rlxc.passes.fuse.groups import Group, Groups
 from rlxc.passes.fuse.merge_axes import merge_axes
 from rlxc.passes.fuse.readings import Readings

@@ -43,7 +43,6 @@ class OfFactors(MatrixPrimitive):
         return b.reduce_sum(b.mul(da, inverse), axes=(rank - 2, rank - 1))
 
 
-
 @register
 class LuSlogdet(OfFactors):
     """The sign of the determinant of a, and the logarithm of its size, from the results of `lu` on a. The tangent is the trace of a^-1 da."""

@@ -1,4 +1,4 @@
-"""Control: which ops run. Here, calls of other functions of the module."""
+"""Calls of other functions of the module."""
 
 from __future__ import annotations
 

@@ -1,0 +1,149 @@
+"""Jacobians and Hessians: a linear map on a whole basis at once, by vmap, after the function itself was evaluated once.
+
+    jacfwd    the tangent map on the basis of an argument: a column of the Jacobian for each of its elements
+    jacrev    the pullback on the basis of a result: a row for each of its elements
+    hessian   jacfwd of jacrev
+
+A scalar has a basis of one vector, the number 1; then nothing is batched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rlxc.errors import DifferentiationError, Error
+from rlxc.ir.builder import Builder
+from rlxc.ir.collection import without_collection
+from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.types import DType, TensorType
+from rlxc.passes.dce import live_ops
+from rlxc.passes.gradient import prepare, replace_funcs
+from rlxc.passes.linearize import linearize, wrt_arguments
+from rlxc.passes.manager import module_pass
+from rlxc.passes.marks import rebuild_unmarked
+from rlxc.passes.transpose import transpose_ops
+from rlxc.passes.vmap import Batching
+
+INDEX = DType("i64")
+Blocks = dict[tuple[int, int], Value | None]  # for a result and an argument; None is zero
+
+
+@without_collection()
+def jacfwd(func: Func, wrt: Sequence[str | int] = ()) -> Func:
+    """The Jacobian by forward mode: for each float result, for each argument of `wrt`, an array of the result's shape and then the argument's."""
+    return _jacobian(func, wrt, "jacfwd", _columns)
+
+
+@without_collection()
+def jacrev(func: Func, wrt: Sequence[str | int] = ()) -> Func:
+    """The Jacobian by reverse mode: the same results as `jacfwd`, and less work where the results have fewer elements than the arguments."""
+    return _jacobian(func, wrt, "jacrev", _rows)
+
+
+@without_collection()
+def hessian(func: Func, wrt: Sequence[str | int] = ()) -> Func:
+    """Second derivatives, forward over reverse: for each float result, for each two arguments of `wrt`, an array of all three shapes."""
+    places = [func.args.index(a) for a in wrt_arguments(func, wrt)]
+    return jacfwd(jacrev(func, places), places).with_(name=f"{func.name}.hessian")
+
+
+def _jacobian(func: Func, wrt: Sequence[str | int], name: str, blocks: Callable[[Builder, Func, Sequence[int], Sequence[int]], Blocks]) -> Func:
+    func = prepare(func)
+    floats = [i for i, v in enumerate(func.results) if v.type.dtype.differentiable]
+    if not floats:
+        raise DifferentiationError(f"@{func.name} has no float result, so it has no Jacobian", code="RLX0305", loc=func.loc)
+    chosen = wrt_arguments(func, wrt)
+    for v in (*chosen, *(func.results[i] for i in floats)):
+        try:
+            v.type.require_static()
+        except Error as error:
+            raise error.at(v.loc) from None
+    b = Builder()
+    places = [func.args.index(a) for a in chosen]
+    found = blocks(b, func, places, floats)
+    results = []
+    for i in floats:
+        for k, a in zip(places, chosen, strict=True):
+            block = found[i, k]
+            r = func.results[i].type
+            results.append(b.zeros(r.with_shape((*r.shape, *a.type.shape))) if block is None else block)
+    return Func(f"{func.name}.{name}", func.args, tuple(live_ops(b.ops, results)), tuple(results), loc=func.loc)
+
+
+def _columns(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) -> Blocks:
+    """The tangent map of each argument alone, on the argument's basis."""
+    b.ops += func.ops
+    own = set(func.ops)
+    found: Blocks = {}
+    for k in places:
+        halves = linearize(func, [k])
+        b.ops += [op for op in halves.primal_ops if op not in own]
+        (tangent,) = halves.tangents_in
+        images = _on_basis(b, halves.linear_ops, tangent, halves.tangents_out)
+        for i in floats:
+            out, image = func.results[i].type, images[i]
+            found[i, k] = None if image is None else _last(b, image, out, tangent.type)
+    return found
+
+
+def _rows(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) -> Blocks:
+    """The pullback on the basis of each result, the cotangents of the others being zero."""
+    halves = linearize(func, places)
+    b.ops += halves.primal_ops
+    found: Blocks = {}
+    for i in floats:
+        out = func.results[i].type
+        seed = Value(out, "ct", linear=True)
+        scratch = Builder()
+        cts = transpose_ops(scratch, halves.linear_ops, halves.tangents_in, [halves.tangents_out[i]], [seed], f"transpose(@{func.name})")
+        images = _on_basis(b, scratch.ops, seed, cts)
+        for k, a, image in zip(places, halves.tangents_in, images, strict=True):
+            found[i, k] = None if image is None else b.reshape(image, shape=(*out.shape, *a.type.shape))
+    return found
+
+
+def _on_basis(b: Builder, ops: Sequence[Op], seed: Value, outs: Sequence[Value | None]) -> list[Value | None]:
+    """What the linear map `ops` gives for every vector of the basis of `seed`, along a new leading axis (none for a scalar)."""
+    if seed.type.rank == 0:
+        env = {seed: b.constant(1.0, type=seed.type)}
+        for op in ops:
+            rebuild_unmarked(b, op, env)
+        return [v and env.get(v, v) for v in outs]
+    batching = Batching(seed.type.size)
+    batching.ops = b.ops
+    batching.bind(seed, _basis(b, seed.type))
+    batching.ops_of(ops)
+    return [v and batching.whole(v) for v in outs]
+
+
+def _basis(b: Builder, type: TensorType) -> Value:
+    """An array of each vector of the basis: ones where the leading axis equals the place in the others."""
+    counts = b.iota(axis=0, type=TensorType(INDEX, (type.size,)))
+    ones = b.one_hot(counts, size=type.size, dtype=type.dtype)
+    return b.reshape(ones, shape=(type.size, *type.shape))
+
+
+def _last(b: Builder, image: Value, out: TensorType, argument: TensorType) -> Value:
+    """The leading axis of `image`, which counts the elements of an argument, put last and taken apart."""
+    if argument.rank == 0:
+        return image
+    turned = b.transpose(image, perm=(*range(1, out.rank + 1), 0))
+    return b.reshape(turned, shape=(*out.shape, *argument.shape))
+
+
+@module_pass("jacfwd")
+def jacfwd_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+    """Replace each function by its Jacobian, computed by forward mode."""
+    return replace_funcs(module, func, lambda f: jacfwd(f, wrt))
+
+
+@module_pass("jacrev")
+def jacrev_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+    """Replace each function by its Jacobian, computed by reverse mode."""
+    return replace_funcs(module, func, lambda f: jacrev(f, wrt))
+
+
+@module_pass("hessian")
+def hessian_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+    """Replace each function by its second derivatives."""
+    return replace_funcs(module, func, lambda f: hessian(f, wrt))
