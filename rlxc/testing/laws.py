@@ -211,9 +211,9 @@ def tangents_agree_across_dtypes(case: Case, rng: Rng) -> None:
     xs = case.smooth(rng)
     dxs = [random_array(rng, case.types[i], (-1, 1)) for i in case.floats]
     n = len(case.results)
-    got = interpret(jvp(_legal(case), case.floats), [*xs, *dxs])[n:]
+    got = _by_result(case.func, interpret(jvp(_legal(case), case.floats), [*xs, *dxs])[n:])
     exact = [a.astype(np.float64) if is_float(a) else a for a in (*xs, *dxs)]
-    want = interpret(jvp(_legal(wide), wide.floats), exact)[n:]
+    want = _by_result(case.func, interpret(jvp(_legal(wide), wide.floats), exact)[n:])
     for k, (g, w, t) in enumerate(zip(got, want, case.results, strict=True)):
         if not t.dtype.is_float:
             continue
@@ -511,6 +511,12 @@ def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable
     return apply, args
 
 
+def _by_result(f: Func, tangents: Sequence[Any]) -> list[Any]:
+    """A tangent for each result of `f`, with None for those that have none."""
+    given = iter(tangents)
+    return [next(given) if v.type.dtype.differentiable else None for v in f.results]  # type: ignore[union-attr]
+
+
 def _check_derivative(rule: str, f: Func, moved: Func, wrt: Sequence[int], case: Case, rng: Rng) -> None:
     """Whether `moved`, the jvp of `f`, gives what finite differences of `f` give, wherever those settle."""
     if not case.prim.differentiable:
@@ -521,7 +527,7 @@ def _check_derivative(rule: str, f: Func, moved: Func, wrt: Sequence[int], case:
     for _attempt in range(4):
         xs = _arguments_like(f, case, rng)
         dxs = [random_array(rng, f.args[i].type, (-1, 1)) if i in wrt else None for i in range(len(f.args))]  # type: ignore[arg-type]
-        got = interpret(moved, [*xs, *(d for d in dxs if d is not None)])[len(f.results) :]
+        got = _by_result(f, interpret(moved, [*xs, *(d for d in dxs if d is not None)])[len(f.results) :])
         derivatives, errors = directional_derivative(lambda ys: interpret(f, ys), xs, dxs, step)
         settled = 0
         for k, (g, d, e) in enumerate(zip(got, derivatives, errors, strict=True)):

@@ -18,7 +18,7 @@ from rlxc.primitives.linalg.matrices import (
     where,
 )
 
-SMALL = 32  # rows up to which loops are faster than the library
+SMALL = 8  # rows up to which loops are as fast as the library
 
 _SPD = np.array([[4.0, 1.0, -0.5], [0.8, 3.0, 0.25], [-0.3, 0.35, 2.0]])
 
@@ -68,23 +68,25 @@ class Cholesky(MatrixPrimitive):
         n = x.shape[0]
         l.fill(lambda i, j: e.mul(e.add(x(i, j), x(j, i)), 0.5))
         if e.target.lapack and n > SMALL:
-            bad = _by_library(e, l)
+            _by_library(e, l)
         else:
-            bad = _by_loops(e, l)
+            _by_loops(e, l)
+        corner = l(n - 1, n - 1)
+        bad = e.ne(corner, corner)
         nan, zero = (e.constant(v, dtype=l.dtype) for v in (np.nan, 0.0))
         l.fill(lambda i, j: e.select(e.ge(e.as_index(i), e.as_index(j)), e.select(bad, nan, l(i, j)), zero))
 
 
 def _by_library(e, l):  # noqa: E741
-    """In place; whether it failed. Our lower triangle is the upper one there."""
+    """In place; our lower triangle is the upper one there. If it fails, the last element is nan."""
     n = l.shape[0]
     info = scratch(e, "i32", 1)
     lapack.call(e, "potrf", l.dtype, "U", n, l, n, info, flops=n**3 / 3)
-    return e.ne(info(0), 0)
+    l.store(e.select(e.eq(info(0), 0), l(n - 1, n - 1), e.constant(np.nan, dtype=l.dtype)), n - 1, n - 1)
 
 
 def _by_loops(e, l):  # noqa: E741
-    """In place, column by column; whether it failed: then the last element is nan. The upper triangle is spoilt."""
+    """In place, column by column; if it fails, the last element is nan. The upper triangle is spoilt."""
     n = l.shape[0]
     column = scratch(e, l.dtype, n)
     zero, nan = (e.constant(v, dtype=l.dtype) for v in (0.0, np.nan))
@@ -103,5 +105,3 @@ def _by_loops(e, l):  # noqa: E741
         e.for_each((n,), row)
 
     e.for_each((n,), lambda j: step(*j))
-    corner = l(n - 1, n - 1)
-    return e.ne(corner, corner)

@@ -73,5 +73,4 @@ def _memory(e: Any, dtype: str, x: Any) -> Value:
 
 
 def _constant(e: Any, array: np.ndarray, dtype: str) -> Value:
-    type = TensorType(DType(dtype), array.shape)
-    return e.global_(value=Dense(array, type), type=MemType(type.dtype, type.shape))
+    return e.global_(value=Dense(array, TensorType(DType(dtype), array.shape)), type=MemType(DType(dtype), array.shape))

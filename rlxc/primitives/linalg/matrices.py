@@ -190,12 +190,16 @@ def each(x: np.ndarray, function: Callable[[np.ndarray], Any]) -> np.ndarray:
         return np.asarray(function(x))
     except np.linalg.LinAlgError:
         pass
-    rows = []
-    for one in flat_batch(x):
-        try:
-            rows.append(np.asarray(function(one)))
-        except np.linalg.LinAlgError:
-            rows.append(None)
-    like = next(row for row in rows if row is not None) if any(r is not None for r in rows) else np.asarray(function(np.eye(*x.shape[-2:], dtype=x.dtype)))
-    whole = np.stack([np.full_like(like, np.nan) if row is None else row for row in rows])
+    found = [_one(function, matrix) for matrix in flat_batch(x)]
+    like = next((one for one in found if one is not None), None)
+    if like is None:
+        like = np.asarray(function(np.eye(*x.shape[-2:], dtype=x.dtype)))
+    whole = np.stack([np.full_like(like, np.nan) if one is None else one for one in found])
     return whole.reshape(*x.shape[:-2], *like.shape)
+
+
+def _one(function: Callable[[np.ndarray], Any], matrix: np.ndarray) -> np.ndarray | None:
+    try:
+        return np.asarray(function(matrix))
+    except np.linalg.LinAlgError:
+        return None

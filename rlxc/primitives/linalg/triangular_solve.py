@@ -19,7 +19,7 @@ from rlxc.primitives.linalg.matrices import (
 )
 
 FEW = 8  # columns of b: so few are solved one after the other, each as a row
-SMALL = 48  # rows of a up to which loops are faster than the library
+SMALL = 8  # rows up to which loops are as fast as the library
 
 _LOWER = np.array([[2.0, 5.0, 6.0], [0.5, -1.5, 7.0], [1.0, 0.25, 1.25]])
 _TWO = np.stack([_LOWER, _LOWER.T + np.eye(3)])
