@@ -291,6 +291,10 @@ class Primitive:
     def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         return None
 
+    def consistent(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Operands for the laws, where some say what is known of others (a matrix, and its factors): those made to fit."""
+        return arrays
+
     def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         """The op on planes: a complex operand comes as `Planes(re, im)`, and a complex result is given as such."""
         raise self.missing("planes")
