@@ -279,7 +279,7 @@ CODES: dict[str, Code] = {
     "RLX0303": Code("a rule that does not keep its contract", "A rule of a primitive gave the wrong number or types of results, or failed."),
     "RLX0304": Code("there is no such derivative", "The derivative does not exist as it was asked for."),
     "RLX0305": Code("nothing to differentiate by", "Derivatives exist with respect to arguments of a float or complex dtype."),
-    "RLX0306": Code("a gradient of something that is not a scalar", "A gradient is that of one scalar result of a float dtype; reduce the result to one."),
+    "RLX0306": Code("a gradient of something that is not a scalar", "A gradient is that of one real scalar; reduce the result to one."),
     "RLX0307": Code("a result that does not depend on an argument", "The gradient with respect to this argument is zero, and `on_unused` asks for an error."),
     "RLX0308": Code(
         "a loop without a bound, backwards",

@@ -14,6 +14,7 @@ The rules, and who asks for them:
     lower(e, reads, writes, *, attrs)    a loop nest, for what has no element of its own                       lower
     update(e, memory, reads, *, attrs)   loops that make the result of the first operand, which is in the memory   lower
     fold(b, xs, *, attrs)                a simpler value, or None                                              simplify
+    planes(b, xs, *, attrs)              the op on real and imaginary parts, where a complex number takes part  planes
     cost, samples                        what it costs; what the laws try
 
 Operands are positional and attributes keyword-only, in every rule.
@@ -34,7 +35,7 @@ from typing import Any, ClassVar
 
 from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
 from rlxc.ir.attributes import Dense, Resource, Symbol
-from rlxc.ir.types import ANY, Dim, DType, Type
+from rlxc.ir.types import ORDERED, Dim, DType, Type
 
 ENTRY_POINT_GROUP = "rlxc.primitives"
 
@@ -228,7 +229,7 @@ class Primitive:
     inline_attr: ClassVar[str | None] = None  # an attribute written right after the name: `constant dense<...>`, `call @f`
     typed: ClassVar[bool] = False  # the result types are the attribute `type`, written after the colon
     syntax: ClassVar[str] = "plain"  # or "for": how the op is written
-    dtypes: ClassVar[Sequence[str]] = ANY  # element types of its first operand
+    dtypes: ClassVar[Sequence[str]] = ORDERED  # element types of its first operand
     cost: ClassVar[Cost] = Cost()
     samples: ClassVar[Sequence[Any]] = ()
     domain: ClassVar[tuple[float, float]] = (-2.0, 2.0)
@@ -289,6 +290,10 @@ class Primitive:
 
     def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         return None
+
+    def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
+        """The op on planes: a complex operand comes as `Planes(re, im)`, and a complex result is given as such."""
+        raise self.missing("planes")
 
     # rules of control flow: as those above, with the regions at hand
 

@@ -7,6 +7,8 @@ from rlxc.primitives import (  # noqa: F401
     attention,
     blocked,
     compare,
+    complex,
+    complex_recurrence,
     concat,
     constant,
     contract,

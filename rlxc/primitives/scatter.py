@@ -17,7 +17,7 @@ import numpy as np
 
 from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Cost, Primitive, Sample, register
-from rlxc.ir.types import ANY, REALS, TensorType
+from rlxc.ir.types import ANY, NUMBERS, REALS, TensorType
 from rlxc.primitives.families import LinearMap, batch_size, is_linear, require_dtype, same_dtype, with_batch_axis
 from rlxc.primitives.gather import batch_places, check_indices, check_not_empty, clamped, indexed_first, place, places
 from rlxc.primitives.pad import shifted
@@ -118,6 +118,7 @@ class ScatterAdd(Scatter, LinearMap):
     """x with the updates added at the places that index arrays name; several for one place add up."""
 
     name = "scatter_add"
+    dtypes = NUMBERS
     linear_in = ((0, 1),)
 
     def combine_arrays(self, y, at, updates):
