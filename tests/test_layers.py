@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "runtime": {"errors", "ir", "primitives", "passes", "codegen"},
     "tracing": {"errors", "diagnostics", "ir", "primitives", "passes", "codegen", "runtime", "api"},
     "numpy": {"errors", "ir", "primitives", "tracing"},
+    "eager": {"errors", "ir", "passes", "runtime", "api", "tracing"},
     "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
     "api": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
 }
