@@ -18,6 +18,7 @@ from rlxc.passes import gradient as _gradient
 from rlxc.passes import jacobian as _jacobian
 from rlxc.passes import vjp as _vjp
 from rlxc.passes import vmap as _vmap
+from rlxc.passes.convention import Convention, in_convention
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
 from rlxc.passes.pipelines import make_pipeline
@@ -92,24 +93,31 @@ def bind(func: Func, /, **dims: int) -> Func:
     return _bind.bind(pick(func), dims)
 
 
-def grad_with_loss(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
+def grad_with_loss(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros", convention: Convention = "adjoint") -> Func:
     """Results `[loss, d wrt...]`; one more argument than `func`, the seed `d_output`, of the loss's type."""
-    return _gradient.grad_with_loss(pick(func), _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
+    func = pick(func)
+    joint = _gradient.grad_with_loss(func, _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
+    return in_convention(joint, convention, cotangents=[len(func.args)], gradients=range(len(func.results), len(joint.results)))
 
 
 @_or_traced(_traced.value_and_grad)
-def value_and_grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
-    """Results `[loss, d wrt...]` for a function whose one result is a scalar; `wrt` is every float argument unless stated.
+def value_and_grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros", convention: Convention = "adjoint") -> Func:
+    """Results `[loss, d wrt...]` for a function whose one result is a real scalar; `wrt` is every float argument unless stated.
 
-    With `has_aux`, results after the first are not differentiated, and stand between the loss and the gradients.
+    With `has_aux`, results after the first are not differentiated, and stand between the loss and the gradients. `convention` is for complex
+    arguments: "adjoint" (a real loss grows fastest along the gradient) or "jax" (its conjugate).
     """
-    return _gradient.value_and_grad(pick(func), _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
+    func = pick(func)
+    joint = _gradient.value_and_grad(func, _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
+    return in_convention(joint, convention, gradients=range(len(func.results), len(joint.results)))
 
 
 @_or_traced(_traced.grad)
-def grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
+def grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros", convention: Convention = "adjoint") -> Func:
     """Like `value_and_grad` without the value: results `[d wrt...]`, then, with `has_aux`, those that are not differentiated."""
-    return _gradient.grad(pick(func), _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
+    func = pick(func)
+    slope = _gradient.grad(func, _wrt(wrt), has_aux=has_aux, on_unused=on_unused)
+    return in_convention(slope, convention, gradients=range(len(slope.results) - len(func.results) + 1))
 
 
 @_or_traced(_traced.jvp)
@@ -119,9 +127,12 @@ def jvp(func: Func, wrt: Wrt = ()) -> Func:
 
 
 @_or_traced(_traced.vjp)
-def vjp(func: Func, wrt: Wrt = ()) -> _vjp.Vjp:
+def vjp(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> _vjp.Vjp:
     """`forward`, which also gives residuals, and `pullback`, which takes them and a cotangent for each float result."""
-    return _vjp.vjp(pick(func), _wrt(wrt))
+    split = _vjp.vjp(pick(func), _wrt(wrt))
+    pullback = split.pullback
+    seeds = [i for i, a in enumerate(pullback.args) if a.linear]
+    return split._replace(pullback=in_convention(pullback, convention, cotangents=seeds, gradients=range(len(pullback.results))))
 
 
 @_or_traced(_traced.hvp)
@@ -164,9 +175,11 @@ def linearize(func: Func, wrt: Wrt = ()) -> Linearized:
     return Linearized(*_linearize(_gradient.prepare(func), _wrt(wrt)).functions(func.name))
 
 
-def linear_transpose(func: Func, wrt: Wrt = ()) -> Func:
+def linear_transpose(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> Func:
     """The transpose of a function that is linear in its `lin` arguments, or in `wrt`; raises LinearityError where it is not linear."""
-    return _linear_transpose(pick(func), _wrt(wrt))
+    turned = _linear_transpose(pick(func), _wrt(wrt))
+    seeds = [i for i, a in enumerate(turned.args) if a.linear]
+    return in_convention(turned, convention, cotangents=seeds, gradients=range(len(turned.results)))
 
 
 def run_passes(module: Module | Func | str, pipeline: str) -> Module:
