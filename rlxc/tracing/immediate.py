@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rlxc.tracing.pytree import flatten, unflatten
-from rlxc.tracing.staging import Aval, Staged, aval_of, run, stage
+from rlxc.runtime.compiled import Compiled
+from rlxc.tracing.staging import Aval, Staged, as_native, aval_of, compiled, stage
 from rlxc.tracing.trace import current
 
 F = TypeVar("F", bound=Callable[..., Any])
-_MAX_STAGED = 1024
+_MAX_KNOWN = 1024
 
 
 def immediate(f: F) -> F:
@@ -22,7 +23,7 @@ def immediate(f: F) -> F:
 
     Arrays among the arguments are arrays of the compiled function; everything else (numbers, shapes, names, functions) belongs to it, and must be hashable.
     """
-    staged: dict[Any, Staged] = {}
+    known: dict[Any, tuple[Staged, Compiled]] = {}
     lock = threading.Lock()
 
     @functools.wraps(f)
@@ -33,15 +34,19 @@ def immediate(f: F) -> F:
         avals = tuple([aval_of(x) if _is_array(x) else None for x in leaves])
         key = (tree, avals, tuple([(type(x), x) for x, a in zip(leaves, avals, strict=True) if a is None]))
         with lock:
-            made = staged.get(key)
-        if made is None:
-            made = _stage(f, leaves, avals, tree)
+            found = known.get(key)
+        if found is None:
+            staged = _stage(f, leaves, avals, tree)
+            found = staged, compiled(staged.func)
             with lock:
-                if len(staged) >= _MAX_STAGED:
-                    staged.clear()
-                staged[key] = made
+                if len(known) >= _MAX_KNOWN:
+                    known.clear()
+                known[key] = found
+        staged, native = found
         arrays = [x for x, a in zip(leaves, avals, strict=True) if a is not None]
-        return unflatten(made.tree, run(made.func, [*arrays, *made.captured]))
+        results = native(*[as_native(x, v.type) for x, v in zip((*arrays, *staged.captured), staged.func.args, strict=True)])
+        count = staged.tree.leaves
+        return results if staged.tree.is_leaf else unflatten(staged.tree, results if count > 1 else (results,) if count else ())
 
     return public  # type: ignore[return-value]
 
