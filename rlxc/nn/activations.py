@@ -177,4 +177,3 @@ def standardize(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
     x = inexact(x)
     centred = x - np.mean(x, axis=axis if given(axis) else None, keepdims=True)
     return centred / np.sqrt(np.mean(centred * centred, axis=axis, keepdims=True) + eps)
-

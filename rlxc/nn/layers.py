@@ -162,14 +162,13 @@ def _padding(padding: Padding, image: Sequence[int], kernel: Sequence[int], stri
             case "valid":
                 return ((0, 0),) * len(image)
             case "same":
-                needed = [
-                    max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0) for n, k, s, d in zip(image, kernel, strides, dilations, strict=True)
-                ]
+                needed = [max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0) for n, k, s, d in zip(image, kernel, strides, dilations, strict=True)]
                 return tuple((p // 2, p - p // 2) for p in needed)
         wrong(f"padding is {padding!r}", 'there is "same" and "valid"')
     if isinstance(padding, int | np.integer):
         return ((int(padding),) * 2,) * len(image)
-    return tuple((operator.index(p),) * 2 if isinstance(p, int | np.integer) else (operator.index(p[0]), operator.index(p[1])) for p in padding)
+    pairs: list[Any] = [(p, p) if isinstance(p, int | np.integer) else p for p in padding]
+    return tuple((operator.index(low), operator.index(high)) for low, high in pairs)
 
 
 def _per_axis(sizes: Sizes, rank: int) -> tuple[int, ...]:
@@ -185,7 +184,16 @@ def _tuple(axis: Sizes) -> tuple[int, ...]:
 
 @immediate
 def attention(
-    q: Any, k: Any, v: Any, mask: Any = None, *, causal: bool = False, window: int | None = None, offset: int = 0, scale: float | None = None, softcap: float | None = None
+    q: Any,
+    k: Any,
+    v: Any,
+    mask: Any = None,
+    *,
+    causal: bool = False,
+    window: int | None = None,
+    offset: int = 0,
+    scale: float | None = None,
+    softcap: float | None = None,
 ) -> Any:
     """softmax(scale q k^T + mask) v: q [..., H, S, D], k [..., G, T, D], v [..., G, T, E] (each head of k and v serves H / G heads of q), or without heads.
 

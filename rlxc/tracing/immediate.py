@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rlxc.tracing.pytree import flatten, unflatten
 from rlxc.runtime.compiled import Compiled
+from rlxc.tracing.pytree import flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, as_native, aval_of, compiled, stage
 from rlxc.tracing.trace import current
 
@@ -52,7 +52,7 @@ def immediate(f: F) -> F:
 
 
 def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray | np.generic) or hasattr(x, "__array_interface__")
+    return isinstance(x, np.ndarray | np.generic) or (hasattr(x, "__array_interface__") and not isinstance(x, type))
 
 
 def _stage(f: Callable[..., Any], leaves: list[Any], avals: tuple[Aval | None, ...], tree: Any) -> Staged:
