@@ -302,6 +302,21 @@ class Primitive:
     def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
         return None
 
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        """A loop nest, or branches, in which `bodies[i].run(ins, outs)` computes region i from memory to memory.
+
+        Where `bodies[i].is_scalar`, `bodies[i].scalars(readers)` gives its results instead.
+        """
+        raise self.missing("lower_regions")
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        """What a result asks of the regions if it is to have the operand's memory: (region, result, argument) for each, None for all regions."""
+        return None
+
+    def times(self, **attrs: Any) -> int:
+        """How often each region runs, as far as that is known."""
+        return 1
+
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""
         return self._linear_groups

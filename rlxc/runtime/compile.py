@@ -192,7 +192,7 @@ def lowered(module: Module, cpu: Cpu, options: Options) -> Module:
 
 def native_pipeline(cpu: Cpu, options: Options) -> str:
     """The passes from the tensor level to code generation, as text."""
-    steps = ["legalize", "simplify", "cse", "dce"]
+    steps = ["legalize", "simplify", "cse", "dce", "outline"]
     if options.fuse:
         steps.append(f"blocks{{l2 = {cpu.l2}}}")
     steps += [f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}", "rematerialize"]
