@@ -34,6 +34,7 @@ class _Outline:
         self.names = OwnNames(f.name for f in module.funcs)
         self.known: dict[str, Func] = {}  # by canonical text
         self.made: list[Func] = []
+        self.count = 0  # of bodies that have a name
 
     def run(self) -> Module:
         funcs = [self.func(f, f.name) if f.kind == "func" else f for f in self.module.funcs]
@@ -57,7 +58,8 @@ class _Outline:
         body = region.with_(results=results)
         text = canonical_text(body)
         if text not in self.known:
-            own = self.names.give(f"{name}.b{len(self.made)}")
+            own = self.names.give(f"{name}.b{self.count}")
+            self.count += 1
             self.known[text] = self.func(body, name).with_(name=own, kind="func", module=None)
             self.made.append(self.known[text])
         callee = self.known[text]

@@ -51,7 +51,7 @@ def _flops_inside(op: Op, bodies: Mapping[str, Func]) -> float:
 def described(op: Op, work: Work | None = None) -> str:
     """An op, fused or not, in a sentence: what it is made of, its arithmetic and its memory."""
     work = work or work_of(op)
-    inner = [o for region in op.regions for o in region.ops if o.operands] or [op]
+    inner = [o for region in op.regions for o in region.ops if o.operands and not op.prim.control] or [op]
     names = ", ".join(dict.fromkeys(o.prim.name for o in inner if o is not op or not op.prim.kernel)) or "copy"
     return f"{names}: {amount(work.flops, 'flop')}, {amount(work.bytes, 'B')} of memory"
 

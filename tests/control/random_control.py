@@ -61,7 +61,7 @@ class Bodies:
                 case 0:
                     pool.append(b.tanh(b.add(x, self.pick(same))))
                 case 1:
-                    pool.append(b.mul(x, self.pick(same)))
+                    pool.append(b.sin(b.mul(x, self.pick(same))))
                 case 2:
                     pool.append(b.reduce_max(x, axes=tuple(range(x.type.rank))))
                 case 3 if x.type.rank:

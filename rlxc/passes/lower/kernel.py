@@ -14,7 +14,7 @@ from rlxc.ir.types import MemType
 from rlxc.passes.lower.blocks import lower_blocks
 from rlxc.passes.lower.bodies import Body
 from rlxc.passes.lower.epilogue import Epilogue
-from rlxc.passes.lower.readers import Readers
+from rlxc.passes.lower.readers import Reader, Readers
 from rlxc.passes.lower.rows import lower_rows
 from rlxc.primitives.fused import anchor_of
 
@@ -111,7 +111,8 @@ def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) ->
     elif op.prim.has_rule("update"):
         x, *others = reads
         (out,) = writes
-        if not (isinstance(x, Memory) and x.value is out.value):
+        source = x.read if isinstance(x, Reader) else x
+        if not (isinstance(source, Memory) and source.value is out.value):
             e.for_each(out.type.shape, lambda index: out.store(index, x(index)))
         op.prim.update(e, out, others, **op.attrs)
     elif op.prim.has_rule("lower"):
