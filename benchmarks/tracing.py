@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rlxc
-import rlxc.primitives  # noqa: F401
+import rlxc.primitives
 from rlxc.ir.builder import Builder, remap_region
 from rlxc.ir.core import Func, Value
 from rlxc.ir.primitive import lookup

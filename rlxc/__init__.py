@@ -36,6 +36,12 @@ _HOMES = {
     "rlxc.runtime.library": ("load_library",),
     "rlxc.runtime.session": ("Program",),
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
+    "rlxc.numpy.elementwise": ("where",),
+    "rlxc.tracing.jit": ("jit",),
+    "rlxc.tracing.pytree": ("register_pytree", "tree_leaves", "tree_map"),
+    "rlxc.tracing.staging": ("trace",),
+    "rlxc.tracing.tracer": ("Tracer",),
+    "rlxc.tracing.transforms": ("stop_gradient",),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
     "rlxc.ir.foreign": ("Foreign", "foreign"),
@@ -45,6 +51,7 @@ _HOMES = {
     "rlxc.errors": (
         "ArgumentError",
         "AttrError",
+        "BoundsError",
         "DTypeError",
         "Diagnostic",
         "DifferentiationError",
@@ -58,12 +65,13 @@ _HOMES = {
         "PassError",
         "RuleError",
         "ShapeError",
+        "TracingError",
         "UnknownName",
         "Unsupported",
         "VerifyError",
     ),
 }
-_SUBMODULES = ("errors", "testing")
+_SUBMODULES = ("eager", "errors", "numpy", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]
@@ -94,6 +102,7 @@ if TYPE_CHECKING:
     from rlxc.errors import (
         ArgumentError,
         AttrError,
+        BoundsError,
         Diagnostic,
         DifferentiationError,
         DTypeError,
@@ -107,6 +116,7 @@ if TYPE_CHECKING:
         PassError,
         RuleError,
         ShapeError,
+        TracingError,
         UnknownName,
         Unsupported,
         VerifyError,
@@ -116,12 +126,18 @@ if TYPE_CHECKING:
     from rlxc.ir.foreign import Foreign, foreign
     from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
     from rlxc.ir.types import Dim, DType, TensorType
+    from rlxc.numpy.elementwise import where
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
     from rlxc.runtime.cache import cache_info
     from rlxc.runtime.compiled import Compiled
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
+    from rlxc.tracing.jit import jit
+    from rlxc.tracing.pytree import register_pytree, tree_leaves, tree_map
+    from rlxc.tracing.staging import trace
+    from rlxc.tracing.tracer import Tracer
+    from rlxc.tracing.transforms import stop_gradient
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,8 @@
 
 00xx  the text is not .rlx           03xx  differentiation and rules      06xx  files and extras
 01xx  names                          04xx  passes and pipelines           07xx  what rlxc cannot do
-02xx  types, attributes, structure   05xx  arrays at call time            09xx  defects of rlxc
+02xx  types, attributes, structure   05xx  arrays at call time            08xx  tracing of Python functions
+                                                                          09xx  defects of rlxc
 """
 
 from __future__ import annotations
@@ -278,8 +279,40 @@ CODES: dict[str, Code] = {
     "RLX0303": Code("a rule that does not keep its contract", "A rule of a primitive gave the wrong number or types of results, or failed."),
     "RLX0304": Code("there is no such derivative", "The derivative does not exist as it was asked for."),
     "RLX0305": Code("nothing to differentiate by", "Derivatives exist with respect to arguments of a float or complex dtype."),
-    "RLX0306": Code("a gradient of something that is not a scalar", "A gradient is that of one scalar result of a float dtype; reduce the result to one."),
+    "RLX0306": Code("a gradient of something that is not a scalar", "A gradient is that of one real scalar; reduce the result to one."),
     "RLX0307": Code("a result that does not depend on an argument", "The gradient with respect to this argument is zero, and `on_unused` asks for an error."),
+    "RLX0308": Code(
+        "a loop without a bound, backwards",
+        "Reverse mode keeps what each step needs, and so has to know how many there are at most: `bound = N`, or a `scan`. Forward mode needs neither.",
+    ),
+    "RLX0320": Code(
+        "a variable that was not recorded",
+        "Derivatives lead back from what was computed, outside of `no_grad`, from a variable that requires a gradient.",
+        "rlxc.eager.tensor(1.0).backward()",
+        "rlxc.eager.tensor(1.0, requires_grad=True).backward()",
+        language="python",
+    ),
+    "RLX0321": Code(
+        "a second way back through nodes that are freed",
+        "`backward` frees what nodes have kept as it passes them; with `retain_graph=True` it does not.",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); y = x * x; y.backward(); y.backward()",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); y = x * x; y.backward(retain_graph=True); y.backward()",
+        language="python",
+    ),
+    "RLX0322": Code(
+        "a leaf is needed",
+        "A variable that was computed has the value that it has, and requires a gradient if something that it depends on does.",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); (x * x).assign(2.0)",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); x.assign(2.0)",
+        language="python",
+    ),
+    "RLX0323": Code(
+        "a tensor that becomes an array",
+        "An array does not know what it was computed from, so that derivatives would silently stop there. NumPy's functions take tensors as they are.",
+        "import numpy; numpy.asarray(rlxc.eager.tensor(1.0, requires_grad=True))",
+        "rlxc.eager.tensor(1.0, requires_grad=True).numpy()",
+        language="python",
+    ),
     # --------------------------------------------------------------------------------------------- 04xx: passes and pipelines
     "RLX0401": Code("a pass cannot run", "A pass was given IR that it does not take."),
     "RLX0402": Code("there is no such pass", "`rlxc passes` lists the passes."),
@@ -313,6 +346,50 @@ CODES: dict[str, Code] = {
     # -------------------------------------------------------------------------------------------------------- 07xx: unsupported
     "RLX0701": Code("not supported", "The program is right, but rlxc cannot do this."),
     "RLX0702": Code("not supported here", "The program is right, but this part of rlxc does not take it; the message says what to do."),
+    # ---------------------------------------------------------------------------------------------------------- 08xx: tracing
+    "RLX0801": Code(
+        "numbers of a traced array",
+        "While a function is traced its arguments have shapes and dtypes, and no numbers: Python's if and while, float(), range() and np.asarray() "
+        "cannot have them. rlxc.where and rlxc.cond choose, rlxc.fori_loop and rlxc.scan loop; what must be a number is a static argument.",
+        'rlxc.trace(lambda x: x if x > 0 else -x, "f32[]")',
+        'rlxc.trace(lambda x: rlxc.where(x > 0, x, -x), "f32[]")',
+        language="python",
+    ),
+    "RLX0802": Code(
+        "a traced array outside of its function",
+        "What stands for an array while a function is traced means nothing afterwards, or in another thread. Return it as a result instead.",
+        'kept = []\nrlxc.trace(lambda x: kept.append(x) or x, "f32[]")\nrlxc.trace(lambda x: x + kept[0], "f32[]")',
+        'rlxc.trace(lambda x: (x, x + x), "f32[]")',
+        language="python",
+    ),
+    "RLX0803": Code(
+        "a function of NumPy's that is not there for traced arrays",
+        "`dir(rlxc.numpy)` lists those that are. Others can be written with them, or computed outside of the traced function.",
+        'rlxc.trace(lambda x: rlxc.numpy.linalg.eig(x), "f64[2, 2]")',
+        language="python",
+    ),
+    "RLX0804": Code(
+        "no array",
+        "Arguments and results of traced functions are arrays, numbers, and trees of them; everything else is a static argument.",
+        "rlxc.trace(lambda x: x, object())",
+        language="python",
+    ),
+    "RLX0805": Code(
+        "an index that a traced array does not take",
+        "Shapes are known while tracing, so an index cannot be a computed mask, nor a slice have computed ends; and elements are not assigned: "
+        "`x.at[i].set(y)` is x with other elements.",
+        'rlxc.trace(lambda x: x[x > 0], "f32[3]")',
+        'rlxc.trace(lambda x: rlxc.where(x > 0, x, 0), "f32[3]")',
+        language="python",
+    ),
+    "RLX0806": Code("trees of different forms", "Tuples, lists, dicts and so on are to have the same keys and lengths in both places."),
+    "RLX0807": Code(
+        "an index out of bounds",
+        "An index that is known while tracing is inside the axis, counted from the end where it is negative.",
+        'rlxc.trace(lambda x: x[3], "f32[3]")',
+        'rlxc.trace(lambda x: x[-1], "f32[3]")',
+        language="python",
+    ),
     # --------------------------------------------------------------------------------------------------------- 09xx: internal
     "RLX0900": Code("a defect of rlxc", "Something went wrong that is not your fault. Please report it, with the file that reproduces it."),
 }

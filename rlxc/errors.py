@@ -197,6 +197,18 @@ class MissingExtra(Error, ImportError):
     default_code = "RLX0602"
 
 
+class TracingError(Error, TypeError):
+    """A Python function that cannot be traced as it is written."""
+
+    default_code = "RLX0801"
+
+
+class BoundsError(Error, IndexError):
+    """An index outside of an array."""
+
+    default_code = "RLX0807"
+
+
 class InternalError(Error, RuntimeError):
     """A defect of rlxc itself."""
 

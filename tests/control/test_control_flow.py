@@ -274,7 +274,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("op, message", WRONG, ids=[m for _, m in WRONG])
+@pytest.mark.parametrize(("op", "message"), WRONG, ids=[m for _, m in WRONG])
 def test_what_does_not_fit_is_said_where_it_is(op, message):
     text = f"func @f(%k: f64[], %p: bool[], %xs: f64[8, 3]) {{\n  %y = {op}\n  return\n}}"
     with pytest.raises(rlxc.Error) as caught:

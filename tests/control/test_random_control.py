@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from random_control import Bodies
 
 import rlxc
 from rlxc.ir.core import Module
 from rlxc.ir.interp import interpret
 from rlxc.ir.verify import verify
-
-from random_control import Bodies
 
 SETTINGS = [{}, {"fuse": False}, {"vectorize": False}, {"threads": 2, "share_all": True}]
 

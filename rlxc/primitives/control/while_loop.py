@@ -10,9 +10,10 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
+from rlxc.primitives.control import while_derivatives
 from rlxc.primitives.control.base import Control, prune
 from rlxc.primitives.control.folds import Parts, fold_loop
-from rlxc.primitives.control.loops import Known, copy
+from rlxc.primitives.control.while_loops import WhileLoop
 
 
 @register
@@ -87,75 +88,28 @@ class While(Control):
 
     def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
         consts = attrs["consts"]
-        loop = _Loop(e, bodies, reads[:consts], reads[consts:], writes, attrs["bound"])
+        loop = WhileLoop(e, bodies, reads[:consts], reads[consts:], writes, attrs["bound"])
         if bodies[1].is_scalar:
             loop.on_scalars()
         else:
             loop.on_memory()
 
+    # derivatives and vmap
 
-class _Loop:
-    """A while at the loop level. With a bound, the number of steps is carried too."""
+    def argument_flags(self, op, flags, outcome):
+        return [while_derivatives.carry_flags(op, flags, outcome)] * 2
 
-    def __init__(self, e: Any, bodies: Any, consts: Any, inits: Any, finals: Any, bound: int) -> None:
-        self.e = e
-        self.condition, self.body = bodies
-        self.consts = consts
-        self.inits = inits
-        self.finals = finals
-        self.bound = bound
+    def active_regions(self, op, flags, active):
+        return while_derivatives.active(op, flags, active)
 
-    def counter(self) -> list[Any]:
-        return [self.e.as_index(0)] if self.bound else []
+    def linearize_regions(self, d, op, tangents):
+        return while_derivatives.linearize(d, op, tangents)
 
-    def also(self, go: Any, count: Any) -> Any:
-        """Whether the bound permits another step too."""
-        return self.e.and_(go, self.e.lt(count[0], self.bound)) if count else go
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        return while_derivatives.transpose(b, op, cts, transpose_ops)
 
-    def on_scalars(self) -> None:
-        """What is carried is in registers."""
-        e, n = self.e, len(self.inits)
+    def linear_states(self, op, states, follow):
+        return while_derivatives.states(op, states, follow)
 
-        def known(carried: Any) -> Any:
-            return [*self.consts, *(Known(v, init.type) for v, init in zip(carried, self.inits, strict=True))]
-
-        def condition(*carried: Any) -> Any:
-            return self.also(self.condition.scalars(known(carried[:n]))[0], carried[n:])
-
-        def body(*carried: Any) -> Any:
-            return (*self.body.scalars(known(carried[:n])), *(e.index_add(c, 1) for c in carried[n:]))
-
-        last = e.while_([*(init([]) for init in self.inits), *self.counter()], condition, body, steps=self.bound)
-        for final, v in zip(self.finals, last[:n], strict=True):
-            final.store([], v)
-
-    def on_memory(self) -> None:
-        """The body is a kernel: two steps at a time, where it does not replace all that is carried where it lies."""
-        e = self.e
-        for init, final in zip(self.inits, self.finals, strict=True):
-            copy(init, final)
-        here = self.finals
-        stays = [self.body.may_donate(i, len(self.consts) + i) for i in range(len(here))]
-        there = [m if stay else e.alloc(m.type.dtype, m.type.shape) for m, stay in zip(here, stays, strict=True)]
-        go = e.alloc("bool", ())
-
-        def goes_on(carried: Any, count: Any) -> Any:
-            self.condition.run([*self.consts, *carried], [go])
-            return self.also(go([]), count)
-
-        def body(*count: Any) -> Any:
-            self.body.run([*self.consts, *here], there)
-            if all(stays):
-                return tuple(e.index_add(c, 1) for c in count)
-
-            def again() -> None:
-                self.body.run([*self.consts, *there], here)
-
-            def back() -> None:
-                for m, n in zip(there, here, strict=True):
-                    copy(m, n)
-
-            e.cond(goes_on(there, [e.index_add(c, 1) for c in count]), again, back)
-            return tuple(e.index_add(c, 2) for c in count)
-
-        e.while_(self.counter(), lambda *count: goes_on(here, count), body, steps=self.bound)
+    def batch_regions(self, b, op, operands, batched, bodies):
+        return while_derivatives.batch(b, op, operands, batched, bodies)

@@ -1,0 +1,58 @@
+"""Arrays that are made after the form of others: zeros_like and its kin; array, which puts tracers together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlxc.numpy.arrangement import broadcast_to, stack
+from rlxc.numpy.operands import cast, convert, full, tracer_of
+from rlxc.tracing.promotion import as_dtype
+from rlxc.tracing.protocols import implements, mentions_tracer
+from rlxc.tracing.tracer import Tracer
+
+__all__ = ["array", "asarray", "full_like", "ones_like", "zeros_like"]
+
+
+def _like(number: Any, a: Any, dtype: Any, shape: Any) -> Any:
+    a = tracer_of(a)
+    wanted = a.aval.dtype if dtype is None else as_dtype(dtype)
+    sizes = a.shape if shape is None else tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    if isinstance(number, Tracer) or np.ndim(number):
+        return broadcast_to(cast(number, wanted), sizes)
+    return full(np.asarray(number).astype(wanted.numpy), wanted, sizes)
+
+
+@implements(np.zeros_like, np.empty_like)
+def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **options: Any) -> Any:
+    """Zeros in the shape and dtype of `a`."""
+    return _like(0, a, dtype, shape)
+
+
+@implements(np.ones_like)
+def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **options: Any) -> Any:
+    """Ones in the shape and dtype of `a`."""
+    return _like(1, a, dtype, shape)
+
+
+@implements(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **options: Any) -> Any:
+    """A number in the shape and dtype of `a`."""
+    return _like(fill_value, a, dtype, shape)
+
+
+@implements(np.array)
+def array(object: Any, dtype: Any = None, **options: Any) -> Any:
+    """An array of what lists hold, tracers among them."""
+    made = _array(object)
+    return made if dtype is None else convert(made, dtype)
+
+
+asarray = implements(np.asarray)(array.__wrapped__)  # type: ignore[attr-defined]
+
+
+def _array(x: Any) -> Any:
+    if isinstance(x, list | tuple) and mentions_tracer(x):
+        return stack([_array(i) for i in x])
+    return tracer_of(x) if isinstance(x, Tracer) else np.asarray(x)

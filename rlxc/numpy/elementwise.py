@@ -1,0 +1,281 @@
+"""Functions of each element: arithmetic, comparisons, where, clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import TracingError
+from rlxc.ir.types import DType
+from rlxc.numpy.operands import Tracer, cast, convert, emit, promoted, tracer_of
+from rlxc.tracing.location import user_location, with_source
+from rlxc.tracing.promotion import as_dtype, kind_of, promote, ufunc_dtypes
+from rlxc.tracing.protocols import implements, refuse_options
+
+#: ufuncs that are one primitive each
+_DIRECT = {
+    np.negative: "neg",
+    np.absolute: "abs",
+    np.fabs: "abs",
+    np.sign: "sign",
+    np.exp: "exp",
+    np.exp2: "exp2",
+    np.expm1: "expm1",
+    np.log: "log",
+    np.log2: "log2",
+    np.log1p: "log1p",
+    np.sqrt: "sqrt",
+    np.cbrt: "cbrt",
+    np.sin: "sin",
+    np.cos: "cos",
+    np.tan: "tan",
+    np.arcsin: "asin",
+    np.arccos: "acos",
+    np.arctan: "atan",
+    np.sinh: "sinh",
+    np.cosh: "cosh",
+    np.tanh: "tanh",
+    np.arcsinh: "asinh",
+    np.arccosh: "acosh",
+    np.arctanh: "atanh",
+    np.invert: "not",
+    np.add: "add",
+    np.subtract: "sub",
+    np.multiply: "mul",
+    np.divide: "div",
+    np.floor_divide: "floor_div",
+    np.fmod: "rem",
+    np.maximum: "max",
+    np.minimum: "min",
+    np.arctan2: "atan2",
+    np.bitwise_and: "and",
+    np.bitwise_or: "or",
+    np.bitwise_xor: "xor",
+    np.left_shift: "shift_left",
+    np.right_shift: "shift_right",
+    np.equal: "eq",
+    np.not_equal: "ne",
+    np.less: "lt",
+    np.less_equal: "le",
+    np.greater: "gt",
+    np.greater_equal: "ge",
+}
+#: ufuncs on booleans, of which there are others on numbers: `np.add` of booleans is `or`
+_ON_BOOLEANS = {np.add: "or", np.multiply: "and", np.maximum: "or", np.minimum: "and", np.absolute: None}
+_ROUNDING = {np.floor: "floor", np.ceil: "ceil", np.rint: "round", np.trunc: "trunc"}
+_LOGICAL = {np.logical_and: "and", np.logical_or: "or", np.logical_xor: "xor", np.logical_not: "not"}
+
+__all__ = ["abs", "astype", "clip", "nan_to_num", "power", "remainder", "round", "square", "where"]
+
+
+def operands_of(ufunc: np.ufunc, xs: Any, options: dict[str, Any]) -> tuple[list[Any], Any, bool]:
+    """Operands in the dtypes that NumPy computes in, the dtype asked for, and whether the result is weak."""
+    refuse_options(f"np.{ufunc.__name__}", options, out=None, where=True)
+    for accepted in ("casting", "order", "subok"):
+        options.pop(accepted, None)
+    dtype = options.pop("dtype", None)
+    if options:
+        raise with_source(TracingError(f"np.{ufunc.__name__} has no option {next(iter(options))}", loc=user_location()))
+    xs = [x if isinstance(x, Tracer | int | float | complex | np.ndarray | np.generic) else _array(x) for x in xs]
+    kinds = tuple([kind_of(x) for x in xs])
+    if dtype is not None:
+        kinds = tuple([(as_dtype(dtype), False)] * len(xs))
+    ins, outs = ufunc_dtypes(ufunc, kinds)
+    weak = promote(kinds)[1] and not outs[0].is_bool
+    shape = _common_shape(xs)
+    return [cast(x, d, shape, weak=weak) for x, d in zip(xs, ins, strict=True)], outs, weak
+
+
+def _common_shape(xs: Any) -> tuple[Any, ...]:
+    """The shape that numbers among operands are repeated to: that of the tracers, if they have one; else none."""
+    shapes = {x.shape for x in xs if isinstance(x, Tracer)}
+    return shapes.pop() if len(shapes) == 1 else ()
+
+
+def _array(x: Any) -> Any:
+    """Lists in which tracers stand, and other things that NumPy makes arrays of."""
+    if isinstance(x, list | tuple) and any(hasattr(i, "_trace") for i in x):
+        return np.stack(x)
+    return np.asarray(x)
+
+
+def _direct(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
+    def rule(*xs: Any, **options: Any) -> Any:
+        operands, (dtype,), weak = operands_of(ufunc, xs, options)
+        name: str | None = prim
+        if operands[0].aval.dtype.is_bool:
+            name = _ON_BOOLEANS.get(ufunc, prim)
+        y = operands[0] if name is None else emit(name, *operands, weak=weak)
+        return y if y.aval.dtype == dtype else convert(y, dtype, weak=weak)
+
+    rule.__name__ = rule.__qualname__ = ufunc.__name__
+    rule.__doc__ = f"NumPy's {ufunc.__name__}."
+    return rule
+
+
+def _rounding(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
+    def rule(x: Any, **options: Any) -> Any:
+        x = tracer_of(x)
+        if not x.aval.dtype.differentiable and ufunc is not np.rint:
+            return x
+        (x,), _, weak = operands_of(ufunc, (x,), options)
+        return emit(prim, x, weak=weak)
+
+    rule.__name__ = rule.__qualname__ = ufunc.__name__
+    return rule
+
+
+def _logical(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
+    def rule(*xs: Any, **options: Any) -> Any:
+        refuse_options(f"np.{ufunc.__name__}", options, out=None, where=True)
+        return emit(prim, *[cast(x if isinstance(x, Tracer) else np.asarray(x, bool), DType("bool")) for x in xs])
+
+    rule.__name__ = rule.__qualname__ = ufunc.__name__
+    return rule
+
+
+def _publish(ufunc: Any, rule: Callable[..., Any]) -> None:
+    globals()[ufunc.__name__] = implements(ufunc)(rule)
+    __all__.append(ufunc.__name__)
+
+
+for _ufunc, _prim in _DIRECT.items():
+    _publish(_ufunc, _direct(_ufunc, _prim))
+for _ufunc, _prim in _ROUNDING.items():
+    _publish(_ufunc, _rounding(_ufunc, _prim))
+for _ufunc, _prim in _LOGICAL.items():
+    _publish(_ufunc, _logical(_ufunc, _prim))
+abs = globals()["absolute"]
+
+
+def _classify(ufunc: np.ufunc, on_numbers: bool) -> Callable[..., Any]:
+    def rule(x: Any, **options: Any) -> Any:
+        refuse_options(f"np.{ufunc.__name__}", options, out=None, where=True)
+        x = tracer_of(x)
+        if not x.aval.dtype.differentiable:
+            return tracer_of(np.full(x.shape, on_numbers))
+        return emit("is_nan" if ufunc is np.isnan else "is_finite", x)
+
+    rule.__name__ = rule.__qualname__ = ufunc.__name__
+    return rule
+
+
+_publish(np.isnan, _classify(np.isnan, False))
+_publish(np.isfinite, _classify(np.isfinite, True))
+
+
+@implements(np.square)
+def square(x: Any, **options: Any) -> Any:
+    """x x."""
+    (x,), _, weak = operands_of(np.square, (x,), options)
+    return emit("mul", x, x, weak=weak)
+
+
+@implements(np.power, np.float_power)
+def power(x: Any, n: Any, **options: Any) -> Any:
+    """x to the power n. Integers are multiplied, so their exponent must be known while tracing."""
+    (base, exponent), _, weak = operands_of(np.power, (x, n), options)
+    if not base.aval.dtype.is_integer:
+        return emit("pow", base, exponent, weak=weak)
+    if isinstance(n, Tracer) or np.ndim(n) or int(n) < 0:
+        help = "make one of them an array of floats: x.astype(float) ** n"
+        raise with_source(TracingError("an integer to a power that is computed, or negative", code="RLX0803", loc=user_location(), help=help))
+    return _integer_power(base, int(n))
+
+
+def _integer_power(x: Any, n: int) -> Any:
+    """By squaring."""
+    result = None
+    while n:
+        if n & 1:
+            result = x if result is None else emit("mul", result, x, weak=x._weak)
+        n >>= 1
+        if n:
+            x = emit("mul", x, x, weak=x._weak)
+    return cast(1, x.aval.dtype, x.shape) if result is None else result
+
+
+@implements(np.remainder, np.mod)
+def remainder(x: Any, y: Any, **options: Any) -> Any:
+    """x - y floor(x / y), with the sign of y: Python's %."""
+    (x, y), _, weak = operands_of(np.remainder, (x, y), options)
+    rest = emit("rem", x, y, weak=weak)
+    if x.aval.dtype.kind == "u":
+        return rest
+    wrong = emit("and", rest != 0, emit("ne", rest < 0, y < 0))
+    return where(wrong, rest + y, rest)
+
+
+@implements(np.where)
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """x where the condition holds, else y."""
+    if x is None or y is None:
+        help = "its shape would depend on numbers that are not known: rlxc.where(condition, x, y) chooses between arrays"
+        raise with_source(TracingError("np.where(condition) lists places", code="RLX0805", loc=user_location(), help=help))
+    common, weak = promote((kind_of(x), kind_of(y)))
+    shape = tracer_of(condition).shape
+    x, y = [cast(v, common, shape, weak=weak) for v in (x, y)]
+    return emit("select", cast(condition if isinstance(condition, Tracer) else np.asarray(condition, bool), DType("bool")), x, y, weak=weak)
+
+
+@implements(np.clip)
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None, **options: Any) -> Any:
+    """x moved into the interval; an end that is None is open. The derivative is 1 strictly inside."""
+    refuse_options("np.clip", options, out=None, where=True)
+    low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
+    if low is None and high is None:
+        return tracer_of(a)
+    if low is None or high is None:
+        return globals()["minimum" if low is None else "maximum"](a, high if low is None else low)
+    common, weak = promote((kind_of(a), kind_of(low), kind_of(high)))
+    a = cast(a, common, weak=weak)
+    return emit("clamp", cast(low, common, a.shape), a, cast(high, common, a.shape), weak=weak)
+
+
+@implements(np.round, np.around)
+def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    """To the nearest number of so many decimals, even ones of two equally near."""
+    refuse_options("np.round", {"out": out}, out=None)
+    a = tracer_of(a)
+    if not a.aval.dtype.differentiable:
+        return a
+    if not decimals:
+        return emit("round", a, weak=a._weak)
+    scale = 10.0**decimals
+    return emit("round", a * scale, weak=a._weak) / scale
+
+
+@implements(np.nan_to_num)
+def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """x with numbers in place of nan and infinities."""
+    x = tracer_of(x)
+    if not x.aval.dtype.is_float:
+        return x
+    info = np.finfo(x.dtype)
+    x = where(np.isnan(x), nan, x)
+    x = where(x == np.inf, float(info.max) if posinf is None else posinf, x)
+    return where(x == -np.inf, float(info.min) if neginf is None else neginf, x)
+
+
+@implements(getattr(np, "astype", object()))
+def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+    """The same numbers in another dtype."""
+    return convert(x, dtype)
+
+
+@implements(np.real, np.conjugate, np.real_if_close)
+def real(val: Any) -> Any:
+    """The number itself: it is real."""
+    return promoted(val)[0]
+
+
+@implements(np.imag)
+def imag(val: Any) -> Any:
+    """Zero: the number is real."""
+    val = tracer_of(val)
+    return cast(0, val.aval.dtype, val.shape)
+
+
+__all__ += ["imag", "real"]

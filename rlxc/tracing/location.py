@@ -1,0 +1,57 @@
+"""Where in the user's file an op comes from: the innermost line that is neither rlxc's nor NumPy's."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+import rlxc
+from rlxc.diagnostics import render
+from rlxc.errors import UNKNOWN, Error, Loc
+
+_NOT_THE_USERS = tuple(f"{Path(str(package.__file__)).parent}/" for package in (rlxc, np))
+
+
+def user_location() -> Loc:
+    """The place in the user's code that is running now, with columns."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if _is_users(code):
+            return _place(code, frame.f_lasti)
+        frame = frame.f_back
+    return UNKNOWN
+
+
+def definition(function: Any) -> Loc:
+    """Where a function is defined."""
+    code = getattr(function, "__code__", None)
+    return Loc(code.co_filename, code.co_firstlineno, 1) if code is not None else UNKNOWN
+
+
+def with_source(error: Error) -> Error:
+    """The error with a note that shows the user's line, as a traceback prints it."""
+    if not getattr(error, "__notes__", None) and any(d.loc.line for d in error.diagnostics):
+        error.add_note(render(error))
+    return error
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_users(code: CodeType) -> bool:
+    return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and "/functools.py" not in code.co_filename
+
+
+@lru_cache(maxsize=1 << 14)
+def _place(code: CodeType, last: int) -> Loc:
+    positions = list(code.co_positions())
+    line, end_line, column, end_column = positions[last // 2] if last // 2 < len(positions) else (None,) * 4
+    if line is None:
+        return Loc(code.co_filename, code.co_firstlineno, 1)
+    if column is None or end_column is None:
+        return Loc(code.co_filename, line, 1)
+    return Loc(code.co_filename, line, column + 1, end_line or line, end_column + 1)

@@ -1,0 +1,92 @@
+"""Which dtype comes out of mixed operands: NumPy 2's rules. A Python number is *weak*: it takes the dtype of the arrays around it.
+
+A traced Python number stays weak. bf16, which NumPy does not have, behaves as f16 does; with f16 it gives f32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import DTypeError
+from rlxc.ir.types import DType, dtype_of
+
+#: the kinds of numbers, the lesser first, and what a weak one is where no array says
+_ORDER = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+DEFAULTS = {bool: DType("bool"), int: DType("i64"), float: DType("f64"), complex: DType("c128")}
+
+#: a dtype, and whether it is that of a Python number
+Kind = tuple[DType, bool]
+
+
+def kind_of(x: Any) -> Kind:
+    """Dtype and weakness of a tracer, an array or a number."""
+    value = getattr(x, "_value", None)
+    if value is not None:
+        return value.type.dtype, x._weak
+    weak = DEFAULTS.get(type(x))
+    if weak is not None:
+        return weak, weak != "bool"
+    dtype = getattr(x, "dtype", None)
+    return dtype_of(np.asarray(x).dtype if dtype is None else dtype), False
+
+
+def as_dtype(dtype: Any) -> DType:
+    """What `np.dtype` understands, or one of rlxc's own, as a DType."""
+    if isinstance(dtype, DType):
+        return dtype
+    return DType("bf16") if dtype in ("bf16", "bfloat16") else dtype_of(np.dtype(dtype))
+
+
+@lru_cache(maxsize=1 << 10)
+def promote(kinds: tuple[Kind, ...]) -> Kind:
+    """The dtype that all of `kinds` are converted to, and whether it is weak."""
+    strong = [dtype for dtype, weak in kinds if not weak]
+    weak = [dtype for dtype, weak in kinds if weak]
+    top = max(weak, key=lambda d: _ORDER[d.kind], default=None)
+    if not strong:
+        assert top is not None, "something is promoted"
+        return top, True
+    common = _strong(strong)
+    if top is None or _ORDER[top.kind] <= _ORDER[common.kind]:
+        return common, False
+    if top.kind == "c" and common.kind == "f":
+        return DType("c128" if common == "f64" else "c64"), False
+    return top, False
+
+
+def _strong(dtypes: Sequence[DType]) -> DType:
+    if "bf16" not in dtypes:
+        return dtype_of(np.result_type(*[d.numpy for d in dtypes]))
+    if all(d == "bf16" for d in dtypes):
+        return DType("bf16")
+    common = dtype_of(np.result_type(*[_like_half(d) for d in dtypes]))
+    if common != "f16":
+        return common
+    return DType("f32" if "f16" in dtypes else "bf16")
+
+
+@lru_cache(maxsize=1 << 12)
+def ufunc_dtypes(ufunc: np.ufunc, kinds: tuple[Kind, ...]) -> tuple[tuple[DType, ...], tuple[DType, ...]]:
+    """Dtypes that a ufunc of NumPy's converts its operands to, and those of its results."""
+    common, _ = promote(kinds)
+    dtypes = [common if weak else dtype for dtype, weak in kinds]
+    if ufunc.nin > 1 and any(weak for _, weak in kinds):
+        dtypes = [common] * len(dtypes)
+    if "bf16" in dtypes:
+        dtypes = [_strong(dtypes)] * len(dtypes)
+    half = "bf16" in dtypes
+    try:
+        found = [dtype_of(d) for d in ufunc.resolve_dtypes((*[_like_half(d) for d in dtypes], *[None] * ufunc.nout))]
+    except TypeError:
+        raise DTypeError(f"np.{ufunc.__name__} does not take {', '.join(dtypes)}") from None
+    if half:
+        found = [DType("bf16") if d == "f16" else d for d in found]
+    return tuple(found[: ufunc.nin]), tuple(found[ufunc.nin :])
+
+
+def _like_half(dtype: DType) -> np.dtype:
+    return np.dtype(np.float16) if dtype == "bf16" else dtype.numpy

@@ -1,0 +1,93 @@
+"""One table for everything that NumPy's functions mean on tracers: `np.sin(x)`, `rlxc.numpy.sin(x)` and `x.sin`'s kin all look here.
+
+    @implements(np.expand_dims)
+    def expand_dims(x, axis): ...
+
+`rlxc.numpy` fills it. NumPy itself gets here by its two protocols (`__array_ufunc__`, `__array_function__`), which Tracer has.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import Unsupported
+from rlxc.tracing.location import user_location, with_source
+
+#: by the function of NumPy's, or (ufunc, method) for `np.add.reduce` and its like
+_TABLE: dict[Any, Callable[..., Any]] = {}
+
+
+def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates what functions of NumPy's mean where a tracer is among their arguments.
+
+    Gives the public function: on tracers it is the decorated one, on everything else NumPy's (the first one named).
+    """
+
+    def register(rule: Callable[..., Any]) -> Callable[..., Any]:
+        _TABLE.update(dict.fromkeys(functions, rule))
+        plain = functions[0]
+
+        @functools.wraps(rule)
+        def public(*args: Any, **kwargs: Any) -> Any:
+            return (rule if mentions_tracer(args) or mentions_tracer(kwargs.values()) else plain)(*args, **kwargs)
+
+        return public
+
+    return register
+
+
+def rule_of(function: Any) -> Callable[..., Any]:
+    """What `function` of NumPy's means on tracers; raises Unsupported where rlxc does not say."""
+    rule = _TABLE.get(function)
+    if rule is None:
+        import_module("rlxc.numpy")  # which fills the table
+        rule = _TABLE.get(function)
+    if rule is None:
+        name = _name(function)
+        help = "write it with functions that are there (dir(rlxc.numpy)), or compute it outside of the traced function"
+        raise with_source(Unsupported(f"{name} is not defined on traced arrays", code="RLX0803", loc=user_location(), help=help))
+    return rule
+
+
+def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """`function` of NumPy's on tracers."""
+    return rule_of(function)(*args, **kwargs)
+
+
+def mentions_tracer(args: Any) -> bool:
+    """Whether a tracer is among arguments, or in lists and tuples among them."""
+    return any([hasattr(x, "_trace") or (type(x) in (list, tuple) and mentions_tracer(x)) for x in args])
+
+
+class NumPyProtocols:
+    """What makes NumPy's functions take tracers."""
+
+    __slots__ = ()
+    __array_priority__ = 1000
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        refuse_options(f"np.{ufunc.__name__}", kwargs, out=None, where=True)
+        return rule_of(ufunc if method == "__call__" else (ufunc, method))(*inputs, **kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return rule_of(function)(*args, **kwargs)
+
+
+def refuse_options(name: str, given: dict[str, Any], **neutral: Any) -> None:
+    """Take out of `given` what is as `neutral` says; raise Unsupported for what is not."""
+    for option, value in neutral.items():
+        if given.pop(option, value) is not value:
+            help = "results are new arrays: y = f(x), or x.at[...].set(y)" if option == "out" else None
+            raise with_source(Unsupported(f"{name} on traced arrays does not take {option}=", code="RLX0803", loc=user_location(), help=help))
+
+
+def _name(function: Any) -> str:
+    if isinstance(function, tuple):
+        return f"np.{function[0].__name__}.{function[1]}"
+    module = getattr(function, "__module__", None) or "numpy"
+    return f"{module.replace('numpy', 'np', 1)}.{getattr(function, '__name__', function)}"
