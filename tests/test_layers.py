@@ -20,10 +20,11 @@ MAY_IMPORT = {
     "frontend": {"errors", "ir", "primitives", "passes"},
     "codegen": {"errors", "ir"},
     "runtime": {"errors", "ir", "primitives", "passes", "codegen"},
-    "tracing": {"errors", "diagnostics", "ir", "primitives", "passes", "codegen", "runtime", "api"},
+    "tracing": {"errors", "diagnostics", "ir", "primitives", "passes", "runtime"},
     "numpy": {"errors", "ir", "primitives", "tracing"},
+    "eager": {"errors", "ir", "passes", "runtime", "api", "tracing"},
     "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
-    "api": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
+    "api": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime", "tracing"},
 }
 TOP = {"cli", "commands", "__init__", "__main__"}
 HEAVY = {"lark": {"frontend"}, "llvmlite": {"codegen", "runtime", "commands"}}
