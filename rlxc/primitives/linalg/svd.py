@@ -189,4 +189,3 @@ def _by_loops(e, shape, dtype, element, s, u, vh):
         u.fill(lambda i, j: ours(j, i))
         vh.fill(theirs)
     return failed
-
