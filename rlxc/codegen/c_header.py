@@ -97,8 +97,8 @@ def _function(f: CFunction) -> list[str]:
     embedded = [a.name for a in f.arguments if a.data is not None]
     title = f"/* @{_comment(f.name)}" + (f", with {_comment(', '.join(embedded))} embedded" if embedded else "")
     lines = [title]
-    lines += [f" *   {a.identifier}: {a.type_text}{', a parameter' if a.param else ''}" for a in f.passed]
-    lines += [f" *   {r.identifier}: {r.type_text}, a result" for r in f.results]
+    lines += [f" *   {a.identifier}: {a.type_text}{_pairs(a.dtype)}{', a parameter' if a.param else ''}" for a in f.passed]
+    lines += [f" *   {r.identifier}: {r.type_text}{_pairs(r.dtype)}, a result" for r in f.results]
     lines += [" */"]
     lines += [f"#define {macro}_{b.identifier.upper()}_SIZE {b.size}  /* elements */" for b in (*f.passed, *f.results)]
     lines += [f"#define {macro}_WORKSPACE_SIZE {f.workspace}  /* bytes */"]
@@ -113,6 +113,11 @@ def _function(f: CFunction) -> list[str]:
         f"size_t {f.symbol}_workspace_size(void);",
     ]
     return lines
+
+
+def _pairs(dtype: DType) -> str:
+    """What C has to know of complex elements: C99's `double complex` and C++'s std::complex<double> lie in memory like that."""
+    return f" as pairs of {c_type(dtype)}, (re, im)" if dtype.is_complex else ""
 
 
 def _wrapped(head: str, parameters: list[str], width: int = 110) -> list[str]:

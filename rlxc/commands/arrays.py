@@ -21,6 +21,7 @@ from rlxc.runtime.params import read_arrays
 
 FILLS = ("zeros", "ones", "random")
 _WORDS = re.compile(r"[+-]?\binf\b|[+-]?\bnan\b")
+_COMPLEX = re.compile(r"\([^()]*\)|[^\s,\[\]()\"]+(?:\s*[+-]\s*[^\s,\[\]()\"]+)*")
 _JSON = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN", "-nan": "NaN"}
 
 
@@ -70,12 +71,13 @@ def read_value(arg: Value, name: str, value: str) -> Any:
 
 def _numbers(name: str, type_: TensorType, text: str) -> np.ndarray:
     try:
-        values = json.loads(_WORDS.sub(lambda m: _JSON[m[0].lstrip("+")], text), strict=False)
+        values = _complex_numbers(text) if type_.dtype.is_complex else json.loads(_WORDS.sub(lambda m: _JSON[m[0].lstrip("+")], text), strict=False)
     except (ValueError, RecursionError):
         try:
             values = float(text)
         except ValueError:
-            raise UsageError(f"--input {name}: '{_clip(text)}' is not a number or a list of numbers", "as in 1.5, [1, 2] or f32[2]:[1, 2]") from None
+            example = "1+2j, [(1, 2), 3] or c64[2]:[1j, 2]" if type_.dtype.is_complex else "1.5, [1, 2] or f32[2]:[1, 2]"
+            raise UsageError(f"--input {name}: '{_clip(text)}' is not a number or a list of numbers", f"as in {example}") from None
     where = f"--input {name}"
     array = from_numbers(values, type_, where)
     if array.ndim == 0 and type_.rank and type_.is_static:
@@ -83,6 +85,26 @@ def _numbers(name: str, type_: TensorType, text: str) -> np.ndarray:
     if len(array.shape) != type_.rank or (type_.is_static and array.shape != type_.shape):
         raise ArgumentError(f"{where} is {type_}, not {type_.with_shape(array.shape)}", code="RLX0505")
     return array
+
+
+def _complex_numbers(text: str) -> Any:
+    """A number or nested lists of them, each as Python writes it (`1+2j`) or as `.rlx` does (`(1, 2)`); raises ValueError."""
+    values = json.loads(_COMPLEX.sub(lambda m: json.dumps(m[0]), text))
+    stack = [values] if isinstance(values, list) else []
+    while stack:
+        items = stack.pop()
+        stack += [item for item in items if isinstance(item, list)]
+        items[:] = [item if isinstance(item, list) else _complex(item) for item in items]
+    return values if isinstance(values, list) else _complex(values)
+
+
+def _complex(word: Any) -> complex:
+    if not isinstance(word, str):
+        raise ValueError(word)
+    if not word.startswith("("):
+        return complex(word.replace(" ", ""))
+    real, imag = word[1:-1].split(",")
+    return complex(float(real), float(imag))
 
 
 def _from_file(name: str, spec: str) -> np.ndarray:
@@ -130,8 +152,10 @@ def _filled(func: Func, given: dict[str, Any], fills: dict[str, str], seed: int)
 
 
 def fill_array(type_: TensorType, how: str, rng: np.random.Generator) -> np.ndarray:
-    """Zeros, ones, or random elements: normal for floats, 0 and 1 for the rest."""
+    """Zeros, ones, or random elements: normal for floats and parts of complex numbers, 0 and 1 for the rest."""
     shape = [int(n) for n in type_.shape]
+    if how == "random" and type_.dtype.is_complex:
+        return np.asarray(rng.standard_normal([*shape, 2]).view(np.complex128)[..., 0]).astype(type_.dtype.numpy)
     if how == "random":
         raw = rng.standard_normal(shape) if type_.dtype.differentiable else rng.integers(0, 2, shape)
         return np.asarray(raw).astype(type_.dtype.numpy)

@@ -91,7 +91,7 @@ def summarize(func: Func, arrays: Sequence[np.ndarray], samples: list[float], co
     low, middle, high = np.percentile(samples, [25, 50, 75]).tolist()
     prof = profile(func, arrays, seconds=args.seconds / 2, cpu=args.cpu, precision=args.precision)
     roof = measure_roofline(args.cpu)
-    legal = make_pipeline("legalize,simplify,cse,dce").run(api.as_module(func.with_(module=None)))[func.name]
+    legal = make_pipeline("legalize,planes,simplify,cse,dce").run(api.as_module(func.with_(module=None)))[func.name]
     touched = sum(v.type.nbytes for v in (*func.args, *func.results))  # type: ignore[union-attr]
     flops, dtype = work_of_func(legal), "f64" if any(v.type.dtype == "f64" for v in (*func.args, *func.results)) else "f32"  # type: ignore[union-attr]
     threads = num_threads()

@@ -16,7 +16,7 @@ from rlxc.codes import CODES
 from rlxc.errors import UnknownName
 from rlxc.ir.attributes import attr_text
 from rlxc.ir.primitive import REGISTRY, Primitive
-from rlxc.ir.types import BOOL, FLOATS, INTEGERS
+from rlxc.ir.types import BOOL, COMPLEX, FLOATS, INTEGERS
 from rlxc.passes.manager import PASSES, Pass, find_pass
 from rlxc.passes.pipelines import PIPELINES
 
@@ -116,7 +116,7 @@ def dtypes_text(prim: Primitive) -> str:
     """Element types of the first operand, by their kinds where all of a kind are taken."""
     left = list(prim.dtypes)
     words = []
-    for word, kind in (("floats", FLOATS), ("integers", INTEGERS), ("bool", (BOOL,))):
+    for word, kind in (("floats", FLOATS), ("integers", INTEGERS), ("bool", (BOOL,)), ("complex", COMPLEX)):
         if set(kind) <= set(left):
             words.append(word)
             left = [d for d in left if d not in kind]

@@ -14,6 +14,7 @@ The rules, and who asks for them:
     lower(e, reads, writes, *, attrs)    a loop nest, for what has no element of its own                       lower
     update(e, memory, reads, *, attrs)   loops that make the result of the first operand, which is in the memory   lower
     fold(b, xs, *, attrs)                a simpler value, or None                                              simplify
+    planes(b, xs, *, attrs)              the op on real and imaginary parts, where a complex number takes part  planes
     cost, samples                        what it costs; what the laws try
 
 Operands are positional and attributes keyword-only, in every rule.
@@ -34,7 +35,7 @@ from typing import Any, ClassVar
 
 from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
 from rlxc.ir.attributes import Dense, Resource, Symbol
-from rlxc.ir.types import ANY, Dim, DType, Type
+from rlxc.ir.types import ORDERED, Dim, DType, Type
 
 ENTRY_POINT_GROUP = "rlxc.primitives"
 
@@ -228,7 +229,7 @@ class Primitive:
     inline_attr: ClassVar[str | None] = None  # an attribute written right after the name: `constant dense<...>`, `call @f`
     typed: ClassVar[bool] = False  # the result types are the attribute `type`, written after the colon
     syntax: ClassVar[str] = "plain"  # or "for": how the op is written
-    dtypes: ClassVar[Sequence[str]] = ANY  # element types of its first operand
+    dtypes: ClassVar[Sequence[str]] = ORDERED  # element types of its first operand
     cost: ClassVar[Cost] = Cost()
     samples: ClassVar[Sequence[Any]] = ()
     domain: ClassVar[tuple[float, float]] = (-2.0, 2.0)
@@ -290,6 +291,14 @@ class Primitive:
     def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         return None
 
+    def consistent(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Operands for the laws, where some say what is known of others (a matrix, and its factors): those made to fit."""
+        return arrays
+
+    def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
+        """The op on planes: a complex operand comes as `Planes(re, im)`, and a complex result is given as such."""
+        raise self.missing("planes")
+
     # rules of control flow: as those above, with the regions at hand
 
     def prune_regions(self, op: Any, wanted: Any) -> Any:
@@ -301,6 +310,52 @@ class Primitive:
 
     def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
         return None
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        """A loop nest, or branches, in which `bodies[i].run(ins, outs)` computes region i from memory to memory.
+
+        Where `bodies[i].is_scalar`, `bodies[i].scalars(readers)` gives its results instead.
+        """
+        raise self.missing("lower_regions")
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        """What a result asks of the regions if it is to have the operand's memory: (region, result, argument) for each, None for all regions."""
+        return None
+
+    def times(self, **attrs: Any) -> int:
+        """How often each region runs, as far as that is known."""
+        return 1
+
+    def active_regions(self, op: Any, flags: Any, active: Any) -> list[bool]:
+        """Which results may have tangents, if the operands with a flag have; `active(region, flags)` says it of a region."""
+        raise self.missing("active_regions")
+
+    def linearize_regions(self, d: Any, op: Any, tangents: Any) -> Any:
+        """Emit the op with all that its linear part needs of it, and the linear part; tangents of the results. `d` is a Linearizer."""
+        raise self.missing("linearize_regions")
+
+    def transpose_regions(self, b: Any, op: Any, cts: Any, transpose_ops: Any) -> Any:
+        """Cotangents of the operands, as `transpose`; `transpose_ops(b, ops, inputs, outputs, cotangents, note)` does it for the ops of a region."""
+        raise self.missing("transpose_regions")
+
+    def linear_states(self, op: Any, states: Any, follow: Any) -> Any:
+        """States of the results from those of the operands, and what is wrong, or None; `follow(region, states)` says it of a region."""
+        raise self.missing("linear_states")
+
+    def batch_regions(self, b: Any, op: Any, operands: Any, batched: Any, bodies: Any) -> Any:
+        """The op on many examples: its results, and which of them have the new leading axis."""
+        raise self.missing("batch_regions")
+
+    def add_to(self, b: Any, total: Any, *xs: Any, zeros: Sequence[bool], carried: bool, **attrs: Any) -> Any:
+        """`total` plus the op's result, without computing that as a whole, or None; `zeros` tells operands that are zero.
+
+        Where the total is `carried` by a loop, what changes few of its elements is better than what makes it anew.
+        """
+        return None
+
+    def argument_flags(self, op: Any, flags: Any, outcome: Any) -> list[list[bool]]:
+        """For each region, which arguments a property of operands reaches, if `outcome(region, flags)` says which results it reaches."""
+        raise self.missing("argument_flags")
 
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""

@@ -88,6 +88,15 @@ class DType(str):
         return self.kind == "b"
 
     @property
+    def is_complex(self) -> bool:
+        return self.kind == "c"
+
+    @property
+    def part(self) -> DType:
+        """The dtype of a complex number's real and imaginary parts; a real dtype itself."""
+        return DType({"c64": "f32", "c128": "f64"}.get(self, self))
+
+    @property
     def is_narrow(self) -> bool:
         """A storage format: arithmetic happens in f32."""
         return self in ("f16", "bf16")
@@ -113,7 +122,11 @@ UNSIGNED = tuple(DType(d) for d in ("u8", "u16", "u32", "u64"))
 INTEGERS = SIGNED + UNSIGNED
 BOOL = DType("bool")
 REALS = FLOATS + INTEGERS
-ANY = (BOOL, *REALS)
+COMPLEX = (DType("c64"), DType("c128"))
+INEXACT = FLOATS + COMPLEX
+NUMBERS = REALS + COMPLEX
+ORDERED = (BOOL, *REALS)
+ANY = (*ORDERED, *COMPLEX)
 
 
 def dtype_of(array_dtype: Any) -> DType:

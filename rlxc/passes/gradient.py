@@ -82,6 +82,9 @@ def _loss(func: Func, has_aux: bool, seeded: bool) -> Value:
     loss = func.results[0]
     if not loss.type.dtype.differentiable:
         raise DifferentiationError(f"@{func.name} returns {loss.type}, which has no derivative", code="RLX0305", loc=func.loc)
+    if not seeded and loss.type.dtype.is_complex:
+        help = "take its real part, or its abs; or use grad_with_loss, which takes the cotangent as an argument"
+        raise DifferentiationError(f"@{func.name} returns {loss.type}; a gradient is that of a real number", code="RLX0306", loc=func.loc, help=help)
     if not seeded and loss.type.shape != ():
         help = "reduce it to a scalar, or use grad_with_loss, which takes the cotangent as an argument"
         raise DifferentiationError(f"@{func.name} returns {loss.type}; a gradient is that of a scalar", code="RLX0306", loc=func.loc, help=help)

@@ -15,8 +15,8 @@ from rlxc.errors import DifferentiationError, Error
 from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.types import DType, TensorType
-from rlxc.passes.dce import live_ops
 from rlxc.passes.gradient import prepare, replace_funcs
 from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass
@@ -54,6 +54,9 @@ def _jacobian(func: Func, wrt: Sequence[str | int], name: str, blocks: Callable[
         raise DifferentiationError(f"@{func.name} has no float result, so it has no Jacobian", code="RLX0305", loc=func.loc)
     chosen = wrt_arguments(func, wrt)
     for v in (*chosen, *(func.results[i] for i in floats)):
+        if v.type.dtype.is_complex:
+            help = "take jvp or vjp, or make the function one of real and imaginary parts"
+            raise DifferentiationError(f"%{v.name} is {v.type}: what maps complex tangents is no array of numbers", code="RLX0305", loc=v.loc, help=help)
         try:
             v.type.require_static()
         except Error as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,10 +76,10 @@ class Simplifier(Builder):
             return dense.array.reshape(())[()]
         return None
 
-    def is_splat(self, x: Value, number: float) -> bool:
+    def is_splat(self, x: Value, number: complex) -> bool:
         """Whether every element of `x` is known to be `number`; 0.0 and -0.0 are told apart."""
         found = self.splat_of(x)
-        return found is not None and found == number and (number != 0 or str(float(found)) == str(float(number)))
+        return found is not None and found == number and _signs(found) == _signs(number)
 
     def insert(self, op: Op) -> None:
         self.ops.append(op)
@@ -192,3 +193,8 @@ class Simplifier(Builder):
         if any(old.linear and not new.linear for old, new in zip(op.results, results, strict=True)):
             return None  # the signature of a linear function says which results are linear
         return results
+
+
+def _signs(number: Any) -> tuple[bool, bool]:
+    """Which of a number's parts are -0.0."""
+    return tuple(part == 0 and math.copysign(1, part) < 0 for part in (complex(number).real, complex(number).imag))  # type: ignore[return-value]

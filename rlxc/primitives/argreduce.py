@@ -8,7 +8,7 @@ import numpy as np
 
 from rlxc.errors import DTypeError, ShapeError
 from rlxc.ir.primitive import Cost, Sample, register
-from rlxc.ir.types import ANY, INTEGERS, Dim, DType
+from rlxc.ir.types import INTEGERS, ORDERED, Dim, DType
 from rlxc.primitives.axes import check_axis, drop_axes
 from rlxc.primitives.families import NonDifferentiable, require_dtype
 from rlxc.primitives.reduce import highest, in_f32, lowest
@@ -27,7 +27,7 @@ def check_index_dtype(name, dtype, n) -> None:
 class ArgExtremum(NonDifferentiable):
     """Index along `axis`, which disappears, of the first element that attains the extreme; the first nan, if there is one."""
 
-    dtypes = ANY
+    dtypes = ORDERED
     cost = Cost(flops=1, recompute=False)
     combine: ClassVar[str]  # the operation of the loop level
     samples = (
@@ -41,7 +41,7 @@ class ArgExtremum(NonDifferentiable):
     )
 
     def infer(self, x, *, axis: int, dtype: DType = I64):
-        require_dtype(self.name, x, ANY)
+        require_dtype(self.name, x, ORDERED)
         check_axis(self.name, x, axis)
         check_index_dtype(self.name, dtype, x.shape[axis])
         result = drop_axes(x, (axis,)).with_dtype(dtype)

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from rlxc.ir.primitive import Cost, Sample, register
-from rlxc.ir.types import FLOATS, REALS
-from rlxc.primitives import numerics
-from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable, is_linear
+from rlxc.ir.types import INEXACT, NUMBERS, REALS
+from rlxc.primitives import complex_math, numerics
+from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable, conj, is_linear
 from rlxc.primitives.identities import constant_elements, is_all, produced_by
+from rlxc.primitives.planes import Planes
 
 _DIVISORS = np.array([1.0, -2.0, 0.0, -0.0, np.inf, np.nan])
 
@@ -20,9 +21,10 @@ class Add(Direct):
     """x + y. Integers wrap around."""
 
     name = "add"
-    dtypes = REALS
+    dtypes = NUMBERS
     commutative = True
     linear_in = ((0, 1),)
+    by_parts = True
     singular = False
     samples = (
         "f64[3], f64[3]",
@@ -60,8 +62,9 @@ class Sub(Direct):
     """x - y. Integers wrap around."""
 
     name = "sub"
-    dtypes = REALS
+    dtypes = NUMBERS
     linear_in = ((0, 1),)
+    by_parts = True
     singular = False
     samples = ("f64[3], f64[3]", "f64[2, 1, 3], f64[4, 1]", "f64[], f64[]", "f64[0], f64[1]", "u8[4], u8[4]")
 
@@ -91,7 +94,7 @@ class Mul(Direct):
     """x y. Integers wrap around."""
 
     name = "mul"
-    dtypes = REALS
+    dtypes = NUMBERS
     commutative = True
     linear_in = (0, 1)
     samples = ("f64[3], f64[3]", "f64[2, 1, 3], f64[4, 1]", "f32[], f32[2]", "f64[0], f64[]", "i16[3], i16[3]")
@@ -104,7 +107,10 @@ class Mul(Direct):
 
     def transpose(self, b, cts, operands):
         x, y = operands
-        return (b.mul(cts[0], y), None) if is_linear(x) else (None, b.mul(cts[0], x))
+        return (b.mul(cts[0], conj(b, y)), None) if is_linear(x) else (None, b.mul(cts[0], conj(b, x)))
+
+    def planes(self, b, x, y):
+        return complex_math.mul(b, x, y)
 
     def identities(self, b, x, y):
         if constant_elements(b, x) is not None and constant_elements(b, y) is None:
@@ -131,7 +137,7 @@ class Div(Direct):
     """
 
     name = "div"
-    dtypes = REALS
+    dtypes = NUMBERS
     linear_in = (0,)
     cost = Cost(flops=4, recompute=False)
     samples = (
@@ -151,7 +157,10 @@ class Div(Direct):
         return r, b.neg(b.strong_mul(out, r))
 
     def transpose(self, b, cts, operands):
-        return b.div(cts[0], operands[1]), None
+        return b.div(cts[0], conj(b, operands[1])), None
+
+    def planes(self, b, x, y):
+        return complex_math.div(b, x, y)
 
     def identities(self, b, x, y):
         if is_all(b, y, 1):
@@ -231,8 +240,9 @@ class Neg(Direct):
     """-x. Integers wrap around."""
 
     name = "neg"
-    dtypes = REALS
+    dtypes = NUMBERS
     linear_in = (0,)
+    by_parts = True
     singular = False
     samples = ("f64[3]", "f32[]", "f64[0, 2]", "i32[4]", "u8[4]", Sample(np.array([0.0, -0.0, np.inf, np.nan])))
 
@@ -255,18 +265,33 @@ class Neg(Direct):
 
 @register
 class Abs(Direct):
-    """|x|. Integers wrap around: abs of the least one is itself. The derivative is sign(x), 0 at 0."""
+    """|x|, a real number for complex x. Integers wrap around: abs of the least one is itself. The derivative is sign(x), x / |x|; 0 at 0."""
 
     name = "abs"
-    dtypes = REALS
+    dtypes = NUMBERS
     singular = False
     samples = ("f64[5]", "f64[]", "f64[2, 0]", Sample(np.array([0.0, -0.0, -np.inf, np.nan])), Sample(np.array([-128, 127, 0], np.int8)), "u16[3]")
 
     def eval(self, x):
         return np.abs(x)
 
+    def result_dtype(self, dtype, **attrs):
+        return dtype.part
+
     def partials(self, b, out, x):
         return (b.sign(x),)
+
+    def jvp(self, b, primals, tangents, outs):
+        """Of complex x: Re(conj(x / |x|) dx)."""
+        (x,), (dx,), (out,) = primals, tangents, outs
+        if not x.type.dtype.is_complex:
+            return super().jvp(b, primals, tangents, outs)
+        size = b.select(b.eq(out, 0.0), b.constant(1.0, like=out), out)
+        along = (b.mul(part(dx), b.div(part(x), size)) for part in (b.real, b.imag))
+        return (b.add(*along),)
+
+    def planes(self, b, x):
+        return complex_math.abs(b, x)
 
     def identities(self, b, x):
         if produced_by(b, x, "abs") or x.type.dtype.kind == "u":
@@ -303,7 +328,7 @@ class StrongMul(Elementwise):
     """
 
     name = "strong_mul"
-    dtypes = FLOATS
+    dtypes = INEXACT
     linear_in = (0, 1)
     singular = False
     samples = (
@@ -328,7 +353,12 @@ class StrongMul(Elementwise):
 
     def transpose(self, b, cts, operands):
         t, c = operands
-        return (b.strong_mul(cts[0], c), None) if is_linear(t) else (None, _strong_mul_both(b, cts[0], t))
+        return (b.strong_mul(cts[0], conj(b, c)), None) if is_linear(t) else (None, _strong_mul_both(b, cts[0], conj(b, t)))
+
+    def planes(self, b, t, c):
+        zero = complex_math.is_zero(b, t)
+        product = complex_math.mul(b, t, c)
+        return Planes(b.select(zero, t.re, product.re), b.select(zero, t.im, product.im))
 
     def scalar(self, e, t, c):
         return e.select(e.eq(t, 0.0), t, e.mul(t, c))
@@ -357,6 +387,8 @@ def has_exact_reciprocal(number: float, dtype) -> bool:
     return mantissa == 0.5 and low <= exponent <= high
 
 
-def _neutral_zero(x) -> float:
+def _neutral_zero(x) -> complex:
     """What added to any number gives that number: -0.0, since -0.0 + 0.0 is 0.0."""
+    if x.type.dtype.is_complex:
+        return complex(-0.0, -0.0)
     return -0.0 if x.type.dtype.is_float else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlxc.ir.primitive import Sample, register
-from rlxc.ir.types import ANY, BOOL
+from rlxc.ir.types import ANY, BOOL, ORDERED
 from rlxc.primitives.families import Direct, NonDifferentiable
 
 _SPECIAL = Sample(np.array([0.0, -0.0, np.inf, np.nan, np.nan, 1.0]), np.array([-0.0, 0.0, np.inf, np.nan, 0.0, np.nan]))
@@ -14,7 +14,7 @@ _SPECIAL = Sample(np.array([0.0, -0.0, np.inf, np.nan, np.nan, 1.0]), np.array([
 class Compare(NonDifferentiable, Direct):
     """Compares two arrays of one dtype; the result is bool and has no derivative. On bool, false < true."""
 
-    dtypes = ANY
+    dtypes = ORDERED
     holds_on_equal = False  # what comparing a number with itself gives
     strict = False  # false for nan as for equal numbers
     samples = (
@@ -31,7 +31,7 @@ class Compare(NonDifferentiable, Direct):
         return BOOL
 
     def identities(self, b, x, y):
-        if x is not y or (x.type.dtype.is_float and not self.strict):
+        if x is not y or (x.type.dtype.differentiable and not self.strict):
             return None
         return b.constant(self.holds_on_equal, like=x, dtype="bool")
 
@@ -41,11 +41,15 @@ class Eq(Compare):
     """Whether x = y; -0.0 = 0.0, and nan equals nothing."""
 
     name = "eq"
+    dtypes = ANY
     commutative = True
     holds_on_equal = True
 
     def eval(self, x, y):
         return np.equal(x, y)
+
+    def planes(self, b, x, y):
+        return b.and_(b.eq(x.re, y.re), b.eq(x.im, y.im))
 
 
 @register
@@ -53,10 +57,14 @@ class Ne(Compare):
     """Whether x and y differ; nan differs from everything, itself included."""
 
     name = "ne"
+    dtypes = ANY
     commutative = True
 
     def eval(self, x, y):
         return np.not_equal(x, y)
+
+    def planes(self, b, x, y):
+        return b.or_(b.ne(x.re, y.re), b.ne(x.im, y.im))
 
 
 @register

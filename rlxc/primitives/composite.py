@@ -62,6 +62,6 @@ def require_eps(name: str, eps: float) -> None:
 
 
 def in_f64(*xs: Any) -> Any:
-    """Arrays in f64, in which an `eval` computes before it rounds once."""
-    wide = tuple(np.asarray(x).astype(np.float64) for x in xs)
+    """Arrays in f64 (or c128), in which an `eval` computes before it rounds once."""
+    wide = tuple(np.asarray(x).astype(np.complex128 if np.iscomplexobj(x) else np.float64) for x in xs)
     return wide if len(wide) != 1 else wide[0]

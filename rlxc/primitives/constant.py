@@ -11,6 +11,7 @@ from rlxc.ir.attributes import Dense, Resource
 from rlxc.ir.primitive import Primitive, Sample, merge_shape, register
 from rlxc.ir.types import REALS, DType, TensorType
 from rlxc.primitives.families import require_dtype
+from rlxc.primitives.planes import Planes
 
 
 @register
@@ -39,6 +40,12 @@ class Constant(Primitive):
 
     def batch(self, b, *xs, batched, **attrs: Any):
         return b.apply(self, **attrs)
+
+    def planes(self, b, *, value, type):
+        if isinstance(value, Resource):
+            raise Unsupported(f"resource {value.file!r} has not been loaded", code="RLX0603")
+        part = type.with_dtype(type.dtype.part)
+        return Planes(*(b.constant(Dense(array, part)) for array in (value.array.real, value.array.imag)))
 
     def trace_axes(self, operands, result, ranks, *, value, type):
         return ([], result) if isinstance(value, Dense) and value.is_splat else None

@@ -21,11 +21,12 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.emitter import Memory
 from rlxc.ir.primitive import Cost, Sample, register
-from rlxc.ir.types import REALS, TensorType
+from rlxc.ir.types import NUMBERS, TensorType
 from rlxc.primitives.contraction.letters import Operand, Roles, find_roles
 from rlxc.primitives.contraction.nest import lower_contraction, pack_ahead
 from rlxc.primitives.contraction.row_times_matrix import is_row_times_matrix, lower_row_times_matrix
-from rlxc.primitives.families import Multilinear, is_linear, require_dtype, same_dtype
+from rlxc.primitives.families import Multilinear, conj, is_linear, require_dtype, same_dtype
+from rlxc.primitives.planes import Planes
 from rlxc.primitives.shape import Broadcast, Transpose
 
 MIN_PRODUCTS = 256  # a contraction of fewer is not worth a schedule
@@ -40,7 +41,7 @@ class Contract(Multilinear):
     """
 
     name = "contract"
-    dtypes = REALS
+    dtypes = NUMBERS
     linear_in = (0, 1)
     cost = Cost(flops=2, recompute=False)
     stores_once = True
@@ -59,8 +60,8 @@ class Contract(Multilinear):
     )
 
     def infer(self, x, y, *, spec: str):
-        require_dtype(self.name, x, REALS)
-        require_dtype(self.name, y, REALS)
+        require_dtype(self.name, x, NUMBERS)
+        require_dtype(self.name, y, NUMBERS)
         dtype = same_dtype(self.name, (x, y))
         in_x, in_y, out = parse_spec(self.name, spec, x, y)
         sizes = dict(zip(in_x, x.shape, strict=True))
@@ -89,8 +90,13 @@ class Contract(Multilinear):
         x, y = operands
         in_x, in_y, out = split_spec(spec)
         if is_linear(x):
-            return _cotangent(b, cts[0], out, y, in_y, x.type, in_x), None
-        return None, _cotangent(b, cts[0], out, x, in_x, y.type, in_y)
+            return _cotangent(b, cts[0], out, conj(b, y), in_y, x.type, in_x), None
+        return None, _cotangent(b, cts[0], out, conj(b, x), in_x, y.type, in_y)
+
+    def planes(self, b, x, y, *, spec):
+        """Four real contractions, the last of which of each plane adds in its kernel what the first gave."""
+        re = b.sub(b.contract(x.re, y.re, spec=spec), b.contract(x.im, y.im, spec=spec))
+        return Planes(re, b.add(b.contract(x.re, y.im, spec=spec), b.contract(x.im, y.re, spec=spec)))
 
     def flops(self, operands, results, *, spec):
         """A product and a sum for each setting of all letters."""

@@ -9,6 +9,7 @@ from rlxc.ir.primitive import Cost, Sample, register
 from rlxc.ir.types import ANY, REALS, DType
 from rlxc.primitives import numerics
 from rlxc.primitives.families import Direct, Elementwise, NonDifferentiable, require_dtype
+from rlxc.primitives.planes import Planes
 
 
 class DTypeChange(Direct):
@@ -26,7 +27,8 @@ class Convert(DTypeChange):
     """x as elements of `dtype`.
 
     Floats are rounded to nearest even (integers to bf16 by way of f32); integers wrap around; float to integer goes toward zero,
-    saturates and takes nan to 0; to bool is x != 0. Between floats it is linear; otherwise the derivative is zero.
+    saturates and takes nan to 0; to bool is x != 0. Complex numbers become complex numbers or bool only. Between floats, and complex
+    numbers, it is linear; otherwise the derivative is zero.
     """
 
     name = "convert"
@@ -40,6 +42,7 @@ class Convert(DTypeChange):
         Sample("i32[4]", dtype=DType("f64")),
         Sample("i64[4]", dtype=DType("u8")),
         Sample("bool[4]", dtype=DType("f32")),
+        Sample("f64[3]", dtype=DType("c64")),
         Sample("f64[4]", dtype=DType("bool")),
         Sample(np.array([1.9, -1.9, 1e10, -1e10, np.nan, np.inf, -np.inf]), dtype=DType("i32")),
         Sample(np.array([1.9, -1.9, 1e20, np.nan]), dtype=DType("u64")),
@@ -49,20 +52,33 @@ class Convert(DTypeChange):
         require_dtype(self.name, x, ANY)
         if dtype not in ANY:
             raise DTypeError(f"convert does not make {dtype} of {x}", help=f"it makes {', '.join(ANY)}")
+        if x.dtype.is_complex and not dtype.is_complex and not dtype.is_bool:
+            raise DTypeError(f"convert does not make {dtype} of {x}, which is complex", help="take real, imag or abs of it")
         return x.with_dtype(dtype)
 
     def eval(self, x, *, dtype: DType):
         return numerics.convert(x, dtype)
 
     def linear_groups(self, types, *, dtype):
-        between_floats = dtype.is_float and types[0].dtype.is_float
+        between_floats = dtype.differentiable and types[0].dtype.differentiable
         return super().linear_groups(types, dtype=dtype) if between_floats else ()
 
     def jvp(self, b, primals, tangents, outs, *, dtype):
-        return (b.convert(tangents[0], dtype=dtype) if dtype.is_float else None,)
+        return (b.convert(tangents[0], dtype=dtype) if dtype.differentiable else None,)
 
     def transpose(self, b, cts, operands, *, dtype):
-        return (b.convert(cts[0], dtype=operands[0].type.dtype),)
+        ct, source = cts[0], operands[0].type.dtype
+        if dtype.is_complex and not source.is_complex:
+            ct = b.real(ct)
+        return (b.convert(ct, dtype=source),)
+
+    def planes(self, b, x, *, dtype):
+        if not isinstance(x, Planes):
+            re = b.convert(x, dtype=dtype.part)
+            return Planes(re, b.zeros(re.type))
+        if dtype.is_bool:
+            return b.or_(*(b.convert(part, dtype=dtype) for part in x))
+        return Planes(*(b.convert(part, dtype=dtype.part) for part in x))
 
     def identities(self, b, x, *, dtype):
         source = x.type.dtype
@@ -85,6 +101,8 @@ def loses_nothing(source: DType, target: DType) -> bool:
     """Whether every number of `source` is one of `target`."""
     if source == target or source.is_bool:
         return True
+    if source.is_complex or target.is_complex:
+        return target.is_complex and loses_nothing(source.part, target.part)
     if source.is_float:
         return target.is_float and (target.bits > source.bits)
     if target.is_float:
@@ -131,6 +149,7 @@ class StopGradient(NonDifferentiable, Elementwise):
     name = "stop_gradient"
     dtypes = ANY
     computes = False
+    by_parts = True
     cost = Cost(flops=0)
     samples = ("f64[3]", "f64[]", "i32[0]", "bool[2]")
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Cost, Primitive, Sample, register
-from rlxc.ir.types import FLOATS, REALS, DType
+from rlxc.ir.types import INEXACT, NUMBERS, REALS, DType
 from rlxc.primitives.axes import check_axis
-from rlxc.primitives.families import LinearMap, batch_size, require_dtype, same_dtype, with_batch_axis
+from rlxc.primitives.complex_recurrence import recurrence
+from rlxc.primitives.families import LinearMap, batch_size, conj, require_dtype, same_dtype, with_batch_axis
 from rlxc.primitives.pad import shifted
 from rlxc.primitives.reduce import highest, in_f32, lowest
 
@@ -117,6 +118,7 @@ class Cumsum(Cumulative, LinearMap):
     """Sums of the elements so far along `axis`; integers wrap around."""
 
     name = "cumsum"
+    dtypes = NUMBERS
     ufunc = np.add
     combine = "add"
 
@@ -132,6 +134,7 @@ class Cumprod(Cumulative):
     """Products of the elements so far along `axis`; integers wrap around."""
 
     name = "cumprod"
+    dtypes = NUMBERS
     ufunc = np.multiply
     combine = "mul"
     samples = (*Cumulative.samples, Sample(np.array([2.0, 0.0, 3.0, 0.0, 1.5]), axis=0), Sample(np.array([2.0, 0.0, 3.0]), axis=0, reverse=True))
@@ -143,6 +146,9 @@ class Cumprod(Cumulative):
         """dy[k] = x[k] dy[k-1] + y[k-1] dx[k], which is right for zeros too."""
         before = shifted(b, outs[0], axis, by=-1 if reverse else 1, fill=1)
         return (b.linear_recurrence(primals[0], b.mul(tangents[0], before), axis=axis, reverse=reverse),)
+
+    def planes(self, b, x, *, axis, reverse):
+        return recurrence(b, x, None, axis, reverse)
 
 
 class RunningExtremum(Cumulative):
@@ -190,7 +196,7 @@ class LinearRecurrence(Primitive):
 
     name = "linear_recurrence"
     stores_once = True
-    dtypes = FLOATS
+    dtypes = INEXACT
     linear_in = (1,)
     cost = Cost(flops=2, recompute=False)
     samples = (
@@ -202,8 +208,8 @@ class LinearRecurrence(Primitive):
     )
 
     def infer(self, a, x, *, axis: int, reverse: bool = False):
-        require_dtype(self.name, a, FLOATS)
-        require_dtype(self.name, x, FLOATS)
+        require_dtype(self.name, a, INEXACT)
+        require_dtype(self.name, x, INEXACT)
         same_dtype(self.name, (a, x))
         if a.shape != x.shape:
             raise ShapeError(f"linear_recurrence: the shapes of {a} and {x} differ")
@@ -234,8 +240,11 @@ class LinearRecurrence(Primitive):
         return (b.linear_recurrence(a, drive, axis=axis, reverse=reverse),)
 
     def transpose(self, b, cts, operands, *, axis, reverse):
-        after = shifted(b, operands[0], axis, by=1 if reverse else -1)
+        after = conj(b, shifted(b, operands[0], axis, by=1 if reverse else -1))
         return None, b.linear_recurrence(after, cts[0], axis=axis, reverse=not reverse)
+
+    def planes(self, b, a, x, *, axis, reverse):
+        return recurrence(b, a, x, axis, reverse)
 
     def batch(self, b, a, x, *, batched, axis, reverse):
         n = batch_size((a, x), batched)

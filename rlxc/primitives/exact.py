@@ -14,7 +14,10 @@ def exactly(function: Callable[..., Any], *xs: Any) -> Any:
     f64 is computed in long double (64 bits of mantissa on x86, no wider than f64 on some other machines), the rest in f64.
     """
     dtype = xs[0].dtype
-    wide = np.longdouble if dtype == np.float64 else np.float64
+    if dtype.kind == "c":
+        wide: Any = np.clongdouble if dtype == np.complex128 else np.complex128
+    else:
+        wide = np.longdouble if dtype == np.float64 else np.float64
     with np.errstate(all="ignore"):
         return round_to(function(*[np.asarray(x).astype(wide) for x in xs]), dtype)
 

@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.ir.types import INEXACT
+from rlxc.primitives import complex_math
 from rlxc.primitives.exact import exactly
 from rlxc.primitives.families import Direct
 
@@ -33,9 +35,13 @@ class Exp(Exponential):
     """e to the power x."""
 
     name = "exp"
+    dtypes = INEXACT
 
     def eval(self, x):
         return exactly(np.exp, x)
+
+    def planes(self, b, x):
+        return complex_math.exp(b, x)
 
     def partials(self, b, out, x):
         return (out,)
@@ -46,9 +52,13 @@ class Exp2(Exponential):
     """2 to the power x."""
 
     name = "exp2"
+    dtypes = INEXACT
 
     def eval(self, x):
         return exactly(np.exp2, x)
+
+    def planes(self, b, x):
+        return complex_math.exp2(b, x)
 
     def partials(self, b, out, x):
         return (b.mul(out, math.log(2)),)
@@ -59,9 +69,13 @@ class Expm1(Exponential):
     """exp(x) - 1, exact near 0."""
 
     name = "expm1"
+    dtypes = INEXACT
 
     def eval(self, x):
         return exactly(np.expm1, x)
+
+    def planes(self, b, x):
+        return complex_math.expm1(b, x)
 
     def partials(self, b, out, x):
         return (b.add(out, 1.0),)
@@ -72,9 +86,13 @@ class Log(Logarithm):
     """The natural logarithm; -inf at 0, nan below."""
 
     name = "log"
+    dtypes = INEXACT
 
     def eval(self, x):
         return exactly(np.log, x)
+
+    def planes(self, b, x):
+        return complex_math.log(b, x)
 
     def partials(self, b, out, x):
         return (b.div(1.0, x),)
@@ -85,9 +103,13 @@ class Log2(Logarithm):
     """The logarithm to base 2; -inf at 0, nan below."""
 
     name = "log2"
+    dtypes = INEXACT
 
     def eval(self, x):
         return exactly(np.log2, x)
+
+    def planes(self, b, x):
+        return complex_math.log2(b, x)
 
     def partials(self, b, out, x):
         return (b.div(1.0 / math.log(2), x),)
@@ -98,10 +120,14 @@ class Log1p(Exponential):
     """log(1 + x), exact near 0; -inf at -1, nan below."""
 
     name = "log1p"
+    dtypes = INEXACT
     domain = (-0.75, 4.0)
 
     def eval(self, x):
         return exactly(np.log1p, x)
+
+    def planes(self, b, x):
+        return complex_math.log1p(b, x)
 
     def partials(self, b, out, x):
         return (b.div(1.0, b.add(x, 1.0)),)

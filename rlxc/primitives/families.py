@@ -11,6 +11,7 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.core import Op, Value
 from rlxc.ir.primitive import Linear, Primitive
 from rlxc.ir.types import FLOATS, DType, TensorType
+from rlxc.primitives.planes import planes_alike
 
 
 def require_dtype(name: str, type: Any, allowed: Sequence[str]) -> None:
@@ -18,7 +19,8 @@ def require_dtype(name: str, type: Any, allowed: Sequence[str]) -> None:
     if not isinstance(type, TensorType):
         raise DTypeError(f"{name} takes tensors, not {type}")
     if type.dtype not in allowed:
-        raise DTypeError(f"{name} does not take {type}", help=f"it takes {', '.join(allowed)}")
+        help = f"it takes {', '.join(allowed)}"
+        raise DTypeError(f"{name} does not take {type}", help=f"{help}: take real, imag or abs first" if type.dtype.is_complex else help)
 
 
 def same_dtype(name: str, types: Sequence[TensorType]) -> DType:
@@ -74,6 +76,11 @@ def is_linear(operand: Any) -> bool:
     return isinstance(operand, Linear)
 
 
+def conj(b: Any, x: Value) -> Value:
+    """The complex conjugate: `x` itself where it is real."""
+    return b.conj(x) if x.type.dtype.is_complex else x
+
+
 def batch_size(xs: Sequence[Value], batched: Sequence[bool]) -> int:
     """Size of the leading axis of the batched operands."""
     return next(x.type.shape[0] for x, flag in zip(xs, batched, strict=True) if flag)
@@ -95,6 +102,7 @@ class Elementwise(Primitive):
     dtypes: ClassVar[Sequence[str]] = FLOATS
     singular: ClassVar[bool] = True  # a partial may be infinite or nan, so that a zero tangent must win over it
     computes: ClassVar[bool] = True  # arithmetic, which narrow floats do in f32
+    by_parts: ClassVar[bool] = False  # of complex numbers, what the op does to the real parts it does to the imaginary parts: identities hold for them
 
     def trace_axes(self, operands, result, ranks, **attrs):
         labels = next(known for known in (*operands, result) if known is not None)
@@ -155,11 +163,18 @@ class Elementwise(Primitive):
         """What `identities` finds, once broadcasts are explicit: an operand can stand for the result only if it has its shape."""
         if any(x.type.shape != xs[0].type.shape for x in xs):
             return None
+        if not self.by_parts and any([x.type.dtype.is_complex for x in xs]):
+            return None
         return self.identities(b, *xs, **attrs)
 
     def identities(self, b: Any, *xs: Value, **attrs: Any) -> Any:
         """A simpler value by an algebraic identity that holds for every bit pattern, or None."""
         return None
+
+    def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
+        if not self.by_parts:
+            raise self.missing("planes")
+        return planes_alike(self, b, *xs, **attrs)
 
     def batch(self, b: Any, *xs: Value, batched: Sequence[bool], **attrs: Any) -> Any:
         n = batch_size(xs, batched)
@@ -194,6 +209,9 @@ class LinearMap(Primitive):
             else:
                 operands.append(b.zeros(x.type) if dx is None else dx)
         return (b.apply(self, *operands, **attrs),)
+
+    def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
+        return planes_alike(self, b, *xs, **attrs)
 
 
 class Multilinear(Primitive):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.ir.types import INEXACT
+from rlxc.primitives import complex_math
 from rlxc.primitives.exact import exactly
 from rlxc.primitives.families import Direct
 
@@ -14,6 +16,7 @@ _SPECIAL = Sample(np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, 1e300, 1
 class Hyperbolic(Direct):
     """Of one operand, dear enough to keep."""
 
+    dtypes = INEXACT
     cost = Cost(flops=18, recompute=False)
     samples = ("f64[5]", "f64[]", "f64[2, 0]", _SPECIAL)
 
@@ -27,6 +30,9 @@ class Sinh(Hyperbolic):
     def eval(self, x):
         return exactly(np.sinh, x)
 
+    def planes(self, b, x):
+        return complex_math.sinh(b, x)
+
     def partials(self, b, out, x):
         return (b.cosh(x),)
 
@@ -39,6 +45,9 @@ class Cosh(Hyperbolic):
 
     def eval(self, x):
         return exactly(np.cosh, x)
+
+    def planes(self, b, x):
+        return complex_math.cosh(b, x)
 
     def partials(self, b, out, x):
         return (b.sinh(x),)
@@ -54,6 +63,9 @@ class Tanh(Hyperbolic):
     def eval(self, x):
         return exactly(np.tanh, x)
 
+    def planes(self, b, x):
+        return complex_math.tanh(b, x)
+
     def partials(self, b, out, x):
         return (b.sub(1.0, b.mul(out, out)),)
 
@@ -67,6 +79,9 @@ class Asinh(Hyperbolic):
 
     def eval(self, x):
         return exactly(np.arcsinh, x)
+
+    def planes(self, b, x):
+        return complex_math.asinh(b, x)
 
     def partials(self, b, out, x):
         return (b.rsqrt(b.add(b.mul(x, x), 1.0)),)
@@ -82,6 +97,9 @@ class Acosh(Hyperbolic):
     def eval(self, x):
         return exactly(np.arccosh, x)
 
+    def planes(self, b, x):
+        return complex_math.acosh(b, x)
+
     def partials(self, b, out, x):
         return (b.rsqrt(b.mul(b.sub(x, 1.0), b.add(x, 1.0))),)
 
@@ -95,6 +113,9 @@ class Atanh(Hyperbolic):
 
     def eval(self, x):
         return exactly(np.arctanh, x)
+
+    def planes(self, b, x):
+        return complex_math.atanh(b, x)
 
     def partials(self, b, out, x):
         return (b.div(1.0, b.mul(b.sub(1.0, x), b.add(x, 1.0))),)

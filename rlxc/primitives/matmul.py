@@ -6,7 +6,7 @@ import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Sample, register
-from rlxc.ir.types import REALS, TensorType
+from rlxc.ir.types import NUMBERS, TensorType
 from rlxc.primitives.contract import check_letters, fresh_letters
 from rlxc.primitives.families import Composite, broadcast_shapes, require_dtype, same_dtype
 from rlxc.primitives.reduce import check_axes
@@ -14,7 +14,7 @@ from rlxc.primitives.reduce import check_axes
 
 def _check_operands(name, *types) -> None:
     for t in types:
-        require_dtype(name, t, REALS)
+        require_dtype(name, t, NUMBERS)
     same_dtype(name, types)
 
 
@@ -26,7 +26,7 @@ class Matmul(Composite):
     """
 
     name = "matmul"
-    dtypes = REALS
+    dtypes = NUMBERS
     samples = (
         "f64[2, 3], f64[3, 4]",
         "f64[3], f64[3]",
@@ -90,7 +90,7 @@ class DotGeneral(Composite):
     """XLA's product: sums over the contracting axes, pairs the batch axes; the result has batch axes, then those left of x, then of y."""
 
     name = "dot_general"
-    dtypes = REALS
+    dtypes = NUMBERS
     samples = (
         Sample("f64[2, 3]", "f64[4, 3]", lhs_contracting=(1,), rhs_contracting=(1,)),
         Sample("f64[2, 3, 4]", "f64[4, 5, 2, 3]", lhs_contracting=(2, 1), rhs_contracting=(0, 3), lhs_batch=(0,), rhs_batch=(2,)),
@@ -178,7 +178,7 @@ class Einsum(Composite):
     """
 
     name = "einsum"
-    dtypes = REALS
+    dtypes = NUMBERS
     samples = (
         Sample("f64[2, 3]", "f64[3, 4]", "f64[4, 2]", spec="ij,jk,kl->il"),
         Sample("f64[2, 3]", "f64[3]", "f64[2]", spec="ij,j,i->"),

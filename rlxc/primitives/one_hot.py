@@ -6,7 +6,7 @@ import numpy as np
 
 from rlxc.errors import AttrError
 from rlxc.ir.primitive import Sample, register
-from rlxc.ir.types import ANY, INTEGERS, DType
+from rlxc.ir.types import INTEGERS, ORDERED, DType
 from rlxc.primitives.families import NonDifferentiable, require_dtype
 from rlxc.primitives.gather import as_place
 
@@ -31,8 +31,8 @@ class OneHot(NonDifferentiable):
         require_dtype(self.name, indices, INTEGERS)
         if size < 0:
             raise AttrError(f"one_hot: size = {size}")
-        if dtype not in ANY:
-            raise AttrError(f"one_hot: dtype = {dtype}", help=f"it is one of {', '.join(ANY)}")
+        if dtype not in ORDERED:
+            raise AttrError(f"one_hot: dtype = {dtype}", help=f"it is one of {', '.join(ORDERED)}")
         return indices.with_dtype(dtype).with_shape((*indices.shape, size))
 
     def eval(self, indices, *, size, dtype=F32):

@@ -13,11 +13,14 @@ import numpy as np
 
 from rlxc.ir.attributes import Dense
 from rlxc.ir.primitive import Cost, Primitive, Sample, register
-from rlxc.ir.types import BOOL, REALS, Dim, DType, dtype_of
+from rlxc.ir.types import BOOL, NUMBERS, REALS, Dim, DType, dtype_of
+from rlxc.primitives import complex_math
 from rlxc.primitives.axes import check_axes, drop_axes
 from rlxc.primitives.families import LinearMap, NonDifferentiable, require_dtype
 from rlxc.primitives.pad import shifted
+from rlxc.primitives.planes import Planes
 from rlxc.primitives.shape import Broadcast, inverse
+from rlxc.primitives.slice import slice_axis
 
 __all__ = ["ReduceSum", "Reduction", "check_axes", "highest", "in_f32", "lowest"]
 
@@ -136,6 +139,7 @@ class ReduceSum(Reduction, LinearMap):
     """Sum over `axes`, which disappear. Where all that is summed is -0.0, the result is a zero of either sign."""
 
     name = "reduce_sum"
+    dtypes = NUMBERS
     ufunc = np.add
     combine = "add"
     samples = _SAMPLES
@@ -150,7 +154,7 @@ class ReduceSum(Reduction, LinearMap):
         dtype = x.type.dtype
         if dtype.is_narrow:
             return None
-        return b.mul(x, float(times) if dtype.is_float else int(np.array(times).astype(dtype.numpy)))
+        return b.mul(x, float(times) if dtype.differentiable else int(np.array(times).astype(dtype.numpy)))
 
     def fold(self, b, x, *, axes):
         """As for any reduction, and a sum of equal constants."""
@@ -168,6 +172,7 @@ class ReduceProd(Reduction):
     """Product over `axes`, which disappear."""
 
     name = "reduce_prod"
+    dtypes = NUMBERS
     ufunc = np.multiply
     combine = "mul"
     samples = (
@@ -195,6 +200,22 @@ class ReduceProd(Reduction):
         if len(axes) > 1:
             others = _axes_back(b, others, x.type.shape, axes)
         return (b.reduce_sum(b.mul(dx, others), axes=axes),)
+
+    def planes(self, b, x, *, axes):
+        """Elements multiplied in pairs, then the products in pairs, ..."""
+        flat = Planes(*(_axes_last(b, part, axes) for part in x))
+        while (n := flat.re.type.shape[-1]) > 1:
+            last = flat.re.type.rank - 1
+            left, right = (Planes(*(slice_axis(b, part, last, at, at + n // 2) for part in flat)) for at in (0, n // 2))
+            product = complex_math.mul(b, left, right)
+            if n % 2:
+                product = Planes(*(b.concat(p, slice_axis(b, part, last, n - 1, n), axis=last) for p, part in zip(product, flat, strict=True)))
+            flat = product
+        shape = drop_axes(x.re.type, axes).shape
+        if n == 0:
+            one = b.constant(1.0, type=x.re.type.with_shape(shape))
+            return Planes(one, b.zeros(one.type))
+        return Planes(*(b.reshape(part, shape=shape) for part in flat))
 
 
 def _axes_last(b, x, axes):

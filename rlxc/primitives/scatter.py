@@ -17,7 +17,7 @@ import numpy as np
 
 from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Cost, Primitive, Sample, register
-from rlxc.ir.types import ANY, REALS, TensorType
+from rlxc.ir.types import ANY, NUMBERS, REALS, TensorType
 from rlxc.primitives.families import LinearMap, batch_size, is_linear, require_dtype, same_dtype, with_batch_axis
 from rlxc.primitives.gather import batch_places, check_indices, check_not_empty, clamped, indexed_first, place, places
 from rlxc.primitives.pad import shifted
@@ -118,6 +118,7 @@ class ScatterAdd(Scatter, LinearMap):
     """x with the updates added at the places that index arrays name; several for one place add up."""
 
     name = "scatter_add"
+    dtypes = NUMBERS
     linear_in = ((0, 1),)
 
     def combine_arrays(self, y, at, updates):
@@ -132,6 +133,10 @@ class ScatterAdd(Scatter, LinearMap):
         if is_linear(updates):
             dupdates = b.gather(cts[0], *indices, axes=axes, batch=batch, bounds="fill" if bounds == "drop" else "clamp")
         return cts[0] if is_linear(x) else None, dupdates, *(None for _ in indices)
+
+    def add_to(self, b, total, x, updates, *indices, zeros, carried, **attrs):
+        """Updates of zeros can be updates of the total."""
+        return b.apply(self, total, updates, *indices, **attrs) if zeros[0] else None
 
 
 @register

@@ -19,6 +19,7 @@ class Select(Direct):
     name = "select"
     dtypes = (BOOL,)
     linear_in = ((1, 2),)
+    by_parts = True
     singular = False
     computes = False
     samples = (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
 from rlxc.errors import AttrError
 from rlxc.ir.primitive import Sample, register
-from rlxc.ir.types import FLOATS
+from rlxc.ir.types import FLOATS, INEXACT
 from rlxc.primitives.composite import count, from_front, in_f64, mean_over, spread
 from rlxc.primitives.exact import round_to
 from rlxc.primitives.families import Composite, require_dtype
@@ -26,10 +27,10 @@ _SAMPLES = (
 class Statistic(Composite):
     """Of the elements over `axes`, all unless stated, which disappear; negative axes count from the end."""
 
-    dtypes = FLOATS
+    dtypes: ClassVar = FLOATS
 
     def infer(self, x, *, axes: tuple[int, ...] | None = None):
-        require_dtype(self.name, x, FLOATS)
+        require_dtype(self.name, x, self.dtypes)
         return drop_axes(x, _axes_of(self.name, x, axes))
 
 
@@ -38,6 +39,7 @@ class Mean(Statistic):
     """The sum over `axes` (all unless stated) divided by the number of elements; nan where there are none."""
 
     name = "mean"
+    dtypes = INEXACT
     samples = (*_SAMPLES, "f64[]", Sample("f64[2, 3]", axes=()), Sample("f64[2, 0]", axes=(1,)))
 
     def eval(self, x, *, axes):

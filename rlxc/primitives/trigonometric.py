@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rlxc.ir.primitive import Cost, Sample, register
+from rlxc.ir.types import INEXACT
+from rlxc.primitives import complex_math
 from rlxc.primitives.exact import exactly
 from rlxc.primitives.families import Direct
 
@@ -14,6 +16,7 @@ _SPECIAL = Sample(np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, 1e22, 2.
 class Trigonometric(Direct):
     """Of one operand, dear enough to keep."""
 
+    dtypes = INEXACT
     cost = Cost(flops=14, recompute=False)
     samples = ("f64[5]", "f64[]", "f64[2, 0]", _SPECIAL)
 
@@ -28,6 +31,9 @@ class Sin(Trigonometric):
 
     def eval(self, x):
         return exactly(np.sin, x)
+
+    def planes(self, b, x):
+        return complex_math.sin(b, x)
 
     def partials(self, b, out, x):
         return (b.cos(x),)
@@ -44,6 +50,9 @@ class Cos(Trigonometric):
     def eval(self, x):
         return exactly(np.cos, x)
 
+    def planes(self, b, x):
+        return complex_math.cos(b, x)
+
     def partials(self, b, out, x):
         return (b.neg(b.sin(x)),)
 
@@ -57,6 +66,9 @@ class Tan(Trigonometric):
 
     def eval(self, x):
         return exactly(np.tan, x)
+
+    def planes(self, b, x):
+        return complex_math.tan(b, x)
 
     def partials(self, b, out, x):
         return (b.add(b.mul(out, out), 1.0),)
@@ -72,6 +84,9 @@ class Asin(Trigonometric):
     def eval(self, x):
         return exactly(np.arcsin, x)
 
+    def planes(self, b, x):
+        return complex_math.asin(b, x)
+
     def partials(self, b, out, x):
         return (b.rsqrt(_one_less_square(b, x)),)
 
@@ -86,6 +101,9 @@ class Acos(Trigonometric):
     def eval(self, x):
         return exactly(np.arccos, x)
 
+    def planes(self, b, x):
+        return complex_math.acos(b, x)
+
     def partials(self, b, out, x):
         return (b.neg(b.rsqrt(_one_less_square(b, x))),)
 
@@ -99,6 +117,9 @@ class Atan(Trigonometric):
 
     def eval(self, x):
         return exactly(np.arctan, x)
+
+    def planes(self, b, x):
+        return complex_math.atan(b, x)
 
     def partials(self, b, out, x):
         return (b.div(1.0, b.add(b.mul(x, x), 1.0)),)

@@ -16,7 +16,7 @@ import numpy as np
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.emitter import Memory
 from rlxc.ir.primitive import Cost, Primitive, Sample, lookup, register
-from rlxc.ir.types import ANY, REALS, Dim, dtype_of
+from rlxc.ir.types import ANY, NUMBERS, REALS, Dim, dtype_of
 from rlxc.primitives.axes import check_axes, check_one_per_axis, scalar
 from rlxc.primitives.families import LinearMap, require_dtype
 from rlxc.primitives.pad import Pad
@@ -112,7 +112,7 @@ class OverlapAdd(LinearMap):
 
     name = "overlap_add"
     stores_once = True
-    dtypes = REALS
+    dtypes = NUMBERS
     cost = Cost(flops=2, recompute=False)
     samples = (
         Sample("f64[4, 3]", axes=(0,), sizes=(6,)),
@@ -125,7 +125,7 @@ class OverlapAdd(LinearMap):
     )
 
     def infer(self, x, *, axes: tuple[int, ...], sizes: tuple[int, ...], strides: tuple[int, ...] | None = None, dilation: tuple[int, ...] | None = None):
-        require_dtype(self.name, x, REALS)
+        require_dtype(self.name, x, NUMBERS)
         rank = x.rank - len(axes)
         if any(not 0 <= a < rank for a in axes) or len(set(axes)) != len(axes):
             raise AttrError(f"{self.name}: axes {list(axes)} are not distinct axes of {x} less a window's axes")

@@ -15,8 +15,8 @@ from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import make_op
 from rlxc.ir.core import Func, Value
 from rlxc.ir.primitive import Primitive, Sample
-from rlxc.ir.types import BOOL, FLOATS, INTEGERS, DType, TensorType, dtype_of, parse_type
-from rlxc.testing.numeric import tolerance
+from rlxc.ir.types import BOOL, COMPLEX, FLOATS, INTEGERS, DType, TensorType, dtype_of, parse_type
+from rlxc.testing.numeric import tolerance, widest
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -45,22 +45,22 @@ class Case:
 
     @property
     def dtype(self) -> DType | None:
-        """The float dtype of the operands, or else that of the first."""
+        """The float (or complex) dtype of the operands, or else that of the first."""
         for t in self.types:
-            if t.dtype.is_float:
+            if t.dtype.differentiable:
                 return t.dtype
         return self.types[0].dtype if self.types else None
 
     @property
     def narrowest(self) -> str:
         """The float dtype of the fewest bits among operands and results: what limits precision."""
-        floats = [t.dtype for t in (*self.types, *self.results) if t.dtype.is_float]
+        floats = [t.dtype for t in (*self.types, *self.results) if t.dtype.differentiable]
         return max(floats, key=tolerance, default=DType("f64"))
 
     @property
     def floats(self) -> tuple[int, ...]:
         """Positions of the operands that a derivative can be taken by."""
-        return tuple(i for i, t in enumerate(self.types) if t.dtype.is_float)
+        return tuple(i for i, t in enumerate(self.types) if t.dtype.differentiable)
 
     @property
     def size(self) -> int:
@@ -75,20 +75,21 @@ class Case:
         out = []
         for f, t in zip(self.fixed, self.types, strict=True):
             drawn = random_array(rng, t, self.domain)
-            if f is not None and t.dtype.is_float:
-                moved = f.astype(np.float64) + rng.uniform(-0.05, 0.05, f.shape)
+            if f is not None and t.dtype.differentiable:
+                moved = widest(f) + random_array(rng, t.with_dtype("c128" if t.dtype.is_complex else "f64"), (-0.05, 0.05))
                 low, high = self.domain
                 margin = 0.01 * (high - low)
-                drawn = np.where((moved >= low + margin) & (moved <= high - margin), moved, drawn.astype(np.float64)).astype(f.dtype)
-            out.append(drawn if f is None or t.dtype.is_float else f)
-        return tuple(out)
+                inside = [(x >= low + margin) & (x <= high - margin) for x in (moved.real, moved.imag if t.dtype.is_complex else moved)]
+                drawn = np.where(inside[0] & inside[1], moved, widest(drawn)).astype(f.dtype)
+            out.append(drawn if f is None or t.dtype.differentiable else f)
+        return self.prim.consistent(tuple(out))
 
     def special(self, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
         """Operands with ties, and with nan, infinities and signed zeros."""
         if all(f is not None for f in self.fixed):
             return
         yield "ties", self._fill(rng, np.array([1.0, 0.0, 1.0]))
-        if self.floats:
+        if self.floats and (not self.dtype.is_complex or not self.prim.elementwise or self.prim.cost.flops == 0):  # type: ignore[union-attr]
             pool = np.array([np.nan, np.inf, -1.0, 0.0, -np.inf, -0.0, 1.0])
             yield "nan and inf", self._fill(rng, pool, in_turn=True)
             yield "nan and inf at random", self._fill(rng, pool)
@@ -99,9 +100,11 @@ class Case:
             shape: Any = t.shape
             if f is not None:
                 out.append(f)
-            elif t.dtype.is_float:
-                values = np.resize(np.roll(pool, -len(out)), shape) if in_turn else np.asarray(rng.choice(pool, size=shape))
-                out.append(values.astype(t.dtype.numpy))
+            elif t.dtype.differentiable:
+                parts = (*shape, 2) if t.dtype.is_complex else shape
+                values = np.resize(np.roll(pool, -len(out)), parts) if in_turn else np.asarray(rng.choice(pool, size=parts))
+                values = values.astype(t.dtype.part.numpy)
+                out.append(values.view(t.dtype.numpy)[..., 0] if t.dtype.is_complex else values)
             else:
                 out.append(random_array(rng, t, self.domain))
         return tuple(out)
@@ -112,9 +115,12 @@ class Case:
 
 
 def random_array(rng: np.random.Generator, type: TensorType, domain: tuple[float, float]) -> np.ndarray:
-    """An array of `type`; floats lie inside `domain`, a little off its ends, integers on it as far as the dtype reaches."""
+    """An array of `type`; floats (and parts) lie inside `domain`, a little off its ends, integers on it as far as the dtype reaches."""
     low, high = domain
     shape: Any = type.shape
+    if type.dtype.is_complex:
+        parts = random_array(rng, type.with_dtype(type.dtype.part).with_shape((*shape, 2)), domain)
+        return np.asarray(parts[..., 0] + 1j * parts[..., 1]).astype(type.dtype.numpy)
     if type.dtype.is_bool:
         return rng.integers(0, 2, shape).astype(bool)
     if type.dtype.is_float:
@@ -148,7 +154,7 @@ def _case(prim: Primitive, sample: Any) -> Case:
             types.append(operand)
             fixed.append(None)
         else:
-            array = np.asarray(operand)
+            array = np.asarray(operand, order="C")  # as compiled functions are given them
             types.append(TensorType(dtype_of(array.dtype), array.shape))
             fixed.append(array)
     case = Case(prim, tuple(types), dict(sample.attrs), tuple(fixed), tuple(sample.domain or prim.domain))  # type: ignore[arg-type]
@@ -165,14 +171,15 @@ def _in_other_dtypes(case: Case) -> Iterator[Case]:
     if not case.types:
         return
     mine = case.dtype
-    for other in (*FLOATS, *INTEGERS, BOOL):
+    for other in (*FLOATS, *INTEGERS, BOOL, *COMPLEX):
         if other == mine or other not in case.prim.dtypes or not _in_numpy(other):
             continue
         types = tuple(t.with_dtype(other) if t.dtype == mine else t for t in case.types)
         with np.errstate(all="ignore"):
             fixed = tuple(f.astype(other.numpy) if f is not None and t.dtype == mine else f for f, t in zip(case.fixed, case.types, strict=True))
         attrs = {k: _attr_in(v, mine, other) for k, v in case.attrs.items()}
-        variant = replace(case, types=types, fixed=fixed, attrs=attrs, original=False)
+        in_earnest = other == "c128" and case.original and case.size <= 12 and not any(f is not None and f.dtype.kind == "f" for f in case.fixed)
+        variant = replace(case, types=types, fixed=fixed, attrs=attrs, original=in_earnest)
         try:
             _ = variant.func
         except Error:
@@ -183,7 +190,7 @@ def _in_other_dtypes(case: Case) -> Iterator[Case]:
 def in_f64(case: Case) -> Case | None:
     """A case of narrower floats with f64 in their place, or None if there are none (or the op does not take f64)."""
     narrow = {t.dtype for t in case.types if t.dtype.is_float} - {DType("f64")}
-    if len(narrow) != 1 or "f64" not in case.prim.dtypes:
+    if len(narrow) != 1 or "f64" not in case.prim.dtypes or any(t.dtype.is_complex for t in (*case.types, *case.results)):
         return None
     (mine,) = narrow
     types = tuple(t.with_dtype("f64") if t.dtype == mine else t for t in case.types)

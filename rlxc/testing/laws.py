@@ -25,7 +25,7 @@ from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose
 from rlxc.runtime.compile import compile_func
 from rlxc.testing.cases import Arrays, Case, in_f64, random_array, strided, subsets
-from rlxc.testing.numeric import differ, directional_derivative, inner, is_float, tolerance
+from rlxc.testing.numeric import differ, directional_derivative, inner, is_float, tolerance, widest
 
 Rng = np.random.Generator
 
@@ -188,7 +188,7 @@ def tangents_are_linear(case: Case, rng: Rng) -> None:
         for k, (p, q, m, z) in enumerate(zip(lu, lv, lm, zero, strict=True)):
             if np.any(z != 0):
                 raise Broken("jvp", f"the tangent of result {k} is not zero where the tangents are, with operands {list(active)} active")
-            want = (a * p.astype(np.float64) + b * q.astype(np.float64)).astype(p.dtype)
+            want = (a * widest(p) + b * widest(q)).astype(p.dtype)
             size = float(np.max(np.abs(p), initial=0) + np.max(np.abs(q), initial=0))
             wrong = differ(m, want, 0.0, atol=100 * tolerance(case.narrowest) * size)
             if wrong:
@@ -214,9 +214,7 @@ def tangents_agree_across_dtypes(case: Case, rng: Rng) -> None:
     got = interpret(jvp(_legal(case), case.floats), [*xs, *dxs])[n:]
     exact = [a.astype(np.float64) if is_float(a) else a for a in (*xs, *dxs)]
     want = interpret(jvp(_legal(wide), wide.floats), exact)[n:]
-    for k, (g, w, t) in enumerate(zip(got, want, case.results, strict=True)):
-        if not t.dtype.is_float:
-            continue
+    for k, (g, w, t) in enumerate(zip(got, want, [t for t in case.results if t.dtype.differentiable], strict=True)):
         with np.errstate(all="ignore"):
             rounded = np.asarray(w).astype(t.dtype.numpy)
         wrong = differ(g, rounded, 100 * tolerance(case.narrowest), atol=100 * tolerance(case.narrowest))
@@ -267,7 +265,7 @@ def own_transpose_is_the_adjoint(case: Case, rng: Rng) -> None:
     for group in groups:
         if not group <= set(case.floats):
             continue
-        if not all(t.dtype.is_float for t in case.results):
+        if not all(t.dtype.differentiable for t in case.results):
             raise Broken("linear_in", f"it says linear in operands {sorted(group)}, but its results are no floats")
         linear = _one_linear_op(case, group)
         check_linear(linear)
@@ -292,14 +290,19 @@ def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
     if not small:
         raise Skip("large")
     func = together(small)
-    loops = make_pipeline("legalize,simplify,cse,dce,fuse,lower").run(Module((func,)))
+    loops = make_pipeline("legalize,planes,simplify,cse,dce,fuse,lower").run(Module((func,)))
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         outs = [np.zeros(v.type.shape, v.type.dtype.numpy) for v in func.results]  # type: ignore[union-attr, arg-type]
-        interpret(loops[func.name], [*(np.ascontiguousarray(a).reshape(a.shape) for a in arrays), *outs])
+        interpret(loops[func.name], [*(_in_pairs(np.ascontiguousarray(a).reshape(a.shape)) for a in arrays), *map(_in_pairs, outs)])
         return outs
 
     _check_runner(run, small, rng)
+
+
+def _in_pairs(array: np.ndarray) -> np.ndarray:
+    """What loops see of an array: of complex numbers, their parts along a last axis."""
+    return array[..., np.newaxis].view(array.real.dtype) if array.dtype.kind == "c" else array
 
 
 @native_law("native code computes what eval does", "element, lower or scalar")
@@ -339,7 +342,7 @@ def check_native(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
 
 def check_native_gradient(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
     """Whether native code of the pullback, compiled with `options`, gives what the interpreter does."""
-    chosen = [case for case in cases if case.floats and all(t.dtype.is_float for t in case.results) and case.prim.differentiable]
+    chosen = [case for case in cases if case.floats and all(t.dtype.differentiable for t in case.results) and case.prim.differentiable]
     if not chosen:
         raise Skip("nothing to differentiate")
     func = _pullback(legalize.on_func(together(chosen)), _floats(together(chosen)))  # type: ignore[attr-defined]
@@ -400,7 +403,8 @@ def one_of(loop: Sequence[Sequence[Any]], k: int) -> Any:
 def _compare(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str, slack: float = 1.0, *, signed_zeros: bool = False) -> None:
     for k, (g, w) in enumerate(zip(got, want, strict=True)):
         w = np.asarray(w)
-        if not case.prim.elementwise and w.dtype.kind not in "iub":  # which of inf and nan it is may depend on the order of sums and products
+        exact = case.prim.elementwise and w.dtype.kind != "c"
+        if not exact and w.dtype.kind not in "iub":  # which of inf and nan it is may depend on the order of sums and products
             g, w = (np.where(np.isfinite(a), a, np.nan).astype(a.dtype) for a in (np.asarray(g), w))
         wrong = differ(g, w, slack * tolerance(case.narrowest), signed_zeros=signed_zeros and case.prim.elementwise)
         if wrong:
@@ -415,7 +419,7 @@ def _closed(rule: str, ops: Sequence[Op]) -> None:
         if REGISTRY.get(prim.name, prim.level) is not prim:
             raise Broken(rule, f"it emits {prim.name}, which is not registered")
         needed = ["infer", "eval"] if not op.regions else []
-        if prim.differentiable and not prim.composite and any(v.type.dtype.is_float for v in op.operands):
+        if prim.differentiable and not prim.composite and any(v.type.dtype.differentiable for v in op.operands):
             needed.append("jvp")
         for other in needed:
             if not prim.has_rule(other):
@@ -488,13 +492,13 @@ def batch_func(func: Func, active: Sequence[int], n: int) -> tuple[Func, list[bo
 
 def _active(case: Case) -> list[tuple[int, ...]]:
     """Which operands to take tangents of: every subset."""
-    if not case.floats or not any(t.dtype.is_float for t in case.results):
+    if not case.floats or not any(t.dtype.differentiable for t in case.results):
         raise Skip("no float operand or no float result")
     return subsets(case.floats)
 
 
 def _floats(func: Func) -> tuple[int, ...]:
-    return tuple(i for i, a in enumerate(func.args) if a.type.dtype.is_float)
+    return tuple(i for i, a in enumerate(func.args) if a.type.dtype.differentiable)
 
 
 def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable[[Arrays], list[np.ndarray]], list[Value]]:
@@ -517,17 +521,16 @@ def _check_derivative(rule: str, f: Func, moved: Func, wrt: Sequence[int], case:
         raise Skip("declared to have no derivative")
     if DType(case.narrowest).is_narrow:
         raise Skip("finite differences need a wider dtype")
-    step, rtol = (1e-3, 1e-6) if case.narrowest == "f64" else (2e-2, 2e-2)
+    step, rtol = (1e-3, 1e-6) if case.narrowest in ("f64", "c128") else (2e-2, 2e-2)
     for _attempt in range(4):
         xs = _arguments_like(f, case, rng)
         dxs = [random_array(rng, f.args[i].type, (-1, 1)) if i in wrt else None for i in range(len(f.args))]  # type: ignore[arg-type]
         got = interpret(moved, [*xs, *(d for d in dxs if d is not None)])[len(f.results) :]
-        derivatives, errors = directional_derivative(lambda ys: interpret(f, ys), xs, dxs, step)
+        found = zip(*directional_derivative(lambda ys: interpret(f, ys), xs, dxs, step), strict=True)
+        derivatives = [(d, e) for d, e in found if d is not None and e is not None]
         settled = 0
-        for k, (g, d, e) in enumerate(zip(got, derivatives, errors, strict=True)):
-            if d is None or e is None:
-                continue
-            g = np.asarray(g, np.float64)
+        for k, (g, (d, e)) in enumerate(zip(got, derivatives, strict=True)):
+            g = widest(g)
             with np.errstate(all="ignore"):
                 settles = e <= 100 * rtol * (1 + np.abs(d))
                 scale = np.max(np.abs(d[settles]), initial=0.0)
@@ -536,7 +539,7 @@ def _check_derivative(rule: str, f: Func, moved: Func, wrt: Sequence[int], case:
             if wrong.any():
                 at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))[: g.ndim]
                 raise Broken(rule, f"tangent of result {k} by operands {list(wrt)}: {g[at]:.9g}, but finite differences give {d[at]:.9g} at {list(at)}")
-        if settled == sum(d is not None for d in derivatives):
+        if settled == len(derivatives):
             return
     raise Skip("finite differences do not settle on these samples; a narrower domain would help")
 
@@ -606,7 +609,7 @@ def _check_linear_in(case: Case, linear: Func, values: Sequence[Any], rng: Rng, 
     mixed = [(0.75 * p - 1.5 * q).astype(p.dtype) for p, q in zip(u, v, strict=True)]
     lu, lv, lm = (interpret(linear, _arguments(linear, values, t)) for t in (u, v, mixed))
     for p, q, m in zip(lu, lv, lm, strict=True):
-        p, q = np.asarray(p, np.float64), np.asarray(q, np.float64)
+        p, q = widest(p), widest(q)
         size = float(np.max(np.abs(p), initial=0) + np.max(np.abs(q), initial=0))
         want = (0.75 * p - 1.5 * q).astype(np.asarray(m).dtype)
         wrong = differ(m, want, 0.0, atol=100 * tolerance(case.narrowest) * size)

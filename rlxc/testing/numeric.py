@@ -10,7 +10,7 @@ import numpy as np
 from rlxc.ir.types import DType, dtype_of
 
 # What two ways of computing the same may differ by, relative to the largest number involved.
-TOLERANCE = {"bf16": 4e-2, "f16": 5e-3, "f32": 2e-5, "f64": 1e-11}
+TOLERANCE = {"bf16": 4e-2, "f16": 5e-3, "f32": 2e-5, "f64": 1e-11, "c64": 2e-5, "c128": 1e-11}
 
 
 def tolerance(dtype: Any) -> float:
@@ -32,14 +32,20 @@ def differ(got: Any, want: Any, rtol: float, atol: float = 0.0, *, signed_zeros:
     if got.dtype.kind in "iub":
         wrong = got != want
         return _first(wrong, got, want)
-    a, b = got.astype(np.float64), want.astype(np.float64)
+    a, b = widest(got), widest(want)
     finite = np.isfinite(a) & np.isfinite(b)
     scale = np.max(np.abs(b[finite]), initial=0.0)
     with np.errstate(all="ignore"):
         wrong = np.where(finite, np.abs(a - b) > rtol * (np.abs(b) + scale) + atol, ~((a == b) | (np.isnan(a) & np.isnan(b))))
     if signed_zeros:
-        wrong |= (a == 0) & (b == 0) & (np.signbit(a) != np.signbit(b))
+        for x, y in ((a.real, b.real), (a.imag, b.imag)) if np.iscomplexobj(a) else ((a, b),):
+            wrong |= (x == 0) & (y == 0) & (np.signbit(x) != np.signbit(y))
     return _first(wrong, got, want)
+
+
+def widest(x: Any) -> np.ndarray:
+    """Floats as f64, complex numbers as c128."""
+    return np.asarray(x, np.complex128 if np.iscomplexobj(x) else np.float64)
 
 
 def _first(wrong: np.ndarray, got: np.ndarray, want: np.ndarray) -> str | None:
@@ -68,25 +74,26 @@ def _five_points(f: Callable, xs: Sequence[np.ndarray], dxs: Sequence[np.ndarray
     values = [f([x if dx is None else (x + np.asarray(k * h * dx, x.dtype)).astype(x.dtype) for x, dx in zip(xs, dxs, strict=True)]) for k in (-2, -1, 1, 2)]
     out: list[np.ndarray | None] = []
     for a2, a1, b1, b2 in zip(*values, strict=True):
-        if not dtype_of(np.asarray(a2).dtype).is_float:
+        if not is_float(a2):
             out.append(None)
             continue
-        a2, a1, b1, b2 = (np.asarray(v, np.float64) for v in (a2, a1, b1, b2))
+        a2, a1, b1, b2 = (widest(v) for v in (a2, a1, b1, b2))
         with np.errstate(all="ignore"):
             out.append((8 * (b1 - a1) - (b2 - a2)) / (12 * h))
     return out
 
 
 def inner(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The inner product of two lists of arrays, and the sum of the magnitudes that went into it."""
+    """The inner product Re(conj(x) y) of two lists of arrays, and the sum of the magnitudes that went into it."""
     total, size = 0.0, 0.0
     for x, y in zip(xs, ys, strict=True):
-        product = np.asarray(x, np.float64) * np.asarray(y, np.float64)
-        total += float(product.sum())
+        product = np.conj(widest(x)) * widest(y)
+        total += float(product.sum().real)
         size += float(np.abs(product).sum())
     return total, size
 
 
 def is_float(array: Any) -> bool:
+    """Whether an array is of a dtype with derivatives: floats, and complex numbers."""
     dtype: DType = dtype_of(np.asarray(array).dtype)
-    return dtype.is_float
+    return dtype.differentiable
