@@ -281,6 +281,10 @@ CODES: dict[str, Code] = {
     "RLX0305": Code("nothing to differentiate by", "Derivatives exist with respect to arguments of a float or complex dtype."),
     "RLX0306": Code("a gradient of something that is not a scalar", "A gradient is that of one real scalar; reduce the result to one."),
     "RLX0307": Code("a result that does not depend on an argument", "The gradient with respect to this argument is zero, and `on_unused` asks for an error."),
+    "RLX0308": Code(
+        "a loop without a bound, backwards",
+        "Reverse mode keeps what each step needs, and so has to know how many there are at most: `bound = N`, or a `scan`. Forward mode needs neither.",
+    ),
     "RLX0320": Code(
         "a variable that was not recorded",
         "Derivatives lead back from what was computed, outside of `no_grad`, from a variable that requires a gradient.",

@@ -291,6 +291,10 @@ class Primitive:
     def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         return None
 
+    def consistent(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Operands for the laws, where some say what is known of others (a matrix, and its factors): those made to fit."""
+        return arrays
+
     def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         """The op on planes: a complex operand comes as `Planes(re, im)`, and a complex result is given as such."""
         raise self.missing("planes")
@@ -306,6 +310,37 @@ class Primitive:
 
     def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
         return None
+
+    def active_regions(self, op: Any, flags: Any, active: Any) -> list[bool]:
+        """Which results may have tangents, if the operands with a flag have; `active(region, flags)` says it of a region."""
+        raise self.missing("active_regions")
+
+    def linearize_regions(self, d: Any, op: Any, tangents: Any) -> Any:
+        """Emit the op with all that its linear part needs of it, and the linear part; tangents of the results. `d` is a Linearizer."""
+        raise self.missing("linearize_regions")
+
+    def transpose_regions(self, b: Any, op: Any, cts: Any, transpose_ops: Any) -> Any:
+        """Cotangents of the operands, as `transpose`; `transpose_ops(b, ops, inputs, outputs, cotangents, note)` does it for the ops of a region."""
+        raise self.missing("transpose_regions")
+
+    def linear_states(self, op: Any, states: Any, follow: Any) -> Any:
+        """States of the results from those of the operands, and what is wrong, or None; `follow(region, states)` says it of a region."""
+        raise self.missing("linear_states")
+
+    def batch_regions(self, b: Any, op: Any, operands: Any, batched: Any, bodies: Any) -> Any:
+        """The op on many examples: its results, and which of them have the new leading axis."""
+        raise self.missing("batch_regions")
+
+    def add_to(self, b: Any, total: Any, *xs: Any, zeros: Sequence[bool], carried: bool, **attrs: Any) -> Any:
+        """`total` plus the op's result, without computing that as a whole, or None; `zeros` tells operands that are zero.
+
+        Where the total is `carried` by a loop, what changes few of its elements is better than what makes it anew.
+        """
+        return None
+
+    def argument_flags(self, op: Any, flags: Any, outcome: Any) -> list[list[bool]]:
+        """For each region, which arguments a property of operands reaches, if `outcome(region, flags)` says which results it reaches."""
+        raise self.missing("argument_flags")
 
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""

@@ -15,8 +15,8 @@ from rlxc.errors import DifferentiationError, Error
 from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.liveness import live_ops
 from rlxc.ir.types import DType, TensorType
-from rlxc.passes.dce import live_ops
 from rlxc.passes.gradient import prepare, replace_funcs
 from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass

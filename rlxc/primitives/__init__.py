@@ -22,6 +22,7 @@ from rlxc.primitives import (  # noqa: F401
     fused,
     gather,
     hyperbolic,
+    linalg,
     logical,
     loop,
     losses,

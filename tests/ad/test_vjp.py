@@ -38,7 +38,7 @@ def test_residuals_that_are_arguments_or_results_are_not_returned_again():
     f = function("%x: f64[3], %w: f64[3]", "%a = mul %x, %w %y = exp %a return %y", "f64[3]")
     split = rlxc.vjp(f)
     assert len(split.forward.results) == 1
-    assert [(r.kind, r.index) for r in split.residuals] == [("result", 0), ("argument", 0), ("argument", 1)]
+    assert [(r.kind, r.index) for r in split.residuals] == [("argument", 0), ("argument", 1), ("result", 0)]
 
 
 def test_inactive_arguments_are_neither_differentiated_nor_kept():

@@ -44,7 +44,8 @@ class _Regions:
             return
         drawn_in = any(v in group.again or self.readings.is_drawn_in(v) for v in group.anchor.operands)
         if len(group.ops) > 1 or drawn_in:
-            self.fused(group.ops, group.stored, group.again)
+            whole = len(group.ops) == 1  # its kernel gives all results, also those that nobody reads
+            self.fused(group.ops, group.anchor.results if whole else group.stored, group.again)
             return
         for v in group.anchor.operands:
             self.memory(v)

@@ -32,13 +32,23 @@ from rlxc.passes.work import described, work_of
 
 
 @module_pass("lower")
-def lower(module: Module, *, bytes: int = 0, registers: int = 16, l1: int = 32 << 10, l2: int = 512 << 10, l3: int = 8 << 20, work: bool = False) -> Module:
+def lower(
+    module: Module,
+    *,
+    bytes: int = 0,
+    registers: int = 16,
+    l1: int = 32 << 10,
+    l2: int = 512 << 10,
+    l3: int = 8 << 20,
+    lapack: bool = False,
+    work: bool = False,
+) -> Module:
     """Turn each function into kernels at the loop level: loops around the element rules of its ops.
 
     Ops that have schedules of their own, such as contractions, use vectors of `bytes` in as many `registers`, and blocks that fit into caches.
-    With `work`, calls say what their kernels do, for profiles.
+    With `lapack`, large matrices are factorized by that library. With `work`, calls say what their kernels do, for profiles.
     """
-    target = Target(bytes, registers, l1, l2, l3)
+    target = Target(bytes, registers, l1, l2, l3, lapack=lapack)
     funcs: list[Func] = []
     for f in module.funcs:
         funcs += lower_func(f, target, work=work) if f.kind == "func" else [f]

@@ -9,6 +9,7 @@ from rlxc.ir.core import Func, Op
 from rlxc.ir.interp import run_region
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
+from rlxc.primitives.control import branch_derivatives
 from rlxc.primitives.control.base import Control, prune, splice, unused
 from rlxc.primitives.control.folds import Arguments
 
@@ -21,6 +22,10 @@ class Branch(Control):
 
     def chosen(self, choice: Any, regions: int) -> int:
         """Which region a value of the first operand chooses."""
+        raise NotImplementedError
+
+    def takes(self, b: Any, choice: Any, i: int) -> Any:
+        """Where choices take region `i`, among those from `i` on."""
         raise NotImplementedError
 
     def infer_regions(self, types: Any, regions: tuple[Func, ...], attrs: dict) -> tuple:
@@ -73,6 +78,26 @@ class Branch(Control):
                 found[i] = given[0]
         return found
 
+    # derivatives and vmap
+
+    def argument_flags(self, op, flags, outcome):
+        return [list(flags[1:]) for _ in op.regions]
+
+    def active_regions(self, op, flags, active):
+        return branch_derivatives.active(op, flags, active)
+
+    def linearize_regions(self, d, op, tangents):
+        return branch_derivatives.linearize(d, op, tangents)
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        return branch_derivatives.transpose(b, op, cts, transpose_ops)
+
+    def linear_states(self, op, states, follow):
+        return branch_derivatives.states(op, states, follow)
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        return branch_derivatives.batch(b, op, operands, batched, bodies)
+
 
 @register
 class Cond(Branch):
@@ -106,6 +131,9 @@ class Cond(Branch):
     def chosen(self, choice, regions):
         return 0 if choice else 1
 
+    def takes(self, b, choice, i):
+        return choice
+
 
 @register
 class Switch(Branch):
@@ -128,3 +156,6 @@ class Switch(Branch):
 
     def chosen(self, choice, regions):
         return min(max(int(choice), 0), regions - 1)
+
+    def takes(self, b, choice, i):
+        return branch_derivatives.index_takes(b, choice, i)

@@ -12,6 +12,7 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import Dim
+from rlxc.primitives.control import scan_derivatives
 from rlxc.primitives.control.base import Control, element_type, first_element, prune, splice, stack_of_one, stacked_type
 from rlxc.primitives.control.folds import Parts, fold_loop
 
@@ -90,3 +91,23 @@ class Scan(Control):
             results = splice(b, body, [*parts.consts, *parts.carries, *(first_element(b, x) for x in parts.xs)])
             return (*results[: len(parts.carries)], *(stack_of_one(b, y) for y in results[len(parts.carries) :]))
         return fold_loop(self, b, parts, **attrs)
+
+    # derivatives and vmap
+
+    def argument_flags(self, op, flags, outcome):
+        return [scan_derivatives.carry_flags(op, flags, outcome)]
+
+    def active_regions(self, op, flags, active):
+        return scan_derivatives.active(op, flags, active)
+
+    def linearize_regions(self, d, op, tangents):
+        return scan_derivatives.linearize(d, op, tangents)
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        return scan_derivatives.transpose(b, op, cts, transpose_ops)
+
+    def linear_states(self, op, states, follow):
+        return scan_derivatives.states(op, states, follow)
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        return scan_derivatives.batch(b, op, operands, batched, bodies)
