@@ -56,7 +56,7 @@ class Function:
         kinds: list[Kind | Scalar] = []
         made: list[int] = []
         for x in operands:
-            scalar = SCALARS.get(type(x))
+            scalar = SCALARS.get(type(x)) if cls.promotes_numbers else None
             if scalar is None and not isinstance(x, cls):
                 made.append(len(xs))
                 x = cls.constant(x)

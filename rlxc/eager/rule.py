@@ -92,7 +92,7 @@ class Rule:
         kinds = {f"kind{i}": kind for i, kind in enumerate(self.output_kinds)}
         numbers = {f"number{i}": _quickest(args[i]) for i, kind in enumerate(self.kinds) if isinstance(kind, Scalar)}
         forward = self._compile(plan.primal) if plan.primal.results else None
-        space = {"recording": RECORDING, "unrecorded": unrecorded, "forward": forward, "rule": self, "Result": self._cls(), **kinds, **numbers}
+        space: dict[str, Any] = {"recording": RECORDING, "unrecorded": unrecorded, "forward": forward, "rule": self, "Result": self._cls(), **kinds, **numbers}
         space |= {"Node": Node, "Output": Output, "next_order": next_order, "new": object.__new__}
         return _function(f"def record({_list(f'x{i}' for i in range(len(args)))}):", lines, space)
 

@@ -165,6 +165,7 @@ class Tensor(Variable):
     __array_priority__ = 2000
 
     executor = NativeExecutor(native)
+    promotes_numbers = True
 
     @classmethod
     def _kind_of(cls, value: np.ndarray, active: bool) -> Kind:

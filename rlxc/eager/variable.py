@@ -37,6 +37,9 @@ class Variable:
 
     executor: ClassVar[Executor]
 
+    #: Whether a Python number among operands takes the dtype of the others; else the executor makes an operand of it.
+    promotes_numbers: ClassVar[bool] = False
+
     _data: Any
     _kind: Kind
     _edge: Edge | None
