@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_control import RNN, close, differences, several
+from test_control_derivatives import RNN, close, differences, several
 
 import rlxc
 from rlxc.ir.verify import verify
