@@ -285,6 +285,10 @@ CODES: dict[str, Code] = {
         "a loop without a bound, backwards",
         "Reverse mode keeps what each step needs, and so has to know how many there are at most: `bound = N`, or a `scan`. Forward mode needs neither.",
     ),
+    "RLX0309": Code(
+        "a custom_vjp in forward mode",
+        "Its rule leads cotangents back, and says nothing of tangents. Reverse mode takes it; a custom_jvp has a rule for both.",
+    ),
     "RLX0320": Code(
         "a variable that was not recorded",
         "Derivatives lead back from what was computed, outside of `no_grad`, from a variable that requires a gradient.",
