@@ -72,7 +72,7 @@ _HOMES = {
         "VerifyError",
     ),
 }
-_SUBMODULES = ("eager", "errors", "numpy", "testing")
+_SUBMODULES = ("eager", "errors", "nn", "numpy", "optim", "random", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]

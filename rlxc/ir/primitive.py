@@ -311,6 +311,21 @@ class Primitive:
     def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
         return None
 
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        """A loop nest, or branches, in which `bodies[i].run(ins, outs)` computes region i from memory to memory.
+
+        Where `bodies[i].is_scalar`, `bodies[i].scalars(readers)` gives its results instead.
+        """
+        raise self.missing("lower_regions")
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        """What a result asks of the regions if it is to have the operand's memory: (region, result, argument) for each, None for all regions."""
+        return None
+
+    def times(self, **attrs: Any) -> int:
+        """How often each region runs, as far as that is known."""
+        return 1
+
     def active_regions(self, op: Any, flags: Any, active: Any) -> list[bool]:
         """Which results may have tangents, if the operands with a flag have; `active(region, flags)` says it of a region."""
         raise self.missing("active_regions")

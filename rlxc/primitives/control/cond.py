@@ -78,6 +78,24 @@ class Branch(Control):
                 found[i] = given[0]
         return found
 
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        return [(None, result, operand - 1)] if operand > 0 else None
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        def run(i: int) -> Any:
+            if not bodies[i].is_scalar:
+                return bodies[i].run(reads[1:], writes)
+            return tuple(bodies[i].scalars(reads[1:]))
+
+        results = self.choose(e, reads[0]([]), len(bodies), run)
+        results = results if isinstance(results, tuple | list) else (results,)
+        for out, v in zip(writes if results else (), results, strict=True):
+            out.store([], v)
+
+    def choose(self, e: Any, choice: Any, regions: int, run: Any) -> Any:
+        """Emit branches, in each of which `run` emits what a region computes."""
+        raise NotImplementedError
+
     # derivatives and vmap
 
     def argument_flags(self, op, flags, outcome):
@@ -131,6 +149,9 @@ class Cond(Branch):
     def chosen(self, choice, regions):
         return 0 if choice else 1
 
+    def choose(self, e, choice, regions, run):
+        return e.cond(choice, lambda: run(0), lambda: run(1))
+
     def takes(self, b, choice, i):
         return choice
 
@@ -156,6 +177,15 @@ class Switch(Branch):
 
     def chosen(self, choice, regions):
         return min(max(int(choice), 0), regions - 1)
+
+    def choose(self, e, choice, regions, run):
+        def among(first: int, last: int) -> Any:
+            if first == last:
+                return run(first)
+            middle = (first + last) // 2
+            return e.cond(e.le(choice, middle), lambda: among(first, middle), lambda: among(middle + 1, last))
+
+        return among(0, regions - 1)
 
     def takes(self, b, choice, i):
         return branch_derivatives.index_takes(b, choice, i)

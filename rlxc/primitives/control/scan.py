@@ -15,6 +15,7 @@ from rlxc.ir.types import Dim
 from rlxc.primitives.control import scan_derivatives
 from rlxc.primitives.control.base import Control, element_type, first_element, prune, splice, stack_of_one, stacked_type
 from rlxc.primitives.control.folds import Parts, fold_loop
+from rlxc.primitives.control.scan_loops import ScanLoop
 
 
 @register
@@ -91,6 +92,19 @@ class Scan(Control):
             results = splice(b, body, [*parts.consts, *parts.carries, *(first_element(b, x) for x in parts.xs)])
             return (*results[: len(parts.carries)], *(stack_of_one(b, y) for y in results[len(parts.carries) :]))
         return fold_loop(self, b, parts, **attrs)
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        return [(0, result, operand)] if result < attrs["carries"] and operand == attrs["consts"] + result else None
+
+    def times(self, **attrs: Any) -> int:
+        return attrs["length"]
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        loop = ScanLoop(e, bodies[0], reads, writes, **attrs)
+        if bodies[0].is_scalar:
+            loop.on_scalars()
+        else:
+            loop.on_memory()
 
     # derivatives and vmap
 

@@ -13,6 +13,7 @@ from rlxc.ir.types import DType, TensorType
 from rlxc.primitives.control import while_derivatives
 from rlxc.primitives.control.base import Control, prune
 from rlxc.primitives.control.folds import Parts, fold_loop
+from rlxc.primitives.control.while_loops import WhileLoop
 
 
 @register
@@ -81,6 +82,17 @@ class While(Control):
     def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
         parts = Parts(operands, regions[-1], attrs["consts"], len(operands) - attrs["consts"])
         return fold_loop(self, b, parts, regions, **attrs)
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        return [(1, result, operand)] if operand == attrs["consts"] + result else None
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        consts = attrs["consts"]
+        loop = WhileLoop(e, bodies, reads[:consts], reads[consts:], writes, attrs["bound"])
+        if bodies[1].is_scalar:
+            loop.on_scalars()
+        else:
+            loop.on_memory()
 
     # derivatives and vmap
 
