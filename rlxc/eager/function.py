@@ -52,10 +52,19 @@ class Function:
 
     def of_kinds(self, cls: Any, operands: Sequence[Any]) -> tuple[Any, tuple[Kind | Scalar, ...]]:
         """The results, and the kinds of operands that they were computed for."""
-        xs = [x if isinstance(x, cls) or type(x) in SCALARS else cls.constant(x) for x in operands]
-        rule = self.rule([x._kind if isinstance(x, cls) else SCALARS[type(x)] for x in xs], cls)
-        for i in rule.keeps:
-            if xs[i] is not operands[i]:
+        xs: list[Any] = []
+        kinds: list[Kind | Scalar] = []
+        made: list[int] = []
+        for x in operands:
+            scalar = SCALARS.get(type(x)) if cls.promotes_numbers else None
+            if scalar is None and not isinstance(x, cls):
+                made.append(len(xs))
+                x = cls.constant(x)
+            xs.append(x)
+            kinds.append(x._kind if scalar is None else scalar)
+        rule = self.rule(kinds, cls)
+        for i in made:
+            if i in rule.keeps:
                 xs[i] = xs[i].kept()
         return rule.record(*xs), rule.kinds
 
