@@ -282,4 +282,4 @@ def _arguments():
 
 ARGUMENTS = _arguments()
 #: in which numbers are compared, so that a complex step does not see the derivative
-NOT_ANALYTIC = {black_scholes, two_layer_net, gaussian_mixture, hidden_markov, bezier_length, logistic_regression, tour_length}
+NOT_ANALYTIC = {black_scholes, two_layer_net, gaussian_mixture, hidden_markov, bezier_length, logistic_regression, tour_length, gaussian_process}
