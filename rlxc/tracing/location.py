@@ -43,7 +43,7 @@ def with_source(error: Error) -> Error:
 
 @lru_cache(maxsize=1 << 12)
 def _is_users(code: CodeType) -> bool:
-    return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and "/functools.py" not in code.co_filename
+    return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and not code.co_filename.endswith(("/functools.py", "/contextlib.py"))
 
 
 @lru_cache(maxsize=1 << 14)
