@@ -46,11 +46,7 @@ def with_source(error: Error) -> Error:
 
 @lru_cache(maxsize=1 << 12)
 def _is_users(code: CodeType) -> bool:
-<<<<<<< HEAD
-    return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and not code.co_filename.endswith(("/functools.py", "/contextlib.py"))
-=======
     return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and code.co_filename not in _WRAPPERS
->>>>>>> main
 
 
 @lru_cache(maxsize=1 << 14)
