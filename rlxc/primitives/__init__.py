@@ -18,6 +18,7 @@ from rlxc.primitives import (  # noqa: F401
     cumulative,
     dynamic,
     embedding,
+    fft,
     exponential,
     fused,
     gather,
