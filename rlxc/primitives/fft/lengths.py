@@ -54,7 +54,6 @@ def halves(n: int) -> tuple[int, int]:
 
 
 def convolution_length(n: int) -> int:
-    """The least convenient length for a circular convolution in place of one of n terms that is not: 2^k or 3 2^k."""
+    """The least convenient length for a circular convolution in place of one of n terms that is not: a power of two, or 3, 5, 7, 9 or 15 times one."""
     need = 2 * n - 1
-    power = 1 << (need - 1).bit_length()
-    return 3 * power // 4 if 3 * power // 4 >= need else power
+    return min(odd << max(0, (-(-need // odd) - 1).bit_length()) for odd in (1, 3, 5, 7, 9, 15))

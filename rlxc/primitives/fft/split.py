@@ -29,7 +29,7 @@ from rlxc.primitives.fft.passes import roots
 from rlxc.primitives.planes import Planes as Z
 from rlxc.primitives.slice import slice_axis
 
-WRITTEN = 8192  # roots of unity up to this many are constants; more are computed by the program, of which they would be the larger part
+WRITTEN = 32768  # roots of unity up to this many are constants; more are computed by the program, of which they would be the larger part
 
 
 def transformed(b: Any, x: Z, inverse: bool) -> Z:
@@ -82,7 +82,7 @@ def _roots_of_products(b: Any, rows: int, columns: int, step: int, n: int, dtype
     """w^(step i j) for row i and column j, w being an n-th root of unity."""
     if rows * columns <= WRITTEN:
         return _constants(b, roots(step * np.outer(np.arange(rows), np.arange(columns)), n, 1 if inverse else -1), dtype)
-    i, j = (b.iota(axis=axis, type=TensorType("i64", (rows, columns))) for axis in (0, 1))
+    i, j = (b.iota(axis=axis, type=TensorType(DType("i64"), (rows, columns))) for axis in (0, 1))
     return _computed_roots(b, b.mul(b.mul(i, j), step), n, dtype, inverse)
 
 
@@ -127,7 +127,7 @@ def _by_convolution(b: Any, x: Z, inverse: bool) -> Z:
 def _chirp(b: Any, n: int, dtype: DType, inverse: bool) -> Z:
     if n <= WRITTEN:
         return _constants(b, _chirp_array(n, inverse), dtype)
-    j = b.iota(axis=0, type=TensorType("i64", (n,)))
+    j = b.iota(axis=0, type=TensorType(DType("i64"), (n,)))
     return _computed_roots(b, b.mul(j, j), 2 * n, dtype, inverse)
 
 
