@@ -23,23 +23,13 @@ from benchmarks.tracing import Namespace, adam_step, sgd_step, trace, type_of
 from rlxc.ir.core import Func, Value
 
 
-class Ops(Namespace):
-    """The namespace that peerbench's workloads are written with."""
-
-    def scan(self, step, carry, xs, n):
-        raise Skip("no loops over tensors yet")
-
-    def fori(self, n, body, x):
-        raise Skip("no loops over tensors yet")
-
-
 class P(Base):
     name, families = "rlxc", ("rlxc",)
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
         os.environ["RLXC_NUM_THREADS"] = str(threads)
-        self.xp = Ops()
+        self.xp = Namespace()
 
     def version(self) -> str:
         import llvmlite.binding as llvm

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rlxc
-from rlxc.ir.builder import Builder
+import rlxc.primitives
+from rlxc.ir.builder import Builder, remap_region
 from rlxc.ir.core import Func, Value
+from rlxc.ir.primitive import lookup
 from rlxc.ir.types import TensorType, dtype_of
 
 
@@ -172,7 +174,60 @@ class Namespace:
         return Traced(self.b, self.b.zeros(TensorType("f32", tuple(shape))))
 
     def to_f32(self, number):
-        return float(number)
+        return self._op("convert", number, dtype="f32") if isinstance(number, Traced) else float(number)
+
+    # loops
+
+    def scan(self, step, carry, xs, n):
+        """`step(carry, x)` gives a new carry and a y for each of the n elements of `xs`; the last carry, and the ys stacked."""
+        first = leaves(carry)
+
+        def body(values, x):
+            new, y = step(like(carry, values), x)
+            return [*leaves(new), y]
+
+        last, (ys,) = self._loop(body, first, [xs], n)
+        return like(carry, last), ys
+
+    def fori(self, n, body, x):
+        """`body(i, x)` gives the new x, for i from 0."""
+        numbers = Traced(self.b, self.b.iota(axis=0, type=TensorType("i32", (n,))))
+        (last,), _ = self._loop(lambda values, i: [body(i, values[0])], [x], [numbers], n)
+        return last
+
+    def _loop(self, body, carries, xs, n):
+        """Traces `body(carries, *elements)` apart; what it uses from outside becomes consts."""
+        b = self.b
+        carried = [Value(v.value.type) for v in carries]
+        elements = [Value(x.value.type.with_shape(x.shape[1:])) for x in xs]
+        outer, b.ops = b.ops, []
+        results = tuple(v.value for v in body([Traced(b, v) for v in carried], *(Traced(b, v) for v in elements)))
+        inner, b.ops = b.ops, outer
+        inside = {*carried, *elements, *(v for op in inner for v in op.results)}
+        used = [v for op in inner for v in op.operands] + list(results)
+        outside = list(dict.fromkeys(v for v in used if v not in inside))
+        args = {v: Value(v.type, v.name) for v in outside}
+        region = remap_region(Func("", (*carried, *elements), tuple(inner), results, "region"), dict(args))
+        region = region.with_(args=(*args.values(), *region.args))
+        attrs = {"consts": len(outside), "carries": len(carries), "length": n}
+        operands = [*outside, *(v.value for v in carries), *(x.value for x in xs)]
+        made = [Traced(b, v) for v in b.with_regions(lookup("scan"), operands, attrs, (region,))]
+        return made[: len(carries)], made[len(carries) :]
+
+
+def leaves(tree: Any) -> list[Traced]:
+    """The values of nested tuples, in order."""
+    return [tree] if isinstance(tree, Traced) else [v for part in tree for v in leaves(part)]
+
+
+def like(tree: Any, values: Sequence[Traced]) -> Any:
+    """These values in tuples as those of `tree`."""
+    rest = iter(values)
+
+    def fill(part: Any) -> Any:
+        return next(rest) if isinstance(part, Traced) else tuple(fill(p) for p in part)
+
+    return fill(tree)
 
 
 def type_of(array: Any) -> TensorType:

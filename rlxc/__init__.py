@@ -37,9 +37,11 @@ _HOMES = {
     "rlxc.runtime.session": ("Program",),
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.numpy.elementwise": ("where",),
+    "rlxc.tracing.jit": ("jit",),
     "rlxc.tracing.pytree": ("register_pytree", "tree_leaves", "tree_map"),
     "rlxc.tracing.staging": ("trace",),
     "rlxc.tracing.tracer": ("Tracer",),
+    "rlxc.tracing.transforms": ("stop_gradient",),
     "rlxc.ir.attributes": ("Dense",),
     "rlxc.ir.core": ("Func", "Module", "Op", "Value"),
     "rlxc.ir.foreign": ("Foreign", "foreign"),
@@ -69,7 +71,7 @@ _HOMES = {
         "VerifyError",
     ),
 }
-_SUBMODULES = ("errors", "numpy", "testing")
+_SUBMODULES = ("eager", "errors", "nn", "numpy", "optim", "random", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]
@@ -131,9 +133,11 @@ if TYPE_CHECKING:
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
+    from rlxc.tracing.jit import jit
     from rlxc.tracing.pytree import register_pytree, tree_leaves, tree_map
     from rlxc.tracing.staging import trace
     from rlxc.tracing.tracer import Tracer
+    from rlxc.tracing.transforms import stop_gradient
 
 
 def __getattr__(name: str) -> Any:

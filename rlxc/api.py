@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +25,7 @@ from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compiled import Compiled, Engine
 from rlxc.runtime.interpret import interpreter
 from rlxc.runtime.session import Program
+from rlxc.tracing import transforms as _traced
 
 __all__ = [
     "Linearized",
@@ -58,6 +61,20 @@ class Linearized(NamedTuple):
     linear: Func
 
 
+def _or_traced(of_python: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates a transform of Funcs: of a Python function it is `of_python`, which has JAX's signature."""
+
+    def decorate(of_func: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(of_func)
+        def either(func: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return (of_python if callable(func) else of_func)(func, *args, **kwargs)
+
+        either.__doc__ = f"{of_func.__doc__}\n\n    Of a Python function, `{of_python.__name__}{inspect.signature(of_python)}`:\n    {of_python.__doc__}"
+        return either
+
+    return decorate
+
+
 def compile(program: Func | Module | str | os.PathLike[str], func: str | None = None, **options: Any) -> Compiled:
     """Native code for a function: a callable that takes NumPy arrays by position or by name.
 
@@ -83,6 +100,7 @@ def grad_with_loss(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unuse
     return in_convention(joint, convention, cotangents=[len(func.args)], gradients=range(len(func.results), len(joint.results)))
 
 
+@_or_traced(_traced.value_and_grad)
 def value_and_grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros", convention: Convention = "adjoint") -> Func:
     """Results `[loss, d wrt...]` for a function whose one result is a real scalar; `wrt` is every float argument unless stated.
 
@@ -94,6 +112,7 @@ def value_and_grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unuse
     return in_convention(joint, convention, gradients=range(len(func.results), len(joint.results)))
 
 
+@_or_traced(_traced.grad)
 def grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused = "zeros", convention: Convention = "adjoint") -> Func:
     """Like `value_and_grad` without the value: results `[d wrt...]`, then, with `has_aux`, those that are not differentiated."""
     func = pick(func)
@@ -101,11 +120,13 @@ def grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused 
     return in_convention(slope, convention, gradients=range(len(slope.results) - len(func.results) + 1))
 
 
+@_or_traced(_traced.jvp)
 def jvp(func: Func, wrt: Wrt = ()) -> Func:
     """Forward mode: arguments, then a tangent for each of `wrt`; results, then the tangents of the float ones."""
     return _gradient.jvp(pick(func), _wrt(wrt))
 
 
+@_or_traced(_traced.vjp)
 def vjp(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> _vjp.Vjp:
     """`forward`, which also gives residuals, and `pullback`, which takes them and a cotangent for each float result."""
     split = _vjp.vjp(pick(func), _wrt(wrt))
@@ -114,26 +135,31 @@ def vjp(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> _vj
     return split._replace(pullback=in_convention(pullback, convention, cotangents=seeds, gradients=range(len(pullback.results))))
 
 
+@_or_traced(_traced.hvp)
 def hvp(func: Func, wrt: Wrt = ()) -> Func:
     """The Hessian of a scalar function times a vector: a tangent for each of `wrt` in, a product for each of them out."""
     return _gradient.hvp(pick(func), _wrt(wrt))
 
 
+@_or_traced(_traced.jacfwd)
 def jacfwd(func: Func, wrt: Wrt = ()) -> Func:
     """The Jacobian by forward mode: for each float result and each of `wrt`, an array of both shapes."""
     return _jacobian.jacfwd(pick(func), _wrt(wrt))
 
 
+@_or_traced(_traced.jacrev)
 def jacrev(func: Func, wrt: Wrt = ()) -> Func:
     """The Jacobian by reverse mode: the same as `jacfwd`."""
     return _jacobian.jacrev(pick(func), _wrt(wrt))
 
 
+@_or_traced(_traced.hessian)
 def hessian(func: Func, wrt: Wrt = ()) -> Func:
     """Second derivatives: for each float result and each two of `wrt`, an array of all three shapes."""
     return _jacobian.hessian(pick(func), _wrt(wrt))
 
 
+@_or_traced(_traced.vmap)
 def vmap(func: Func, in_axes: _vmap.Axes = 0, out_axes: _vmap.Axes = 0, *, axis_size: int | str | None = None) -> Func:
     """`func` on many examples at once; `in_axes` and `out_axes` say where their axis is, None that there is none.
 
@@ -142,6 +168,7 @@ def vmap(func: Func, in_axes: _vmap.Axes = 0, out_axes: _vmap.Axes = 0, *, axis_
     return _vmap.vmap(pick(func), in_axes, out_axes, axis_size=axis_size)
 
 
+@_or_traced(_traced.linearize)
 def linearize(func: Func, wrt: Wrt = ()) -> Linearized:
     """The primal part of `func` and the linear map from tangents of `wrt` to tangents of the results."""
     func = pick(func)

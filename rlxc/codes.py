@@ -281,6 +281,42 @@ CODES: dict[str, Code] = {
     "RLX0305": Code("nothing to differentiate by", "Derivatives exist with respect to arguments of a float or complex dtype."),
     "RLX0306": Code("a gradient of something that is not a scalar", "A gradient is that of one real scalar; reduce the result to one."),
     "RLX0307": Code("a result that does not depend on an argument", "The gradient with respect to this argument is zero, and `on_unused` asks for an error."),
+    "RLX0308": Code(
+        "a loop without a bound, backwards",
+        "Reverse mode keeps what each step needs, and so has to know how many there are at most: `bound = N`, or a `scan`. Forward mode needs neither.",
+    ),
+    "RLX0309": Code(
+        "a custom_vjp in forward mode",
+        "Its rule leads cotangents back, and says nothing of tangents. Reverse mode takes it; a custom_jvp has a rule for both.",
+    ),
+    "RLX0320": Code(
+        "a variable that was not recorded",
+        "Derivatives lead back from what was computed, outside of `no_grad`, from a variable that requires a gradient.",
+        "rlxc.eager.tensor(1.0).backward()",
+        "rlxc.eager.tensor(1.0, requires_grad=True).backward()",
+        language="python",
+    ),
+    "RLX0321": Code(
+        "a second way back through nodes that are freed",
+        "`backward` frees what nodes have kept as it passes them; with `retain_graph=True` it does not.",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); y = x * x; y.backward(); y.backward()",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); y = x * x; y.backward(retain_graph=True); y.backward()",
+        language="python",
+    ),
+    "RLX0322": Code(
+        "a leaf is needed",
+        "A variable that was computed has the value that it has, and requires a gradient if something that it depends on does.",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); (x * x).assign(2.0)",
+        "x = rlxc.eager.tensor(1.0, requires_grad=True); x.assign(2.0)",
+        language="python",
+    ),
+    "RLX0323": Code(
+        "a tensor that becomes an array",
+        "An array does not know what it was computed from, so that derivatives would silently stop there. NumPy's functions take tensors as they are.",
+        "import numpy; numpy.asarray(rlxc.eager.tensor(1.0, requires_grad=True))",
+        "rlxc.eager.tensor(1.0, requires_grad=True).numpy()",
+        language="python",
+    ),
     # --------------------------------------------------------------------------------------------- 04xx: passes and pipelines
     "RLX0401": Code("a pass cannot run", "A pass was given IR that it does not take."),
     "RLX0402": Code("there is no such pass", "`rlxc passes` lists the passes."),

@@ -150,7 +150,7 @@ class FuncWriter(Access):
     def run(self, ops: Sequence[Op]) -> None:
         for op in ops:
             if op.regions:
-                (self.write_for if op.prim.syntax == "for" else self.write_if)(op)
+                op.prim.llvm_regions(self, op)  # type: ignore[attr-defined]
                 continue
             operands = [self.refs[v] for v in op.operands]
             attrs = {k: v for k, v in op.attrs.items() if k != "type"}  # the result type is passed as such
@@ -231,6 +231,33 @@ class FuncWriter(Access):
         for v, a, b in zip(op.results, *yields, strict=True):
             text = self.inst(f"phi {llvm_type(v.type)} [ {a}, %{came_from[0]} ], [ {b}, %{came_from[1]} ]")
             self.refs[v] = Ref(text, v.type)
+
+    def write_while(self, op: Op) -> None:
+        """A block for the condition, and one that goes back to it; what is carried comes from before, or from there."""
+        condition, body = op.regions
+        inits = [self.refs[v] for v in op.operands]
+        head, again, after = self.label("head"), self.label("again"), self.label("after")
+        before = self.block
+        self.end_block(f"br label %{head}")
+        self.start_block(head)
+        at = len(self.lines)
+        carried = [Ref(self.fresh(), v.type) for v in op.operands]
+        self.addresses.append({})
+        self.refs.update(zip(condition.args, carried, strict=True))
+        self.run(condition.ops)
+        self.end_block(f"br i1 {self.refs[condition.results[0]].text}, label %{again}, label %{after}")
+        self.start_block(again)
+        self.refs.update(zip(body.args, carried, strict=True))
+        self.run(body.ops)
+        self.addresses.pop()
+        latch = self.block
+        self.end_block(f"br label %{head}")
+        self.lines[at:at] = [
+            f"  {v.text} = phi {llvm_type(v.type)} [ {init.text}, %{before} ], [ {self.refs[new].text}, %{latch} ]"
+            for v, init, new in zip(carried, inits, body.results, strict=True)
+        ]
+        self.start_block(after)
+        self.refs.update(zip(op.results, carried, strict=True))
 
     # what needs the function or the module
 

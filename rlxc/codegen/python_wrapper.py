@@ -52,6 +52,7 @@ STRUCTURES: dict[str, dict[str, str]] = {
         "names": "ptr",  # of the arguments, and "out": interned strings
         "arrays": "ptr",  # one `array` for each argument, then one for each result
         "is_long": "i64",  # whether other Python threads may run meanwhile
+        "calls": "i64",  # how many were made
     },
     # The type of an array.
     "array": {
@@ -143,6 +144,9 @@ start:
   %fit = call i1 @arguments_fit(ptr %call, ptr %arguments, ptr %addresses, ptr %numbers)
   br i1 %fit, label %results_given, label %slow
 results_given:
+  {_field("%calls", "call", "%call", "calls")}
+  %one_call_more = add i64 %calls, 1
+  store i64 %one_call_more, ptr %calls.place
   br i1 %no_names, label %make, label %maybe_given
 maybe_given:
   %out = getelementptr ptr, ptr %arguments, i64 %count

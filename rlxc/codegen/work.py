@@ -9,6 +9,7 @@ from rlxc.ir.core import Func, Module, Op
 from rlxc.ir.types import VectorType
 
 REGISTER = 64  # bytes
+UNKNOWN_STEPS = 100  # of a loop that ends when a condition says so
 
 
 def work(module: Module, kernel: str) -> int:
@@ -31,6 +32,8 @@ def work(module: Module, kernel: str) -> int:
         inside = sum(of_ops(region.ops) for region in op.regions)
         if op.prim.syntax == "for":
             return inside * len(range(op.attrs["start"], op.attrs["stop"], op.attrs["step"]))
+        if op.regions and "steps" in op.attrs:
+            return inside * (op.attrs["steps"] or UNKNOWN_STEPS)
         return inside + op.attrs.get("steps", 0) + _registers(op)
 
     return of_func(by_name[kernel])

@@ -176,6 +176,15 @@ class Emitter(Builder):
         results = self.emit(lookup("if", "loop"), [condition], {}, regions=regions).results
         return results[0] if len(results) == 1 else results
 
+    def while_(self, init: Sequence[Value], condition: Callable[..., Value], body: Callable[..., Any], *, steps: int = 0) -> tuple[Value, ...]:
+        """A loop that goes on while `condition(*carried)` holds; `body(*carried)` returns the new carried values."""
+
+        def side(run: Callable[..., Any]) -> Func:
+            args = [Value(v.type, "carried", loc=self.loc) for v in init]
+            return self.region(args, lambda: run(*args))
+
+        return self.emit(lookup("while", "loop"), list(init), {"steps": steps}, regions=(side(condition), side(body))).results
+
     # values
 
     def constant(self, number: Any, *, like: Value | None = None, type: Type | None = None, dtype: str | None = None) -> Value:

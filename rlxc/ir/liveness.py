@@ -54,3 +54,12 @@ def needed(region: Func, wanted: Iterable[Value], follows: Mapping[Value, Value]
         if op is not None:
             stack += op.operands
     return found
+
+
+def depends(region: Func, flags: Sequence[bool]) -> list[bool]:
+    """Which results depend on the arguments with a flag."""
+    found = {a for a, flag in zip(region.args, flags, strict=True) if flag}
+    for op in region.ops:
+        if not found.isdisjoint(op.operands):
+            found.update(op.results)
+    return [v in found for v in region.results]

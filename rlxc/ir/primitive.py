@@ -246,6 +246,8 @@ class Primitive:
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
     control: ClassVar[bool] = False  # its regions are functions, which take nothing from outside: passes work on them as on functions
+    wraps: ClassVar[bool] = False  # it has a word on derivatives, and otherwise stands for what `unwrap` emits
+    contraction: ClassVar[bool] = False  # sums of products, which are dear to compute again
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature
@@ -291,6 +293,10 @@ class Primitive:
     def fold(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         return None
 
+    def consistent(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Operands for the laws, where some say what is known of others (a matrix, and its factors): those made to fit."""
+        return arrays
+
     def planes(self, b: Any, *xs: Any, **attrs: Any) -> Any:
         """The op on planes: a complex operand comes as `Planes(re, im)`, and a complex result is given as such."""
         raise self.missing("planes")
@@ -306,6 +312,62 @@ class Primitive:
 
     def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
         return None
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        """A loop nest, or branches, in which `bodies[i].run(ins, outs)` computes region i from memory to memory.
+
+        Where `bodies[i].is_scalar`, `bodies[i].scalars(readers)` gives its results instead.
+        """
+        raise self.missing("lower_regions")
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        """What a result asks of the regions if it is to have the operand's memory: (region, result, argument) for each, None for all regions."""
+        return None
+
+    def times(self, **attrs: Any) -> int:
+        """How often each region runs, as far as that is known."""
+        return 1
+
+    def active_regions(self, op: Any, flags: Any, active: Any) -> list[bool]:
+        """Which results may have tangents, if the operands with a flag have; `active(region, flags)` says it of a region."""
+        raise self.missing("active_regions")
+
+    def linearize_regions(self, d: Any, op: Any, tangents: Any) -> Any:
+        """Emit the op with all that its linear part needs of it, and the linear part; tangents of the results. `d` is a Linearizer."""
+        raise self.missing("linearize_regions")
+
+    def transpose_regions(self, b: Any, op: Any, cts: Any, transpose_ops: Any) -> Any:
+        """Cotangents of the operands, as `transpose`; `transpose_ops(b, ops, inputs, outputs, cotangents, note)` does it for the ops of a region."""
+        raise self.missing("transpose_regions")
+
+    def linear_states(self, op: Any, states: Any, follow: Any) -> Any:
+        """States of the results from those of the operands, and what is wrong, or None; `follow(region, states)` says it of a region."""
+        raise self.missing("linear_states")
+
+    def batch_regions(self, b: Any, op: Any, operands: Any, batched: Any, bodies: Any) -> Any:
+        """The op on many examples: its results, and which of them have the new leading axis."""
+        raise self.missing("batch_regions")
+
+    def require_forward(self, op: Any) -> None:
+        """Raise where a linear op has a transpose, and cannot be computed itself."""
+        for region in op.regions:
+            for inner in region.walk():
+                inner.prim.require_forward(inner)
+
+    def unwrap(self, b: Any, op: Any, operands: Any) -> Any:
+        """Emit what the op computes, without the op; its results."""
+        raise self.missing("unwrap")
+
+    def add_to(self, b: Any, total: Any, *xs: Any, zeros: Sequence[bool], carried: bool, **attrs: Any) -> Any:
+        """`total` plus the op's result, without computing that as a whole, or None; `zeros` tells operands that are zero.
+
+        Where the total is `carried` by a loop, what changes few of its elements is better than what makes it anew.
+        """
+        return None
+
+    def argument_flags(self, op: Any, flags: Any, outcome: Any) -> list[list[bool]]:
+        """For each region, which arguments a property of operands reaches, if `outcome(region, flags)` says which results it reaches."""
+        raise self.missing("argument_flags")
 
     def linear_groups(self, types: Sequence[Any], **attrs: Any) -> tuple[frozenset[int], ...]:
         """The sets of operand positions in which the op is linear, jointly within a set."""

@@ -18,6 +18,7 @@ class Target:
     l2: int = 512 << 10
     l3: int = 8 << 20
     scales: bool = False  # multiplies by powers of two in one instruction
+    lapack: bool = False  # native code may call LAPACK
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of a vector register."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as _numpy
 
-from rlxc.numpy import arrangement, creation, elementwise, products, reductions
+from rlxc.numpy import arrangement, creation, elementwise, indexing, joining, linalg, nan, products, reductions, refused, series, sorting, ufuncs
 
-_PUBLIC: dict[str, Any] = {}
-for _module in (arrangement, creation, elementwise, products, reductions):
-    _PUBLIC.update({_name: getattr(_module, _name) for _name in _module.__all__})
+_PUBLIC: dict[str, Any] = {"linalg": linalg}
+for _module in (arrangement, creation, elementwise, products, reductions, refused, ufuncs, nan, joining, indexing, sorting, series):
+    _PUBLIC.update({_name: _value for _name, _value in vars(_module).items() if hasattr(_value, "__wrapped__") and hasattr(_numpy, _name)})
 
 
 def __getattr__(name: str) -> Any:

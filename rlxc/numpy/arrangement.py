@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import ArgumentError
+from rlxc.errors import ArgumentError, Unsupported
 from rlxc.numpy.operands import emit, normalize_axes, normalize_axis, promoted, tracer_of
 from rlxc.primitives.families import broadcast_to as _broadcast_value
 from rlxc.tracing.location import user_location, with_source
@@ -19,7 +19,7 @@ from rlxc.tracing.tracer import Tracer
 
 __all__ = [
     "broadcast_to", "concatenate", "diagonal", "expand_dims", "flip", "moveaxis", "ravel", "repeat", "reshape", "split", "squeeze", "stack", "swapaxes",
-    "take", "trace", "transpose",
+    "trace", "transpose",
 ]  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, cas
     return emit("concat", *[expand_dims(x, axis) for x in xs], axis=normalize_axis(axis, xs[0].ndim + 1))
 
 
-@implements(np.split, np.array_split)
+@implements(np.split)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     """Parts along an axis: so many equal ones, or between these places."""
     ary = tracer_of(ary)
@@ -161,18 +161,10 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     if axis is None:
         a, axis = ravel(a), 0
     at = normalize_axis(axis, a.ndim)
-    return take(a, np.repeat(np.arange(a.shape[at]), repeats), at)
-
-
-@implements(np.take)
-def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
-    """Elements at these places of an axis, or of all of it in a row."""
-    refuse_options("np.take", {"out": out}, out=None)
-    a = tracer_of(a)
-    if axis is None:
-        a, axis = ravel(a), 0
-    before = (slice(None),) * normalize_axis(axis, a.ndim)
-    return a[(*before, indices)]
+    if isinstance(repeats, Tracer):
+        help = "make them a static argument (static_argnums)"
+        raise with_source(Unsupported("np.repeat: how often must be known while tracing", code="RLX0803", loc=user_location(), help=help))
+    return a[(*(slice(None),) * at, np.repeat(np.arange(a.shape[at]), repeats))]
 
 
 @implements(np.diagonal)

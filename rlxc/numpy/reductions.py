@@ -1,4 +1,4 @@
-"""Sums and other functions along axes."""
+"""Reductions: sums, products, extremes, means and variances, over any axes, with `where`, `initial`, `keepdims` and `ddof`; also those that skip nan."""
 
 from __future__ import annotations
 
@@ -7,166 +7,297 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import ArgumentError
 from rlxc.ir.types import DType
-from rlxc.numpy.operands import convert, default_float, emit, normalize_axes, tracer_of
-from rlxc.numpy.operands import normalize_axis as one_axis
-from rlxc.tracing.location import user_location, with_source
-from rlxc.tracing.promotion import as_dtype
-from rlxc.tracing.protocols import implements, refuse_options
-
-__all__ = ["all", "any", "argmax", "argmin", "argsort", "cumprod", "cumsum", "max", "mean", "min", "prod", "sort", "std", "sum", "var"]
-
-
-def _kept(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    """The result of a reduction with the axes that were reduced, of size 1, if they are to be kept."""
-    if not keepdims:
-        return y
-    return emit("reshape", y, shape=tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
-
-
-def _reduced(prim: str, x: Any, axis: Any, keepdims: bool) -> Any:
-    axes = normalize_axes(axis, x.ndim)
-    return _kept(emit(prim, x, axes=axes) if axes else x, x, axes, keepdims)
-
-
-def _sum_dtype(x: Any, dtype: Any) -> DType:
-    """What sums are added up in: NumPy widens narrow integers."""
-    if dtype is not None:
-        return as_dtype(dtype)
-    own: DType = x.aval.dtype
-    if own.is_bool or (own.kind == "i" and own.bits < 64):
-        return DType("i64")
-    return DType("u64") if own.kind == "u" else own
+from rlxc.numpy.common import (
+    BOOL,
+    I64,
+    NO,
+    U8,
+    U64,
+    as_operand,
+    axes_of,
+    axis_of,
+    constant,
+    convert,
+    emit,
+    flat,
+    given,
+    inexact,
+    refuse,
+    reshape,
+    size_along,
+    traced,
+    wrong,
+)
+from rlxc.primitives.reduce import highest, lowest
+from rlxc.tracing.protocols import implements
 
 
-def _with_initial(prim: str, y: Any, initial: Any) -> Any:
-    return y if initial is None else emit(prim, y, convert(tracer_of(initial), y.aval.dtype))
+def kept(y: Any, x: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
+    """The result of a reduction of x, with the reduced axes as axes of size 1 if they are to be kept."""
+    return reshape(y, [1 if a in axes else n for a, n in enumerate(x.shape)]) if given(keepdims) and keepdims else y
 
 
-@implements(np.sum, (np.add, "reduce"))
-def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
-    """The sum along axes."""
-    refuse_options("np.sum", {"out": out, "where": where}, out=None, where=True)
-    a = tracer_of(a)
-    return _with_initial("add", _reduced("reduce_sum", convert(a, _sum_dtype(a, dtype)), axis, keepdims), initial)
+def masked(x: Any, where: Any, neutral: Any) -> Any:
+    """x with `neutral` where it does not count."""
+    y: Any = np.where(as_operand(where), x, constant(neutral, x)) if given(where) and where is not True else x
+    return y
 
 
-@implements(np.prod, (np.multiply, "reduce"))
-def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
-    """The product along axes."""
-    refuse_options("np.prod", {"out": out, "where": where}, out=None, where=True)
-    a = tracer_of(a)
-    return _with_initial("mul", _reduced("reduce_prod", convert(a, _sum_dtype(a, dtype)), axis, keepdims), initial)
+def reduced(op: str, x: Any, axis: Any, keepdims: Any, where: Any, initial: Any, neutral: Any, combine: np.ufunc) -> Any:
+    """A reduction op on x over `axis`, and `initial` besides."""
+    axes = axes_of(axis, x.ndim)
+    y = emit(op, masked(x, where, neutral), axes=axes)
+    if given(initial):
+        y = combine(y, convert(initial, x.dtype))
+    return kept(y, x, axes, keepdims)
 
 
-def _extremum(name: str, prim: str, pair: str, ufunc: np.ufunc) -> Callable[..., Any]:
-    def rule(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
-        refuse_options(f"np.{name}", {"out": out, "where": where}, out=None, where=True)
-        a = tracer_of(a)
-        for axis_ in normalize_axes(axis, a.ndim):
-            if a.shape[axis_] == 0 and initial is None:
-                raise with_source(ArgumentError(f"np.{name} of no elements has no value", loc=user_location(), help="give it: initial="))
-        return _with_initial(pair, _reduced(prim, a, axis, keepdims), initial)
-
-    rule.__name__ = rule.__qualname__ = name
-    rule.__doc__ = f"The {name} along axes; the derivative is shared by elements that attain it."
-    return implements(getattr(np, name), getattr(np, f"a{name}"), (ufunc, "reduce"))(rule)
+def _accumulator(dtype: DType) -> DType:
+    """What NumPy sums elements of this dtype in."""
+    if dtype.is_bool or (dtype.kind == "i" and dtype.bits < 64):
+        return I64
+    return U64 if dtype.kind == "u" else dtype
 
 
-max = _extremum("max", "reduce_max", "max", np.maximum)
-min = _extremum("min", "reduce_min", "min", np.minimum)
+@implements(np.sum)
+def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO, initial: Any = NO, where: Any = NO) -> Any:
+    """Sum of the elements over `axis`."""
+    refuse("sum", out=out)
+    x = traced(a)
+    x = convert(x, dtype if given(dtype) else _accumulator(x.aval.dtype))
+    return reduced("reduce_sum", x, axis, keepdims, where, initial, 0, np.add)
 
 
-def _quantifier(name: str, prim: str, ufunc: np.ufunc) -> Callable[..., Any]:
-    def rule(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:
-        refuse_options(f"np.{name}", {"out": out, "where": where}, out=None, where=True)
-        return _reduced(prim, convert(tracer_of(a), DType("bool")), axis, keepdims)
+@implements(np.prod)
+def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO, initial: Any = NO, where: Any = NO) -> Any:
+    """Product of the elements over `axis`."""
+    refuse("prod", out=out)
+    x = traced(a)
+    x = convert(x, dtype if given(dtype) else _accumulator(x.aval.dtype))
+    return reduced("reduce_prod", x, axis, keepdims, where, initial, 1, np.multiply)
 
-    rule.__name__ = rule.__qualname__ = name
-    return implements(getattr(np, name), (ufunc, "reduce"))(rule)
+
+def _extreme(name: str, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any, neutral: Callable[[DType], Any], combine: np.ufunc) -> Any:
+    refuse(name, out=out)
+    x = traced(a)
+    if not given(initial):
+        if given(where) and where is not True:
+            wrong(f"reduction operation '{name}imum' does not have an identity, so to use a where mask one has to specify 'initial'")
+        if 0 in [x.shape[i] for i in axes_of(axis, x.ndim)]:
+            wrong(f"zero-size array to reduction operation {name}imum which has no identity")
+    if x.aval.dtype.is_bool:
+        widened = _extreme(name, convert(x, U8), axis, out, keepdims, initial, where, neutral, combine)
+        return convert(widened, BOOL)
+    return reduced(f"reduce_{name}", x, axis, keepdims, where, initial, neutral(x.aval.dtype), combine)
 
 
-all = _quantifier("all", "reduce_all", np.logical_and)
-any = _quantifier("any", "reduce_any", np.logical_or)
+@implements(np.max, np.amax)
+def max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO, initial: Any = NO, where: Any = NO) -> Any:
+    """The largest element over `axis`; nan if there is one."""
+    return _extreme("max", a, axis, out, keepdims, initial, where, lowest, np.maximum)
+
+
+@implements(np.min, np.amin)
+def min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO, initial: Any = NO, where: Any = NO) -> Any:
+    """The smallest element over `axis`; nan if there is one."""
+    return _extreme("min", a, axis, out, keepdims, initial, where, highest, np.minimum)
+
+
+def _truth(a: Any) -> Any:
+    x = traced(a)
+    return convert(x, BOOL)
+
+
+@implements(np.any)
+def any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO, *, where: Any = NO) -> Any:
+    """Whether some element over `axis` is not zero."""
+    refuse("any", out=out)
+    return reduced("reduce_any", _truth(a), axis, keepdims, where, NO, False, np.logical_or)
+
+
+@implements(np.all)
+def all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO, *, where: Any = NO) -> Any:
+    """Whether no element over `axis` is zero."""
+    refuse("all", out=out)
+    return reduced("reduce_all", _truth(a), axis, keepdims, where, NO, True, np.logical_and)
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """The number of elements over `axis` that are not zero."""
+    return np.sum(_truth(a), axis=axis, keepdims=keepdims)
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO) -> Any:
+    """The largest element less the smallest."""
+    refuse("ptp", out=out)
+    return max(a, axis, keepdims=keepdims) - min(a, axis, keepdims=keepdims)
+
+
+def _floats(a: Any, dtype: Any) -> Any:
+    """What means are computed in: the dtype asked for, else the operand's, else f64."""
+    x = traced(a)
+    return convert(x, dtype) if given(dtype) else inexact(x)
 
 
 @implements(np.mean)
-def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True) -> Any:
-    """The mean along axes; integers are averaged as f64."""
-    refuse_options("np.mean", {"out": out, "where": where}, out=None, where=True)
-    a = default_float(a) if dtype is None else convert(tracer_of(a), dtype)
-    return _statistic("mean", a, axis, keepdims)
+def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO, *, where: Any = NO) -> Any:
+    """The mean over `axis`; of integers in f64."""
+    refuse("mean", out=out)
+    x = _floats(a, dtype)
+    axes = axes_of(axis, x.ndim)
+    if not given(where) or where is True:
+        return kept(emit("mean", x, axes=axes) if x.aval.dtype.is_float else _sum(x, axes) / size_along(x, axes), x, axes, keepdims)
+    return kept(_sum(masked(x, where, 0), axes) / _count(where, x, axes), x, axes, keepdims)
 
 
-def _statistic(prim: str, a: Any, axis: Any, keepdims: bool, **attrs: Any) -> Any:
-    axes = normalize_axes(axis, a.ndim)
-    return _kept(emit(prim, a, axes=axes, **attrs), a, axes, keepdims)
+def _sum(x: Any, axes: tuple[int, ...]) -> Any:
+    y: Any = emit("reduce_sum", x, axes=axes)
+    return y
 
 
-def _spread(name: str) -> Callable[..., Any]:
-    def rule(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: bool = False, *, where: Any = True, correction: Any = None):
-        refuse_options(f"np.{name}", {"out": out, "where": where}, out=None, where=True)
-        a = default_float(a) if dtype is None else convert(tracer_of(a), dtype)
-        return _statistic(name, a, axis, keepdims, ddof=ddof if correction is None else correction)
-
-    rule.__name__ = rule.__qualname__ = name
-    return implements(getattr(np, name))(rule)
+def _count(where: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """How many elements count, in the dtype of x."""
+    return np.sum(np.broadcast_to(as_operand(where), x.shape), axis=axes).astype(x.dtype)
 
 
-var = _spread("var")
-std = _spread("std")
+@implements(np.var)
+def var(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = NO, *, where: Any = NO, mean: Any = NO, correction: Any = NO
+) -> Any:
+    """The mean squared distance from the mean, whose divisor is the number of elements less `ddof`."""
+    refuse("var", out=out)
+    x = _floats(a, dtype)
+    axes = axes_of(axis, x.ndim)
+    ddof = correction if given(correction) else ddof
+    if not given(where) and not given(mean) and x.aval.dtype.is_float and isinstance(ddof, int):
+        return kept(emit("var", x, axes=axes, ddof=ddof), x, axes, keepdims)
+    middle = mean if given(mean) else np.mean(x, axes, keepdims=True, where=where if given(where) else True)
+    distance = x - middle
+    square = distance * distance if x.aval.dtype.is_float else np.real(distance * np.conj(distance))
+    total = _sum(masked(square, where, 0), axes)
+    count = _count(where, square, axes) if given(where) and where is not True else constant(size_along(x, axes), square)
+    return kept(total / np.maximum(count - constant(ddof, square), constant(0, square)), x, axes, keepdims)
 
 
-def _arg_extremum(name: str) -> Callable[..., Any]:
-    def rule(a: Any, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
-        refuse_options(f"np.{name}", {"out": out}, out=None)
-        a = tracer_of(a)
-        if axis is None:
-            y = emit(name, emit("reshape", a, shape=(a.size,)), axis=0)
-            return _kept(y, a, tuple(range(a.ndim)), keepdims)
-        at = one_axis(axis, a.ndim)
-        return _kept(emit(name, a, axis=at), a, (at,), keepdims)
-
-    rule.__name__ = rule.__qualname__ = name
-    return implements(getattr(np, name))(rule)
+@implements(np.std)
+def std(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = NO, *, where: Any = NO, mean: Any = NO, correction: Any = NO
+) -> Any:
+    """The square root of the variance."""
+    return np.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
-argmax = _arg_extremum("argmax")
-argmin = _arg_extremum("argmin")
+@implements(np.average)
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = NO) -> Any:
+    """The mean over `axis`, weighted."""
+    x = traced(a)
+    if weights is None:
+        y = np.mean(x, axis, keepdims=keepdims)
+        return (y, np.full(y.shape, size_along(x, axes_of(axis, x.ndim)), y.dtype)) if returned else y
+    w = traced(weights)
+    if w.shape != x.shape:
+        axes = axes_of(axis, x.ndim)
+        if w.shape != tuple(x.shape[i] for i in axes):
+            wrong("Shape of weights must be consistent with shape of a along specified axis.")
+        w = reshape(w, [n if i in axes else 1 for i, n in enumerate(x.shape)])
+    w = inexact(w)
+    scale = np.sum(np.broadcast_to(w, x.shape), axis, keepdims=keepdims)
+    y = np.sum(x * w, axis, keepdims=keepdims) / scale
+    return (y, scale) if returned else y
 
 
-def _along(a: Any, axis: Any) -> tuple[Any, int]:
+def _position(op: str, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
+    refuse(op, out=out)
+    x = traced(a)
+    if given(axis):
+        at = axis_of(axis, x.ndim)
+        return kept(emit(op, x, axis=at), x, (at,), keepdims)
+    return kept(emit(op, flat(x), axis=0), x, tuple(range(x.ndim)), keepdims)
+
+
+@implements(np.argmax)
+def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NO) -> Any:
+    """The index of the first largest element along `axis`."""
+    return _position("argmax", a, axis, out, keepdims)
+
+
+@implements(np.argmin)
+def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = NO) -> Any:
+    """The index of the first smallest element along `axis`."""
+    return _position("argmin", a, axis, out, keepdims)
+
+
+# -- along one axis, which stays
+
+
+def along(a: Any, axis: Any) -> tuple[Any, int]:
     """An array, and the axis meant; all of it in a row, if that is None."""
-    a = tracer_of(a)
-    return (emit("reshape", a, shape=(a.size,)), 0) if axis is None else (a, one_axis(axis, a.ndim))
+    x = traced(a)
+    return (x, axis_of(axis, x.ndim)) if given(axis) else (flat(x), 0)
 
 
-def _cumulative(name: str, prim: str, ufunc: np.ufunc) -> Callable[..., Any]:
-    def rule(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-        refuse_options(f"np.{name}", {"out": out}, out=None)
-        a, at = _along(a, axis)
-        return emit(prim, convert(a, _sum_dtype(a, dtype)), axis=at)
-
-    rule.__name__ = rule.__qualname__ = name
-    return implements(getattr(np, name), (ufunc, "accumulate"))(rule)
+@implements(np.cumsum)
+def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Sums of the elements so far."""
+    refuse("cumsum", out=out)
+    x, at = along(a, axis)
+    return emit("cumsum", convert(x, dtype if given(dtype) else _accumulator(x.aval.dtype)), axis=at)
 
 
-cumsum = _cumulative("cumsum", "cumsum", np.add)
-cumprod = _cumulative("cumprod", "cumprod", np.multiply)
+@implements(np.cumprod)
+def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Products of the elements so far."""
+    refuse("cumprod", out=out)
+    x, at = along(a, axis)
+    return emit("cumprod", convert(x, dtype if given(dtype) else _accumulator(x.aval.dtype)), axis=at)
 
 
-@implements(np.sort)
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    """In ascending order along an axis."""
-    refuse_options("np.sort", {"order": order}, order=None)
-    a, at = _along(a, axis)
-    return emit("sort", a, axis=at)
+def _running(name: str, x: Any, axis: Any, dtype: Any, out: Any, include_initial: bool, cumulative: Callable[..., Any], first: int) -> Any:
+    y = traced(x)
+    if not given(axis) and y.ndim != 1:
+        wrong(f"np.{name} of {y.aval}: say along which axis", "axis=")
+    at = axis_of(axis if given(axis) else 0, y.ndim)
+    y = cumulative(y, at, dtype, out)
+    if not include_initial:
+        return y
+    start = np.full(tuple(1 if a == at else n for a, n in enumerate(y.shape)), first, y.dtype)
+    return np.concatenate([start, y], at)
 
 
-@implements(np.argsort)
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    """The places that elements in ascending order come from; equal ones keep their order."""
-    refuse_options("np.argsort", {"order": order}, order=None)
-    a, at = _along(a, axis)
-    return emit("argsort", a, axis=at)
+@implements(np.cumulative_sum)
+def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False) -> Any:
+    """Sums of the elements so far, perhaps from 0 on."""
+    return _running("cumulative_sum", x, axis, dtype, out, include_initial, cumsum, 0)
+
+
+@implements(np.cumulative_prod)
+def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False) -> Any:
+    """Products of the elements so far, perhaps from 1 on."""
+    return _running("cumulative_prod", x, axis, dtype, out, include_initial, cumprod, 1)
+
+
+# -- methods of ufuncs, which go along the first axis unless told otherwise
+
+
+def _method(ufunc: np.ufunc, method: str, function: Callable[..., Any]) -> None:
+    @implements((ufunc, method))
+    def rule(a: Any, axis: Any = 0, *options: Any, **named: Any) -> Any:
+        return function(a, axis, *options, **named)
+
+
+def _running_extreme(prim: str) -> Callable[..., Any]:
+    def rule(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+        refuse("maximum.accumulate", dtype=dtype, out=out)
+        x, at = along(a, axis)
+        return convert(emit(prim, convert(x, U8), axis=at), BOOL) if x.aval.dtype.is_bool else emit(prim, x, axis=at)
+
+    return rule
+
+
+for _ufunc, _function in ((np.add, sum), (np.multiply, prod), (np.maximum, max), (np.minimum, min), (np.logical_and, all), (np.logical_or, any)):
+    _method(_ufunc, "reduce", _function)
+for _ufunc, _function in ((np.add, cumsum), (np.multiply, cumprod), (np.maximum, _running_extreme("cummax")), (np.minimum, _running_extreme("cummin"))):
+    _method(_ufunc, "accumulate", _function)

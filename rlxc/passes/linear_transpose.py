@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlxc.errors import DifferentiationError
-from rlxc.ir.builder import Builder
-from rlxc.ir.core import Func, Value
+from rlxc.ir.core import Func
+from rlxc.ir.marks import marked
 from rlxc.passes.gradient import prepare
 from rlxc.passes.linearize import wrt_arguments
 from rlxc.passes.transpose import transpose
@@ -31,8 +31,4 @@ def as_linear(func: Func, wrt: Sequence[str | int] = ()) -> Func:
     chosen = set(wrt_arguments(func, wrt))
     if not chosen:
         raise DifferentiationError(f"@{func.name} has no argument that it could be linear in", code="RLX0305", loc=func.loc)
-    env: dict[Value, Value] = {a: a.like(linear=True, param=False) if a in chosen else a for a in func.args}
-    body = Builder()
-    for op in func.ops:
-        body.rebuild(op, env)
-    return func.with_(args=tuple(env[a] for a in func.args), ops=tuple(body.ops), results=tuple(env.get(v, v) for v in func.results), module=None)
+    return marked(func, tuple(chosen)).with_(module=None)

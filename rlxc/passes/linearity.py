@@ -53,13 +53,42 @@ def follow(ops: Sequence[Op], states: dict[Value, State], help: str) -> list[Dia
     """What is wrong with `ops`, one diagnostic for each at fault; the states of their results are added to `states`."""
     wrong: list[Diagnostic] = []
     for op in ops:
-        state, reason = _transfer(op, [states.get(v, State.CONSTANT) for v in op.operands])
+        operands = [states.get(v, State.CONSTANT) for v in op.operands]
+        if op.prim.control and State.LINEAR in operands:
+            found, reason = op.prim.linear_states(op, operands, _Region(help, wrong))
+        else:
+            state, reason = _transfer(op, operands)
+            found = [state] * len(op.results)
         if reason:
             linear = dict.fromkeys(v for v in op.operands if states.get(v) is State.LINEAR and v.loc.line)
             labels = tuple(Label(v.loc, f"%{v.name} is linear" if v.name else "this is linear") for v in linear)
             wrong.append(Diagnostic("RLX0301", f"{op.prim.name} is not linear here: {reason}", op.loc, labels, help))
-        states.update(dict.fromkeys(op.results, state))
+        states.update(zip(op.results, found, strict=True))
     return wrong
+
+
+class _Region:
+    """What the rule `linear_states` of control flow is given: the states of a region's results from those of its arguments."""
+
+    CONSTANT, ZERO, LINEAR = State.CONSTANT, State.ZERO, State.LINEAR
+
+    def __init__(self, help: str, wrong: list[Diagnostic]) -> None:
+        self.help = help
+        self.wrong = wrong
+
+    def __call__(self, region: Func, arguments: Sequence[State]) -> list[State]:
+        """States of the region's results; what is wrong in it is told once."""
+        states = dict(zip(region.args, arguments, strict=True))
+        told = {(d.loc, d.message) for d in self.wrong}
+        self.wrong += [d for d in follow(region.ops, states, self.help) if (d.loc, d.message) not in told]
+        return [states.get(v, State.CONSTANT) for v in region.results]
+
+    @staticmethod
+    def join(a: State, b: State) -> State | None:
+        """What is either: zero is both constant and linear. None: a constant and a linear value have nothing in common."""
+        if a is b or b is State.ZERO:
+            return a
+        return b if a is State.ZERO else None
 
 
 def _transfer(op: Op, operands: list[State]) -> tuple[State, str | None]:

@@ -26,6 +26,7 @@ from rlxc.ir.liveness import live_ops
 from rlxc.ir.names import OwnNames
 from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
+from rlxc.passes.residuals import plan
 
 
 @module_pass("linearize")
@@ -131,34 +132,103 @@ def linearize(func: Func, wrt: Sequence[str | int] = (), *, outputs: Sequence[in
 
     Where `outputs` are given, only the tangents of those results are asked for.
     """
-    chosen = wrt_arguments(func, wrt)
-    wanted = None if outputs is None else set(live_ops(func.ops, [func.results[i] for i in outputs]))
-    b = Unzip()
+    return _split(func, wrt_arguments(func, wrt), outputs)
+
+
+def _split(func: Func, chosen: Sequence[Value], outputs: Sequence[int] | None = None, note: str = "") -> Linearized:
     names = dict(zip(func.args, func.arg_names, strict=True))
-    tangents: dict[Value, Value] = {a: Value(a.type, f"d{names[a]}", linear=True, loc=a.loc) for a in chosen}
+    tangents = {a: Value(a.type, f"d{names[a]}", linear=True, loc=a.loc) for a in chosen}
     tangents_in = tuple(tangents[a] for a in chosen)
-    note = f"linearize(@{func.name})"
-    states = dict.fromkeys(tangents_in, State.LINEAR)
+    wanted = None
+    if outputs is not None:
+        wanted = {v for op in live_ops(func.ops, [func.results[i] for i in outputs]) for v in op.results}
+    d = Linearizer(func, tangents, wanted, note or f"linearize(@{func.name})")
     for op in func.ops:
-        b.ops.append(op)
+        d.visit(op)
+    outs = tuple(tangents.get(v) if outputs is None or i in outputs else None for i, v in enumerate(func.results))
+    linear_ops = tuple(live_ops(d.b.linear_ops, [v for v in outs if v is not None]))
+    return Linearized(func, tuple(d.b.ops), linear_ops, tangents_in, outs)
+
+
+class Linearizer:
+    """Goes through ops; `tangents` holds those of values, where they are not zero. What rules of control flow (`linearize_regions`) are given."""
+
+    plan = staticmethod(plan)
+
+    def __init__(self, func: Func, tangents: dict[Value, Value], wanted: set[Value] | None, note: str) -> None:
+        self.b = Unzip()
+        self.func = func
+        self.tangents = tangents
+        self.wanted = wanted
+        self.note = note
+        self.states = dict.fromkeys(tangents.values(), State.LINEAR)
+
+    def visit(self, op: Op) -> None:
+        """Emit `op`, and its linear part if a tangent reaches it."""
+        b = self.b
         if not op.operands:
-            follow([op], states, "")  # it may be a zero
-        if not op.prim.differentiable or not any(v in tangents for v in op.operands) or (wanted is not None and op not in wanted):
-            continue
+            follow([op], self.states, "")  # it may be a zero
+        active = op.prim.differentiable and any(v in self.tangents for v in op.operands)
+        if not active or (self.wanted is not None and self.wanted.isdisjoint(op.results)):
+            b.ops.append(op)
+            return
         if any(v.linear for v in op.operands):
-            raise DifferentiationError(f"@{func.name} is a linear function already: transpose it, or differentiate the function it came from", loc=op.loc)
-        b.loc = op.loc.through(note)
-        emitted = len(b.ops), len(b.linear_ops)
-        outs = tangents_of(b, op, [tangents.get(v) for v in op.operands])
-        _check_rule_is_linear(op, b.ops[emitted[0] :], b.linear_ops[emitted[1] :], states)
+            raise DifferentiationError(f"@{self.func.name} is a linear function already: transpose it, or differentiate the function it came from", loc=op.loc)
+        b.loc = op.loc.through(self.note)
+        if op.prim.control:
+            emitted = len(b.ops), len(b.linear_ops)
+            outs = self._by_regions(op)
+        else:
+            b.ops.append(op)
+            emitted = len(b.ops), len(b.linear_ops)
+            outs = tangents_of(b, op, [self.tangents.get(v) for v in op.operands])
+        _check_rule_is_linear(op, b.ops[emitted[0] :], b.linear_ops[emitted[1] :], self.states)
         for v, dv in zip(op.results, outs, strict=True):
             if dv is not None and v.type.dtype.differentiable:
                 if dv.name is None and v.name is not None:
                     dv.name = f"d{v.name}"
-                tangents[v] = dv
-    outs = tuple(tangents.get(v) if outputs is None or i in outputs else None for i, v in enumerate(func.results))
-    linear_ops = tuple(live_ops(b.linear_ops, [v for v in outs if v is not None]))
-    return Linearized(func, tuple(b.ops), linear_ops, tangents_in, outs)
+                self.tangents[v] = dv
+
+    def _by_regions(self, op: Op) -> tuple[Value | None, ...]:
+        """Tangents of control flow, whose rule emits the op itself too: with the same results, and perhaps more of them."""
+        try:
+            outs = op.prim.linearize_regions(self, op, [self.tangents.get(v) for v in op.operands])
+        except Error as error:
+            raise error.at(op.loc) from None
+        return _checked_tangents(op, outs, "linearize_regions")
+
+    def visit_instead(self, op: Op, ops: Sequence[Op], outs: Sequence[Value]) -> list[Value | None]:
+        """Go through `ops`, which compute `outs`, in place of `op`, whose results they give; the tangents of those."""
+        own = dict(zip(outs, op.results, strict=True))
+        if self.wanted is not None:
+            self.wanted.update(v for inner in ops for v in inner.results)
+        for inner in ops:
+            operands = tuple(own.get(v, v) for v in inner.operands)
+            results = tuple(own.get(v, v) for v in inner.results)
+            self.visit(Op(inner.prim, operands, inner.attrs, results, inner.regions, op.loc))
+        return [self.tangents.get(v) for v in op.results]
+
+    def linearize(self, body: Func, flags: Sequence[bool]) -> Linearized:
+        """The halves of a region, with respect to the arguments that have a flag."""
+        return _split(body, [a for a, flag in zip(body.args, flags, strict=True) if flag], note=self.note)
+
+    def active(self, body: Func, flags: Sequence[bool]) -> list[bool]:
+        """Which results of a region may have tangents, if the arguments with a flag have some."""
+        return active_results(body, flags)
+
+
+def active_results(body: Func, flags: Sequence[bool]) -> list[bool]:
+    """Which results depend differentiably on the arguments with a flag; no rule is asked. Regions nest only as deep as loops do."""
+    active = {a for a, flag in zip(body.args, flags, strict=True) if flag}
+    for op in body.ops:
+        if not op.prim.differentiable or active.isdisjoint(op.operands):
+            continue
+        if op.prim.control:
+            outs = op.prim.active_regions(op, [v in active for v in op.operands], active_results)
+        else:
+            outs = [True] * len(op.results)
+        active.update(v for v, out in zip(op.results, outs, strict=True) if out and v.type.dtype.differentiable)
+    return [v in active for v in body.results]
 
 
 def _check_rule_is_linear(op: Op, primal: Sequence[Op], linear: Sequence[Op], states: dict[Value, State]) -> None:
@@ -179,16 +249,19 @@ def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None]) -> tuple[V
         raise MissingRule(f"{error.message}; {path}", loc=op.loc, help=error.diagnostics[0].help) from None
     except Error as error:
         raise error.at(op.loc) from None
-    outs = outs if isinstance(outs, tuple | list) else (outs,)
+    return _checked_tangents(op, outs if isinstance(outs, tuple | list) else (outs,), "jvp")
+
+
+def _checked_tangents(op: Op, outs: Sequence[Value | None], rule: str) -> tuple[Value | None, ...]:
     if len(outs) != len(op.results):
-        raise RuleError(f"{op.prim.name}: its jvp rule gave {len(outs)} tangents for {len(op.results)} results", loc=op.loc)
+        raise RuleError(f"{op.prim.name}: its {rule} rule gave {len(outs)} tangents for {len(op.results)} results", loc=op.loc)
     for v, dv in zip(op.results, outs, strict=True):
         if dv is None:
             continue
         if not isinstance(dv, Value):
-            raise RuleError(f"{op.prim.name}: its jvp rule gave {dv!r}, not a value or None", loc=op.loc)
+            raise RuleError(f"{op.prim.name}: its {rule} rule gave {dv!r}, not a value or None", loc=op.loc)
         if dv.type != v.type:
-            raise RuleError(f"{op.prim.name}: its jvp rule gave a tangent {dv.type} for a result {v.type}", loc=op.loc)
+            raise RuleError(f"{op.prim.name}: its {rule} rule gave a tangent {dv.type} for a result {v.type}", loc=op.loc)
         if not dv.linear:
-            raise RuleError(f"{op.prim.name}: its jvp rule gave a tangent that does not depend on the tangents", code="RLX0301", loc=op.loc)
+            raise RuleError(f"{op.prim.name}: its {rule} rule gave a tangent that does not depend on the tangents", code="RLX0301", loc=op.loc)
     return tuple(outs)

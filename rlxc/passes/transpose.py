@@ -11,9 +11,10 @@ order in which they arose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rlxc.errors import Error, RuleError
+from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.liveness import live_ops
@@ -46,40 +47,83 @@ def transpose(func: Func, name: str | None = None) -> Func:
 
 
 def transpose_ops(
-    b: Builder, ops: Sequence[Op], inputs: Sequence[Value], outputs: Sequence[Value | None], cotangents: Sequence[Value | None], note: str
+    b: Builder,
+    ops: Sequence[Op],
+    inputs: Sequence[Value],
+    outputs: Sequence[Value | None],
+    cotangents: Sequence[Value | None],
+    note: str,
+    onto: Mapping[Value, Value] | None = None,
 ) -> list[Value | None]:
-    """Emit into `b` the cotangents of `inputs`, given those of `outputs`, through the linear ones among `ops`."""
-    gathered: dict[Value, list[Value]] = {}
+    """Emit into `b` the cotangents of `inputs`, given those of `outputs`, through the linear ones among `ops`.
+
+    What comes to a value in `onto` is added to what it has there already.
+    """
+    gathered: dict[Value, list[Value]] = {v: [ct] for v, ct in (onto or {}).items()}
     for v, ct in zip(outputs, cotangents, strict=True):
         if v is not None and v.linear and ct is not None:
             gathered.setdefault(v, []).append(ct)
+    sums = Sums(b)
+    carried = set(onto or ())
     for op in reversed(ops):
         if not any(v.linear for v in op.operands):
             continue
-        b.loc = op.loc.through(note)
-        cts = [_total(b, gathered.pop(v, None)) for v in op.results]
+        b.loc = op.loc.through(note) if note else op.loc
+        cts = [sums.total(gathered.pop(v, None)) for v in op.results]
         if all(ct is None for ct in cts):
             continue
         for v, ct in zip(op.operands, cotangents_of(b, op, cts), strict=True):
             if ct is not None and v.linear:
                 gathered.setdefault(v, []).append(ct)
-    return [_total(b, gathered.pop(v, None)) for v in inputs]
+    return [sums.total(gathered.pop(v, None), carried=v in carried) for v in inputs]
 
 
-def _total(b: Builder, contributions: list[Value] | None) -> Value | None:
-    if not contributions:
-        return None
-    total = contributions[0]
-    for ct in contributions[1:]:
-        total = b.add(total, ct)
-    return total
+class Sums:
+    """Adds up contributions to one cotangent, in the order in which they arose: in place, where an op can add its result to what is there."""
+
+    def __init__(self, b: Builder) -> None:
+        self.b = b
+        self.producer: dict[Value, Op] = {}
+        self.known = 0
+
+    def total(self, contributions: list[Value] | None, *, carried: bool = False) -> Value | None:
+        if not contributions:
+            return None
+        total = contributions[0]
+        for ct in contributions[1:]:
+            total = self.add(total, ct, carried)
+        return total
+
+    def add(self, total: Value, ct: Value, carried: bool) -> Value:
+        """`total + ct`; `add(total, scatter_add(zeros, u, i))` is `scatter_add(total, u, i)`."""
+        op = self.made_by(ct)
+        if op is not None and not op.regions:
+            zeros = [self.is_zero(v) for v in op.operands]
+            whole = op.prim.add_to(self.b, total, *op.operands, zeros=zeros, carried=carried, **op.attrs)
+            if whole is not None:
+                return whole
+        return self.b.add(total, ct)
+
+    def is_zero(self, v: Value) -> bool:
+        op = self.made_by(v)
+        value = op and not op.operands and op.attrs.get("value")
+        return isinstance(value, Dense) and not value.array.any()
+
+    def made_by(self, v: Value) -> Op | None:
+        for op in self.b.ops[self.known :]:
+            self.producer.update(dict.fromkeys(op.results, op))
+        self.known = len(self.b.ops)
+        return self.producer.get(v)
 
 
 def cotangents_of(b: Builder, op: Op, cts: Sequence[Value | None]) -> tuple[Value | None, ...]:
     """Cotangents of the operands of a linear op by its transpose rule, checked for number and type."""
-    operands = tuple(Linear(v.type) if v.linear else v for v in op.operands)
     try:
-        outs = op.prim.transpose(b, tuple(cts), operands, **op.attrs)
+        if op.prim.control:
+            outs = op.prim.transpose_regions(b, op, tuple(cts), transpose_ops)
+        else:
+            operands = tuple(Linear(v.type) if v.linear else v for v in op.operands)
+            outs = op.prim.transpose(b, tuple(cts), operands, **op.attrs)
     except Error as error:
         raise error.at(op.loc) from None
     outs = outs if isinstance(outs, tuple | list) else (outs,)

@@ -23,14 +23,16 @@ from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.liveness import live_ops
+from rlxc.ir.marks import marked
 from rlxc.ir.names import OwnNames
 from rlxc.passes.cse import eliminate_common_subexpressions
-from rlxc.passes.dce import live_ops
 from rlxc.passes.gradient import prepare
 from rlxc.passes.legalize import legalize
 from rlxc.passes.linearity import check_linear
 from rlxc.passes.linearize import linearize, with_argument_names, wrt_arguments
 from rlxc.passes.manager import module_pass
+from rlxc.passes.residuals import plan
 from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose_ops
 
@@ -70,7 +72,7 @@ def vjp(func: Func, wrt: Sequence[str | int] = ()) -> Vjp:
     late = _depending(joint.ops, seeds)
     backward = [op for op in live_ops(joint.ops, grads) if op in late]
     early = [op for op in joint.ops if op not in late]
-    residuals, copies = _crossing(early, backward, grads, seeds)
+    residuals, copies = _crossing(early, backward, grads, (*joint.args, *results), seeds)
     own = {a: Residual("argument", i) for i, a in enumerate(joint.args[: len(func.args)])}
     for i, v in enumerate(results):
         own.setdefault(v, Residual("result", i))
@@ -112,25 +114,26 @@ def _depending(ops: Sequence[Op], seeds: Sequence[Value]) -> set[Op]:
     return late
 
 
-def _crossing(early: Sequence[Op], backward: Sequence[Op], grads: Sequence[Value], seeds: Sequence[Value]) -> tuple[list[Value], list[Op]]:
-    """The values that go from one part to the other, in the order of their use; and the constants among them, which are made again."""
+def _crossing(
+    early: Sequence[Op], backward: Sequence[Op], grads: Sequence[Value], exist: Sequence[Value], seeds: Sequence[Value]
+) -> tuple[list[Value], list[Op]]:
+    """The values that go from one part to the other; and the ops of the first part that the second one runs again. See residuals.py."""
     own = {v for op in backward for v in op.results} | set(seeds)
     used = dict.fromkeys(v for op in backward for v in op.operands if v not in own)
     used |= dict.fromkeys(v for v in grads if v not in own)
-    free = {op.results[0]: op for op in early if not op.operands and not op.regions and len(op.results) == 1}
-    return [v for v in used if v not in free], [free[v] for v in used if v in free]
+    read, kept, again = plan(early, used, set(exist))
+    return [*read, *kept], again
 
 
 def _pullback(func: Func, residuals: Sequence[Value], seeds: Sequence[Value], ops: Sequence[Op], grads: Sequence[Value]) -> Func:
     """The pullback as a function of its own, linear in the cotangents, which is verified."""
-    args = tuple(v.like(param=False) for v in residuals)
-    cts = tuple(v.like(linear=True) for v in seeds)
-    env = dict(zip((*residuals, *seeds), (*args, *cts), strict=True))
+    env = {v: v.like(param=False) for v in (*residuals, *seeds)}
     body = Builder()
     for op in ops:
         body.rebuild(op, env)
-    results = tuple(env.get(v, v) for v in grads)
-    pullback = with_argument_names(Func(f"{func.name}.pullback", (*args, *cts), tuple(body.ops), results, loc=func.loc))
+    cts = [env[v] for v in seeds]
+    plain = Func(f"{func.name}.pullback", (*(env[v] for v in residuals), *cts), tuple(body.ops), tuple(env.get(v, v) for v in grads), loc=func.loc)
+    pullback = with_argument_names(marked(plain, cts))
     check_linear(pullback)
     return pullback
 

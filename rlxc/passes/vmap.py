@@ -18,9 +18,9 @@ from typing import Any
 from rlxc.errors import Error, MissingRule, PassError, RuleError, ShapeError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.liveness import depends, live_ops
 from rlxc.ir.names import OwnNames
 from rlxc.ir.types import Dim
-from rlxc.passes.dce import live_ops
 from rlxc.passes.dims import named_dims
 from rlxc.passes.gradient import prepare, replace_funcs
 from rlxc.passes.manager import module_pass
@@ -93,7 +93,7 @@ class Batching(Builder):
         """What the batch rule gives, checked for number and types, and which of it is batched."""
         try:
             if op.regions:
-                outs, which = op.prim.batch_regions(self, op, operands, flags, self.size)  # type: ignore[attr-defined]
+                outs, which = op.prim.batch_regions(self, op, operands, flags, Bodies(self, self.size))
             else:
                 outs = op.prim.batch(self, *operands, batched=flags, **op.attrs)
                 outs = outs if isinstance(outs, tuple | list) else (outs,)
@@ -115,6 +115,64 @@ class Batching(Builder):
         """What stands for `v` of the old function, repeated along the new axis if it does not have it."""
         new = self.env.get(v, v)
         return new if new in self.batched else self.broadcast(new, shape=(self.size, *new.type.shape), axes=(0,))
+
+
+class Bodies:
+    """What rules of control flow (`batch_regions`) are given: regions on many examples, and a few ops."""
+
+    def __init__(self, b: Builder, size: Any) -> None:
+        self.b = b
+        self.size = size
+
+    def batch(self, region: Func, flags: Sequence[bool], outs: Sequence[bool]) -> Func:
+        """The region with a leading axis on the arguments that have a flag, and on the results `outs`."""
+        b = Batching(self.size)
+        args = []
+        for a, flag in zip(region.args, flags, strict=True):
+            args.append(a.like(type=a.type.with_shape((self.size, *a.type.shape))) if flag else a.like())
+            b.bind(a, args[-1], flag)
+        b.ops_of(region.ops)
+        results = tuple(b.whole(v) if out else b.env.get(v, v) for v, out in zip(region.results, outs, strict=True))
+        return region.with_(args=tuple(args), ops=tuple(live_ops(b.ops, results)), results=results)
+
+    def summed(self, region: Func, flags: Sequence[bool], outs: Sequence[bool]) -> Func:
+        """Like `batch`; results that are to have no leading axis, and get one, are summed over it."""
+        whole = self.batch(region, flags, depends(region, flags))
+        b = Builder()
+        b.loc = region.loc
+        b.ops += whole.ops
+        results = []
+        for v, old, out in zip(whole.results, region.results, outs, strict=True):
+            has = v.type != old.type
+            if out and not has:
+                v = b.broadcast(v, shape=(self.size, *v.type.shape), axes=(0,))
+            results.append(b.reduce_sum(v, axes=(0,)) if has and not out else v)
+        return whole.with_(ops=tuple(b.ops), results=tuple(results))
+
+    def inside(self, op: Op) -> Bodies:
+        """The same for a region of its own, at the place of `op`."""
+        b = Builder()
+        b.loc = op.loc
+        return Bodies(b, self.size)
+
+    def splice(self, region: Func, operands: Sequence[Value]) -> tuple[Value, ...]:
+        """Emit what a region computes from these operands."""
+        env = dict(zip(region.args, operands, strict=True))
+        for op in region.ops:
+            self.b.rebuild(op, env)
+        return tuple(env.get(v, v) for v in region.results)
+
+    def repeat(self, x: Value) -> Value:
+        return self.b.broadcast(x, shape=(self.size, *x.type.shape), axes=(0,))
+
+    def move(self, x: Value, source: int, target: int) -> Value:
+        return _move(self.b, x, source, target)
+
+    def select(self, which: Value, x: Value, y: Value) -> Value:
+        """For each example `x` where `which` holds, else `y`."""
+        if x.type.rank > 1:
+            which = self.b.broadcast(which, shape=x.type.shape, axes=tuple(range(1, x.type.rank)))
+        return self.b.select(which, x, y)
 
 
 def _result(b: Batching, func: Func, i: int, v: Value, axis: int | None) -> Value:

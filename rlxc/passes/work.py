@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func, Op, Value
 
 MAX_NAMES = 5  # of ops in a label
@@ -21,8 +22,10 @@ class Work:
     bytes: int
 
 
-def work_of(op: Op) -> Work:
-    """The work of one op, fused or not."""
+def work_of(op: Op, bodies: Mapping[str, Func] | None = None) -> Work:
+    """The work of one op, fused or not; `bodies` has the functions that regions of control flow call."""
+    if op.prim.control:
+        return _work_of_control(op, bodies or {})
     if not op.prim.kernel:
         return Work(op.prim.name, _flops(op), _total(v.type for v in (*op.operands, *op.results)))
     (region,) = op.regions
@@ -31,10 +34,24 @@ def work_of(op: Op) -> Work:
     return Work(_label(inner or region.ops), _flops(op), read + _total(v.type for v in op.results))
 
 
-def described(op: Op) -> str:
+def _work_of_control(op: Op, bodies: Mapping[str, Func]) -> Work:
+    """Of several branches, what the largest one does."""
+    times = op.prim.times(**op.attrs)
+    each = [sum(_flops_inside(inner, bodies) for inner in region.ops) for region in op.regions]
+    return Work(op.prim.name, times * max(each), _total(v.type for v in (*op.operands, *op.results)))
+
+
+def _flops_inside(op: Op, bodies: Mapping[str, Func]) -> float:
+    name = callee_of(op)
+    if name is None:
+        return work_of(op, bodies).flops
+    return sum(_flops_inside(inner, bodies) for inner in bodies[name].ops) if name in bodies else 0.0
+
+
+def described(op: Op, work: Work | None = None) -> str:
     """An op, fused or not, in a sentence: what it is made of, its arithmetic and its memory."""
-    work = work_of(op)
-    inner = [o for region in op.regions for o in region.ops if o.operands] or [op]
+    work = work or work_of(op)
+    inner = [o for region in op.regions for o in region.ops if o.operands and not op.prim.control] or [op]
     names = ", ".join(dict.fromkeys(o.prim.name for o in inner if o is not op or not op.prim.kernel)) or "copy"
     return f"{names}: {amount(work.flops, 'flop')}, {amount(work.bytes, 'B')} of memory"
 

@@ -140,6 +140,13 @@ class DynamicUpdateSlice(Movement):
         result[tuple(slice(i, i + m) for i, m in zip(first, np.shape(update), strict=True))] = update
         return result
 
+    def add_to(self, b, total, x, update, *starts, zeros, carried):
+        """An update of zeros is added to a part of the total."""
+        if not zeros[0] or not carried:
+            return None
+        part = b.dynamic_slice(total, *starts, sizes=update.type.shape)
+        return b.dynamic_update_slice(total, b.add(part, update), *starts)
+
     def transpose(self, b, cts, operands):
         x, update, *starts = operands
         dx = b.dynamic_update_slice(cts[0], b.zeros(update.type), *starts) if is_linear(x) else None

@@ -6,7 +6,7 @@ import numpy as np
 
 from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Sample, register
-from rlxc.ir.types import ANY, Dim
+from rlxc.ir.types import ANY, Dim, DType, TensorType
 from rlxc.primitives.axes import check_one_per_axis, scalar
 from rlxc.primitives.families import is_linear, require_dtype, same_dtype, with_batch_axis
 from rlxc.primitives.shape import Movement
@@ -56,6 +56,14 @@ class Pad(Movement):
         result = np.full(shape, value, dtype=x.dtype)
         result[tuple(slice(i, n - j, gap + 1) for i, j, gap, n in zip(low, high, gaps, shape, strict=True))] = x
         return result
+
+    def add_to(self, b, total, x, value, *, zeros, carried, low, high, interior=None):
+        """A border of zeros leaves the total as it is there."""
+        if not zeros[1] or not carried or any(_gaps(low, interior)) or not any((*low, *high)) or not x.type.is_static:
+            return None
+        part = b.slice(total, start=low, stop=tuple(i + n for i, n in zip(low, x.type.shape, strict=True)))
+        starts = [b.constant(i, type=TensorType(DType("i64"))) for i in low]
+        return b.dynamic_update_slice(total, b.add(part, x), *starts)
 
     def transpose(self, b, cts, operands, *, low, high, interior=None):
         x, value = operands

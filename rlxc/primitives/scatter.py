@@ -134,6 +134,10 @@ class ScatterAdd(Scatter, LinearMap):
             dupdates = b.gather(cts[0], *indices, axes=axes, batch=batch, bounds="fill" if bounds == "drop" else "clamp")
         return cts[0] if is_linear(x) else None, dupdates, *(None for _ in indices)
 
+    def add_to(self, b, total, x, updates, *indices, zeros, carried, **attrs):
+        """Updates of zeros can be updates of the total."""
+        return b.apply(self, total, updates, *indices, **attrs) if zeros[0] else None
+
 
 @register
 class ScatterSet(Scatter, LinearMap):

@@ -26,7 +26,7 @@ from rlxc.passes.inline import inline_calls
 from rlxc.runtime import jit
 from rlxc.runtime.archive import archive
 from rlxc.runtime.arguments import fit
-from rlxc.runtime.compile import Options, lowered
+from rlxc.runtime.compile import Options, lowered, native_pipeline
 from rlxc.runtime.cpu import Cpu
 from rlxc.runtime.cross import machine
 from rlxc.runtime.linker import link_shared
@@ -59,7 +59,7 @@ class Library:
             for v in f.args:
                 v.type.require_static()
         whole = (resolve_resources(inline_calls(f)).with_(module=None) for f in self.funcs)
-        return lowered(Module(tuple(whole)), self.cpu, self.options)
+        return lowered(Module(tuple(whole)), self.cpu, native_pipeline(self.cpu, self.options), self.options)
 
     @cached_property
     def emitted(self) -> Emitted:

@@ -15,6 +15,7 @@ from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.remarks import Remark, collecting
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline
+from rlxc.primitives.linalg import lapack
 from rlxc.runtime import cache, jit
 from rlxc.runtime.cpu import Cpu, target_cpu
 from rlxc.runtime.executable import Executable
@@ -73,7 +74,7 @@ class Native:
 
     @property
     def pipeline(self) -> str:
-        return native_pipeline(self.cpu, self.options)
+        return native_pipeline(self.cpu, self.options, lapack=lapack.is_there())
 
     @cached_property
     def whole(self) -> Func:
@@ -86,7 +87,7 @@ class Native:
         return self._lowered()
 
     def _lowered(self) -> Module:
-        return lowered(Module((self.whole,)), self.cpu, self.options)
+        return lowered(Module((self.whole,)), self.cpu, self.pipeline, self.options)
 
     def remarks(self) -> list[Remark]:
         """What was fused into which kernel, what was not, and why; what is stored; how loops were scheduled."""
@@ -184,19 +185,20 @@ def compile_func(func: Func, **options: Any) -> Executable:
     return native(func, **options).executable()
 
 
-def lowered(module: Module, cpu: Cpu, options: Options) -> Module:
-    """A module without calls at the loop level, scheduled for the target."""
+def lowered(module: Module, cpu: Cpu, pipeline: str, options: Options) -> Module:
+    """A module without calls at the loop level, scheduled for the target by its pipeline."""
     remark_precision(options.precision, cpu)
-    return make_pipeline(native_pipeline(cpu, options)).run(module)
+    return make_pipeline(pipeline).run(module)
 
 
-def native_pipeline(cpu: Cpu, options: Options) -> str:
-    """The passes from the tensor level to code generation, as text."""
-    steps = ["legalize", "planes", "simplify", "cse", "dce"]
+def native_pipeline(cpu: Cpu, options: Options, *, lapack: bool = False) -> str:
+    """The passes from the tensor level to code generation, as text; with `lapack`, code may call that library of this process."""
+    steps = ["unwrap", "legalize", "planes", "simplify", "cse", "dce", "outline"]
     if options.fuse:
         steps.append(f"blocks{{l2 = {cpu.l2}}}")
     steps += [f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}", "rematerialize"]
     settings = [f"bytes = {cpu.vector_bytes}, registers = {cpu.registers}, l1 = {cpu.l1}, l2 = {cpu.l2}, l3 = {cpu.l3}"] if options.vectorize else []
+    settings += ["lapack = true"] if lapack and options.vectorize else []
     settings += ["work = true"] if options.profile else []
     steps.append(f"lower{{{', '.join(settings)}}}" if settings else "lower")
     steps.append("plan-memory")

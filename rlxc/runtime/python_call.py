@@ -39,8 +39,13 @@ _Python, _CallStructure, _Array = map(_structure, ("python", "call", "array"))
 class Call(_CallStructure):  # type: ignore[misc, valid-type]
     """What the wrapper reads of one native function. It owns all that it points to, machine code included."""
 
-    def __init__(self, executable: Executable) -> None:
+    calls: int  # that it has made
+
+    def __init__(self, executable: Executable, names: Sequence[str] | None = None, numbers: Sequence[str] | None = None) -> None:
+        """`names` is what arguments, and `out`, are called by, unless they are the function's; `numbers` says for each argument which numbers are
+        taken for an array of rank 0: "python" ones only, those of "numpy" and arrays only, or "any"."""
         func, workspaces = executable.func, executable.workspaces
+        taken = [*(numbers or ["any"] * len(func.args)), *["any"] * len(func.results)]
         self.executable = executable
         self.kept: list[Any] = []
         super().__init__(
@@ -50,21 +55,21 @@ class Call(_CallStructure):  # type: ignore[misc, valid-type]
             new_workspace=self._id(workspaces.new) if workspaces else None,
             arguments=len(func.args),
             results=len(func.results),
-            names=self._array(ctypes.c_void_p, [self._id(sys.intern(name)) for name in (*func.arg_names, "out")]),
-            arrays=self._array(_Array, [self._type(v) for v in (*func.args, *func.results)]),
+            names=self._array(ctypes.c_void_p, [self._id(sys.intern(name)) for name in names or (*func.arg_names, "out")]),
+            arrays=self._array(_Array, [self._type(v, taken) for v, taken in zip((*func.args, *func.results), taken, strict=True)]),
             is_long=executable.is_long,
         )
 
-    def _type(self, value: Value) -> Any:
+    def _type(self, value: Value, taken: str) -> Any:
         type_: Any = value.type
         dtype = type_.dtype.numpy
         return _Array(
             dtype=self._id(dtype),
-            rank=type_.rank,
+            rank=type_.rank if taken != "python" else -1,  # which no array has
             shape=self._array(ctypes.c_int64, type_.shape),
             bytes=type_.size * dtype.itemsize,
-            scalar_type=self._id(dtype.type) if type_.rank == 0 else None,
-            float_bits=type_.dtype.bits if type_.rank == 0 and type_.dtype in ("f32", "f64") else 0,
+            scalar_type=self._id(dtype.type) if type_.rank == 0 and taken != "python" else None,
+            float_bits=type_.dtype.bits if type_.rank == 0 and taken != "numpy" and type_.dtype in ("f32", "f64") else 0,
         )
 
     def _array(self, type_: Any, items: Sequence[Any]) -> int:

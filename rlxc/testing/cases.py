@@ -82,7 +82,7 @@ class Case:
                 inside = [(x >= low + margin) & (x <= high - margin) for x in (moved.real, moved.imag if t.dtype.is_complex else moved)]
                 drawn = np.where(inside[0] & inside[1], moved, widest(drawn)).astype(f.dtype)
             out.append(drawn if f is None or t.dtype.differentiable else f)
-        return tuple(out)
+        return self.prim.consistent(tuple(out))
 
     def special(self, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
         """Operands with ties, and with nan, infinities and signed zeros."""
@@ -154,7 +154,7 @@ def _case(prim: Primitive, sample: Any) -> Case:
             types.append(operand)
             fixed.append(None)
         else:
-            array = np.asarray(operand)
+            array = np.asarray(operand, order="C")  # as compiled functions are given them
             types.append(TensorType(dtype_of(array.dtype), array.shape))
             fixed.append(array)
     case = Case(prim, tuple(types), dict(sample.attrs), tuple(fixed), tuple(sample.domain or prim.domain))  # type: ignore[arg-type]

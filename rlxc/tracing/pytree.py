@@ -9,7 +9,7 @@ A Tree is hashable: two arguments of the same form have equal Trees. Keys of dic
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from rlxc.errors import TracingError
@@ -26,14 +26,16 @@ class Kind(NamedTuple):
 class Tree:
     """The form of a tree: a leaf, or a container type with what it keeps and its children."""
 
-    __slots__ = ("_hash", "children", "kind", "leaves", "rest")
+    __slots__ = ("_form", "_hash", "children", "kind", "leaves", "rest")
 
-    def __init__(self, kind: type | None, rest: Hashable, children: tuple[Tree, ...]) -> None:
-        self.kind = kind
-        self.rest = rest
-        self.children = children
-        self.leaves: int = 1 if kind is None else sum([c.leaves for c in children])
-        self._hash = hash((kind, rest, children))
+    def __init__(self, form: Any) -> None:
+        self._form = form
+        self._hash = hash(form)
+        self.kind: type | None
+        self.rest: Any
+        self.kind, self.rest, children = form or (None if form is None else type(None), None, ())
+        self.children = tuple([Tree(c) for c in children])
+        self.leaves: int = 1 if self.is_leaf else sum([c.leaves for c in self.children])
 
     @property
     def is_leaf(self) -> bool:
@@ -42,61 +44,72 @@ class Tree:
     @property
     def is_flat_tuple(self) -> bool:
         """A plain tuple of leaves."""
-        return self.kind is tuple and all([c.kind is None for c in self.children])
+        return self.kind is tuple and all([c.is_leaf for c in self.children])
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if not isinstance(other, Tree):
-            return NotImplemented
-        return self._hash == other._hash and self.kind is other.kind and self.rest == other.rest and self.children == other.children
+        return self is other or (isinstance(other, Tree) and self._form == other._form)
 
     def __repr__(self) -> str:
         return f"Tree({unflatten(self, ['*'] * self.leaves)!r})"
 
 
-LEAF = Tree(None, None, ())
-_NONE = Tree(type(None), None, ())
 _KINDS: dict[type, Kind] = {}
+_TREES: dict[Any, Tree] = {}  # by their forms: None for a leaf, () for None, else (type, rest, forms of the children)
+_MAX_TREES = 1 << 14
 T = TypeVar("T")
 
 
 def flatten(tree: Any) -> tuple[list[Any], Tree]:
     """The leaves from left to right, and the form."""
     leaves: list[Any] = []
-    return leaves, _flatten(tree, leaves)
+    form = _flatten(tree, leaves)
+    known = _TREES.get(form)
+    if known is None:
+        if len(_TREES) >= _MAX_TREES:
+            _TREES.clear()
+        known = _TREES[form] = Tree(form)
+    return leaves, known
 
 
-def _flatten(node: Any, leaves: list[Any]) -> Tree:
+def _flatten(node: Any, leaves: list[Any]) -> Any:
+    cls = type(node)
+    if cls is tuple or cls is list:
+        return cls, None, tuple([_flatten(c, leaves) for c in node])
+    if cls is dict:
+        children, keys = _take_dict(node)
+        return dict, keys, tuple([_flatten(c, leaves) for c in children])
     if node is None:
-        return _NONE
-    kind = _kind(type(node))
+        return ()
+    kind = _KINDS.get(cls) or _kind(cls)
     if kind is None:
         leaves.append(node)
-        return LEAF
+        return None
     children, rest = kind.flatten(node)
-    return Tree(type(node), rest, tuple([_flatten(c, leaves) for c in children]))
+    return cls, rest, tuple([_flatten(c, leaves) for c in children])
 
 
-def unflatten(tree: Tree, leaves: Iterable[Any]) -> Any:
+def unflatten(tree: Tree, leaves: Sequence[Any]) -> Any:
     """The tree of this form whose leaves are the given ones."""
-    given = list(leaves)
-    if len(given) != tree.leaves:
-        raise TracingError(f"a tree of {tree.leaves} leaves is not made of {len(given)}", code="RLX0806")
-    return _unflatten(tree, iter(given))
+    if len(leaves) != tree.leaves:
+        raise TracingError(f"a tree of {tree.leaves} leaves is not made of {len(leaves)}", code="RLX0806")
+    return _unflatten(tree, iter(leaves))
 
 
 def _unflatten(tree: Tree, leaves: Any) -> Any:
-    if tree.kind is None:
+    cls = tree.kind
+    if cls is None:
         return next(leaves)
-    if tree.kind is type(None):
+    if cls is type(None):
         return None
-    kind = _kind(tree.kind)
-    assert kind is not None
-    return kind.unflatten(tree.rest, [_unflatten(c, leaves) for c in tree.children])
+    children = [next(leaves) if c.kind is None else _unflatten(c, leaves) for c in tree.children]
+    if cls is dict:
+        return dict(zip(tree.rest, children, strict=True))
+    if cls is tuple:
+        return tuple(children)
+    return children if cls is list else _KINDS[cls].unflatten(tree.rest, children)
 
 
 def leaf_names(tree: Tree, name: str) -> list[str]:
@@ -157,16 +170,16 @@ def _kind(cls: type) -> Kind | None:
 
 def _dataclass_kind(cls: type) -> Kind:
     """Fields are children, but those with `field(metadata={"static": True})`, which belong to the form."""
-    fields = dataclasses.fields(cls)
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     names = [f.name for f in fields if not f.metadata.get("static", False)]
     static = [f.name for f in fields if f.metadata.get("static", False)]
 
     def take(x: Any) -> tuple[Sequence[Any], Hashable]:
-        return [getattr(x, n) for n in names], tuple([getattr(x, n) for n in static])
+        return [getattr(x, n) for n in names], tuple([(type(v), v) for v in [getattr(x, n) for n in static]])
 
     def make(rest: Any, xs: Sequence[Any]) -> Any:
         made: Any = object.__new__(cls)  # what __init__ computes or converts has been computed and converted before
-        for name, x in zip((*names, *static), (*xs, *rest), strict=True):
+        for name, x in zip((*names, *static), (*xs, *[v for _, v in rest]), strict=True):
             object.__setattr__(made, name, x)
         return made
 
@@ -175,10 +188,10 @@ def _dataclass_kind(cls: type) -> Kind:
 
 def _take_dict(x: dict[Any, Any]) -> tuple[Sequence[Any], Hashable]:
     try:
-        keys = sorted(x)
+        keys = tuple(sorted(x))
     except TypeError:
-        keys = sorted(x, key=lambda k: (type(k).__name__, repr(k)))
-    return [x[k] for k in keys], tuple(keys)
+        keys = tuple(sorted(x, key=lambda k: (type(k).__name__, repr(k))))
+    return [x[k] for k in keys], keys
 
 
 def _bracketed(cls: Any, rest: Any) -> list[str]:

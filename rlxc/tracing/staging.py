@@ -41,11 +41,11 @@ class Staged:
     captured: tuple[Any, ...]
     tree: Tree
     weak: tuple[bool, ...]  # which results are Python numbers
-    loc: Loc
+    avals: tuple[Aval, ...]  # of the leaves of the arguments
 
 
 def aval_of(x: Any, name: str = "a leaf") -> Aval:
-    """Type and weakness of an array, a number or a tracer."""
+    """Type and weakness of an array, a number or a tracer; raises TracingError, which opens with `name`, for anything else."""
     cls = type(x)
     if cls is np.ndarray:
         return Aval(TensorType(dtype_of(x.dtype), x.shape))
@@ -55,7 +55,7 @@ def aval_of(x: Any, name: str = "a leaf") -> Aval:
         dtype, weak = kind_of(x)
         return Aval(TensorType(dtype, np.shape(x)), weak)
     help = "mark it static, so that the function is traced for each value of it (static_argnums, static_argnames), or register its class: rlxc.register_pytree"
-    raise TracingError(f"{name} is {_text(x)}, which is no array", code="RLX0804", help=help)
+    raise with_source(TracingError(f"{name} is {_text(x)}, which is no array", code="RLX0804", loc=user_location(), help=help))
 
 
 def aval_like(x: Any) -> Aval:
@@ -82,14 +82,14 @@ def stage(f: Callable[..., Any], avals: Sequence[Aval], rebuild: Callable[[list[
         outs, tree = flatten(returned)
         results = [_result(made, x, n, name, loc) for x, n in zip(outs, leaf_names(tree, "the result"), strict=True)]
         func = made.func([r._value for r in results], loc)
-    return Staged(func, tuple(made.captured), tree, tuple(r._weak for r in results), loc)
+    return Staged(func, tuple(made.captured), tree, tuple(r._weak for r in results), tuple(avals))
 
 
 def _result(trace: Trace, x: Any, what: str, name: str, loc: Loc) -> Tracer:
     try:
         aval_of(x, what)
     except TracingError as error:
-        raise TracingError(f"{name}: {error.message}", code=error.code, loc=loc) from None
+        raise with_source(TracingError(f"{name}: {error.message}", code=error.code, loc=loc)) from None
     return tracer_of(x)
 
 
@@ -99,23 +99,20 @@ def trace(f: Callable[..., Any], /, *types: Any, **named: Any) -> Func:
     Types are text, TensorTypes, arrays or numbers, in trees if the arguments are trees. Arrays that `f` uses from outside become constants.
     """
     leaves, tree = flatten((types, named))
-    names = argument_names(f, types, named)
+    names = argument_names(f, tree)
     return stage(f, [aval_like(x) for x in leaves], lambda xs: unflatten(tree, xs), names, hoists=False).func
 
 
-def argument_names(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> list[str]:
-    """A name for each leaf of the arguments: that of the parameter, with what leads to the leaf."""
+def argument_names(f: Callable[..., Any], tree: Tree, skip: int = 0) -> list[str]:
+    """A name for each leaf of `(args, kwargs)`: that of the parameter, with what leads to the leaf. The first `skip` parameters are bound."""
     code = getattr(getattr(f, "__func__", f), "__code__", None)
-    known: tuple[str, ...] = ()
-    if code is not None:
-        known = code.co_varnames[: code.co_argcount]
-        if hasattr(f, "__self__"):
-            known = known[1:]
+    known = code.co_varnames[skip + hasattr(f, "__self__") : code.co_argcount] if code is not None else ()
+    args, kwargs = tree.children
     names = []
-    for i, x in enumerate(args):
-        names += leaf_names(flatten(x)[1], known[i] if i < len(known) else f"x{i}")
-    for key in sorted(kwargs):
-        names += leaf_names(flatten(kwargs[key])[1], key)
+    for i, child in enumerate(args.children):
+        names += leaf_names(child, known[i] if i < len(known) else f"x{i}")
+    for key, child in zip(kwargs.rest, kwargs.children, strict=True):  # type: ignore[call-overload]
+        names += leaf_names(child, key)
     return [_identifier(n) for n in names]
 
 

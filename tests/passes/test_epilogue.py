@@ -30,7 +30,8 @@ def followed(case):
     """The op, then bias, relu and residual (or what booleans have of that); its own result is returned too."""
     b = Builder()
     args = [Value(t, f"x{i}") for i, t in enumerate(case.types)]
-    whole = b.apply(case.prim, *args, **case.attrs)
+    results = b.apply(case.prim, *args, **case.attrs)
+    whole = results[0] if isinstance(results, tuple) else results
     type = whole.type
     bias = Value(type.with_shape(type.shape[-1:]), "bias")
     residual = Value(type, "residual")

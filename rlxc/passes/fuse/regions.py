@@ -43,8 +43,9 @@ class _Regions:
             self.fused(group.ops, group.stored, group.again, group.rows, group.shape)
             return
         drawn_in = any(v in group.again or self.readings.is_drawn_in(v) for v in group.anchor.operands)
-        if len(group.ops) > 1 or drawn_in:
-            self.fused(group.ops, group.stored, group.again)
+        if (len(group.ops) > 1 or drawn_in) and not group.anchor.prim.control:  # bodies read memory
+            whole = len(group.ops) == 1  # its kernel gives all results, also those that nobody reads
+            self.fused(group.ops, group.anchor.results if whole else group.stored, group.again)
             return
         for v in group.anchor.operands:
             self.memory(v)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 from rlxc.errors import Error, VerifyError
 from rlxc.ir.attributes import Symbol
@@ -25,6 +26,8 @@ from rlxc.ir.primitive import lookup
 from rlxc.ir.remarks import remark
 from rlxc.ir.target import Target
 from rlxc.ir.types import MemType, TensorType
+from rlxc.passes.lower.bodies import Bodies, is_body
+from rlxc.passes.lower.donations import Pinned
 from rlxc.passes.lower.in_place import results_in_place
 from rlxc.passes.lower.kernel import lower_kernel
 from rlxc.passes.manager import module_pass
@@ -32,22 +35,45 @@ from rlxc.passes.work import described, work_of
 
 
 @module_pass("lower")
-def lower(module: Module, *, bytes: int = 0, registers: int = 16, l1: int = 32 << 10, l2: int = 512 << 10, l3: int = 8 << 20, work: bool = False) -> Module:
+def lower(
+    module: Module,
+    *,
+    bytes: int = 0,
+    registers: int = 16,
+    l1: int = 32 << 10,
+    l2: int = 512 << 10,
+    l3: int = 8 << 20,
+    lapack: bool = False,
+    work: bool = False,
+) -> Module:
     """Turn each function into kernels at the loop level: loops around the element rules of its ops.
 
     Ops that have schedules of their own, such as contractions, use vectors of `bytes` in as many `registers`, and blocks that fit into caches.
-    With `work`, calls say what their kernels do, for profiles.
+    With `lapack`, large matrices are factorized by that library. With `work`, calls say what their kernels do, for profiles.
     """
-    target = Target(bytes, registers, l1, l2, l3)
+    target = Target(bytes, registers, l1, l2, l3, lapack=lapack)
+
+    def lower_body(func: Func, name: str, donated: dict[int, int], pinned: Pinned) -> list[Func]:
+        return _Lowering(func.with_(name=name), target, bodies, work, donated, pinned).run()
+
+    bodies = Bodies(module, lower_body)
+    called = is_body(module)
     funcs: list[Func] = []
     for f in module.funcs:
-        funcs += lower_func(f, target, work=work) if f.kind == "func" else [f]
+        if f.name not in called:
+            made = _Lowering(f, target, bodies, work).run() if f.kind == "func" else [f]
+            funcs += [*bodies.made, *made]
+            bodies.made.clear()
     return Module(tuple(funcs))
 
 
-def lower_func(func: Func, target: Target | None = None, *, work: bool = False) -> list[Func]:
+def lower_func(func: Func, target: Target | None = None) -> list[Func]:
     """The kernels of `func`, the last of which has its name and takes its arguments, then its results, as memory."""
-    return _Lowering(func, target or Target(), work).run()
+    module = func.as_module()
+    target = target or Target()
+    bodies = Bodies(module, lambda f, name, donated, pinned: _Lowering(f.with_(name=name), target, bodies, False, donated, pinned).run())
+    made = _Lowering(func, target, bodies).run()
+    return [*bodies.made, *made]
 
 
 def mem(type: TensorType, loc) -> MemType:
@@ -60,10 +86,17 @@ def mem(type: TensorType, loc) -> MemType:
 
 
 class _Lowering:
-    def __init__(self, func: Func, target: Target, work: bool = False) -> None:
+    """One function. A body may be asked to have results in the memory of arguments: those in `donated`, for which `pinned` ops must be in place."""
+
+    def __init__(
+        self, func: Func, target: Target, bodies: Bodies, work: bool = False, donated: dict[int, int] | None = None, pinned: Pinned | None = None
+    ) -> None:
         self.func = func
         self.target = target
+        self.bodies = bodies
         self.work = work
+        self.donated = donated or {}
+        self.pinned = pinned or {}
         self.kernels: list[Func] = []
         self.by_op: dict[tuple, str] = {}  # kernels by what they were lowered from
         self.by_text: dict[str, str] = {}  # and by what came out
@@ -76,13 +109,17 @@ class _Lowering:
         args = [Value(mem(a.type, a.loc), a.name, loc=a.loc) for a in func.args]
         self.memory.update(zip(func.args, args, strict=True))
         names = OwnNames(a.name for a in func.args)
-        outs = [Value(mem(v.type, v.loc), names.give(v.name or f"out{i}"), loc=v.loc) for i, v in enumerate(func.results)]
+        outs = [
+            args[self.donated[i]] if i in self.donated else Value(mem(v.type, v.loc), names.give(v.name or f"out{i}"), loc=v.loc)
+            for i, v in enumerate(func.results)
+        ]
         self.place_results(outs)
-        self.in_place = results_in_place(func, self.memory)
+        self.in_place = results_in_place(func, self.memory, self.bodies.replaces, self.pinned)
         for op in func.ops:
             self.b.loc = op.loc
             self.lower_op(op)
-        main = Func(func.name, (*args, *outs), tuple(self.b.ops), (), "kernel", loc=func.loc)
+        own = [out for i, out in enumerate(outs) if i not in self.donated]
+        main = Func(func.name, (*args, *own), tuple(self.b.ops), (), "kernel", loc=func.loc)
         return [*self.kernels, main]
 
     def place_results(self, outs: Sequence[Value]) -> None:
@@ -118,16 +155,19 @@ class _Lowering:
                 self.memory[v] = self.b.alloc(type=mem(v.type, op.loc))
                 self.memory[v].name = v.name
             outs.append(self.memory[v])
+        if len(in_place) == len(op.results) and op.prim.kernel and not op.regions[0].ops:
+            return  # what is copied is there
         name = self.kernel(op)
-        remark("kernel", lambda: f"@{name}: {described(op)}", op.loc)
-        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(name), **(asdict(work_of(op)) if self.work else {}))
+        work = partial(work_of, op, self.bodies.funcs)
+        remark("kernel", lambda: f"@{name}: {described(op, work())}", op.loc)
+        self.b.apply(lookup("call", "loop"), *ins, *outs, callee=Symbol(name), **(asdict(work()) if self.work else {}))
 
     def kernel(self, op: Op) -> str:
         """Name of the kernel for `op`; one of the same ops, or of ops that become the same, serves for all."""
         in_place = self.in_place.get(op, {})
         key = (canonical_op(op), tuple(in_place.items()), op.prim, *[inner.prim for region in op.regions for inner in region.walk()])
         if key not in self.by_op:
-            kernel = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target, in_place)
+            kernel = lower_kernel(op, f"{self.func.name}.k{len(self.kernels)}", self.target, in_place, self.bodies)
             self.by_op[key] = self.by_text.setdefault(canonical_text(kernel), kernel.name)
             if self.by_op[key] == kernel.name:
                 self.kernels.append(kernel)

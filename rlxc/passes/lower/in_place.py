@@ -10,7 +10,7 @@ read before the element at its place is stored               %1 = exp %0 : f32
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Mapping
 
 from rlxc.ir.core import Func, Op, Value
 from rlxc.passes.lower.stages import Stages
@@ -20,8 +20,17 @@ from rlxc.primitives.fused import anchor_of
 EVEN, MANY = 64, 4096
 
 
-def results_in_place(func: Func, placed: Container[Value]) -> dict[Op, dict[int, int]]:
-    """For ops with results that take an operand's memory: which result, which operand. Results in `placed` have their memory."""
+def results_in_place(
+    func: Func,
+    placed: Container[Value],
+    replaces: Callable[[Op, int, int], bool] | None = None,
+    pinned: Mapping[Op, dict[int, int]] | None = None,
+) -> dict[Op, dict[int, int]]:
+    """For ops with results that take an operand's memory: which result, which operand. Results in `placed` have their memory.
+
+    `replaces` says whether a result may take an operand's memory (`may_replace`); what is `pinned` is decided.
+    """
+    replaces, pinned = replaces or may_replace, pinned or {}
     source = sources(func)
     last: dict[Value, int] = {}
     for position, op in enumerate(func.ops):
@@ -35,9 +44,11 @@ def results_in_place(func: Func, placed: Container[Value]) -> dict[Op, dict[int,
             continue
         read = [source[v] for v in op.operands]
         dying = [j for j, v in enumerate(read) if v in made and last[v] == position and read.count(v) == 1]
-        taken: dict[int, int] = {}
+        taken: dict[int, int] = dict(pinned.get(op, {}))
         for i, v in enumerate(op.results):
-            free = (j for j in dying if op.operands[j].type == v.type and j not in taken.values() and may_replace(op, i, j))
+            if i in taken:
+                continue
+            free = (j for j in dying if op.operands[j].type == v.type and j not in taken.values() and replaces(op, i, j))
             chosen = next(free, None) if v not in placed else None
             if chosen is not None:
                 taken[i] = chosen
@@ -61,6 +72,8 @@ def may_replace(op: Op, result: int, operand: int) -> bool:
         return op.prim.has_rule("update") and operand == 0
     (region,) = op.regions
     old, new = region.args[operand], region.results[result]
+    if not region.ops:
+        return new is old  # a copy of what is there
     if op.attrs["rows"] >= 0:
         return new not in region.args and _is_even(old) and _is_read_here(region, old) and _is_read_first(region, op.attrs["rows"], old, new)
     anchor = anchor_of(region)

@@ -12,16 +12,20 @@ from rlxc.ir.names import OwnNames
 from rlxc.ir.target import Target
 from rlxc.ir.types import MemType
 from rlxc.passes.lower.blocks import lower_blocks
+from rlxc.passes.lower.bodies import Body
 from rlxc.passes.lower.epilogue import Epilogue
-from rlxc.passes.lower.readers import Readers
+from rlxc.passes.lower.readers import Reader, Readers
 from rlxc.passes.lower.rows import lower_rows
 from rlxc.primitives.fused import anchor_of
 
 Prepared = dict[int, Any]  # what an op takes in place of readers of its operands, by their positions
 
 
-def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] | None = None) -> Func:
-    """A kernel that takes the op's operands, then its results; but for results that are `in_place` of an operand, by their positions."""
+def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] | None = None, bodies: Any = None) -> Func:
+    """A kernel that takes the op's operands, then its results; but for results that are `in_place` of an operand, by their positions.
+
+    `bodies` has the functions of the module that the op's regions call.
+    """
     in_place = in_place or {}
     e = Emitter(target)
     e.loc = op.loc
@@ -33,7 +37,10 @@ def lower_kernel(op: Op, name: str, target: Target, in_place: Mapping[int, int] 
     reads = [Memory(e, a) for a in args]
     writes = [Memory(e, a) for a in outs]
     try:
-        lower_one(e, op, reads, writes)
+        if op.prim.control:
+            op.prim.lower_regions(e, [Body(e, bodies, r) for r in op.regions], reads, writes, **op.attrs)
+        else:
+            lower_one(e, op, reads, writes)
     except Error as error:
         raise error.at(op.loc) from None
     names = OwnNames()
@@ -104,7 +111,8 @@ def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) ->
     elif op.prim.has_rule("update"):
         x, *others = reads
         (out,) = writes
-        if not (isinstance(x, Memory) and x.value is out.value):
+        source = x.read if isinstance(x, Reader) else x
+        if not (isinstance(source, Memory) and source.value is out.value):
             e.for_each(out.type.shape, lambda index: out.store(index, x(index)))
         op.prim.update(e, out, others, **op.attrs)
     elif op.prim.has_rule("lower"):

@@ -114,14 +114,20 @@ class Rewriter:
         self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], attrs, regions=(region,), loc=op.loc).results)
 
     def branch(self, op: Op) -> None:
-        """An `if`, as it is."""
+        """An `if` or a `while`, as it is."""
+        copying, self.copying = self.copying, self.copying or op in self.placed
+        self.placed.add(op)
 
         def side(region: Func) -> Func:
+            args = [Value(v.type, v.name) for v in region.args] if self.copying else region.args
+            self.env.update(zip(region.args, args, strict=True))
+
             def run() -> tuple[Value, ...]:
                 self.ops(region.ops)
                 return tuple(self.of(v) for v in region.results)
 
-            return self.e.region([], run, movable=False)
+            return self.e.region(args, run, movable=bool(args))
 
         regions = tuple(side(r) for r in op.regions)
+        self.copying = copying
         self.bind(op, self.e.emit(op.prim, [self.of(v) for v in op.operands], dict(op.attrs), regions=regions, loc=op.loc).results)

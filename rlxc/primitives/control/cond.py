@@ -9,6 +9,7 @@ from rlxc.ir.core import Func, Op
 from rlxc.ir.interp import run_region
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
+from rlxc.primitives.control import branch_derivatives
 from rlxc.primitives.control.base import Control, prune, splice, unused
 from rlxc.primitives.control.folds import Arguments
 
@@ -21,6 +22,10 @@ class Branch(Control):
 
     def chosen(self, choice: Any, regions: int) -> int:
         """Which region a value of the first operand chooses."""
+        raise NotImplementedError
+
+    def takes(self, b: Any, choice: Any, i: int) -> Any:
+        """Where choices take region `i`, among those from `i` on."""
         raise NotImplementedError
 
     def infer_regions(self, types: Any, regions: tuple[Func, ...], attrs: dict) -> tuple:
@@ -73,6 +78,44 @@ class Branch(Control):
                 found[i] = given[0]
         return found
 
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        return [(None, result, operand - 1)] if operand > 0 else None
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        def run(i: int) -> Any:
+            if not bodies[i].is_scalar:
+                return bodies[i].run(reads[1:], writes)
+            return tuple(bodies[i].scalars(reads[1:]))
+
+        results = self.choose(e, reads[0]([]), len(bodies), run)
+        results = results if isinstance(results, tuple | list) else (results,)
+        for out, v in zip(writes if results else (), results, strict=True):
+            out.store([], v)
+
+    def choose(self, e: Any, choice: Any, regions: int, run: Any) -> Any:
+        """Emit branches, in each of which `run` emits what a region computes."""
+        raise NotImplementedError
+
+    # derivatives and vmap
+
+    def argument_flags(self, op, flags, outcome):
+        return [list(flags[1:]) for _ in op.regions]
+
+    def active_regions(self, op, flags, active):
+        return branch_derivatives.active(op, flags, active)
+
+    def linearize_regions(self, d, op, tangents):
+        return branch_derivatives.linearize(d, op, tangents)
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        return branch_derivatives.transpose(b, op, cts, transpose_ops)
+
+    def linear_states(self, op, states, follow):
+        return branch_derivatives.states(op, states, follow)
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        return branch_derivatives.batch(b, op, operands, batched, bodies)
+
 
 @register
 class Cond(Branch):
@@ -106,6 +149,12 @@ class Cond(Branch):
     def chosen(self, choice, regions):
         return 0 if choice else 1
 
+    def choose(self, e, choice, regions, run):
+        return e.cond(choice, lambda: run(0), lambda: run(1))
+
+    def takes(self, b, choice, i):
+        return choice
+
 
 @register
 class Switch(Branch):
@@ -128,3 +177,15 @@ class Switch(Branch):
 
     def chosen(self, choice, regions):
         return min(max(int(choice), 0), regions - 1)
+
+    def choose(self, e, choice, regions, run):
+        def among(first: int, last: int) -> Any:
+            if first == last:
+                return run(first)
+            middle = (first + last) // 2
+            return e.cond(e.le(choice, middle), lambda: among(first, middle), lambda: among(middle + 1, last))
+
+        return among(0, regions - 1)
+
+    def takes(self, b, choice, i):
+        return branch_derivatives.index_takes(b, choice, i)

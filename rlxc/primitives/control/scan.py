@@ -12,8 +12,10 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import Dim
+from rlxc.primitives.control import scan_derivatives
 from rlxc.primitives.control.base import Control, element_type, first_element, prune, splice, stack_of_one, stacked_type
 from rlxc.primitives.control.folds import Parts, fold_loop
+from rlxc.primitives.control.scan_loops import ScanLoop
 
 
 @register
@@ -90,3 +92,36 @@ class Scan(Control):
             results = splice(b, body, [*parts.consts, *parts.carries, *(first_element(b, x) for x in parts.xs)])
             return (*results[: len(parts.carries)], *(stack_of_one(b, y) for y in results[len(parts.carries) :]))
         return fold_loop(self, b, parts, **attrs)
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        return [(0, result, operand)] if result < attrs["carries"] and operand == attrs["consts"] + result else None
+
+    def times(self, **attrs: Any) -> int:
+        return attrs["length"]
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        loop = ScanLoop(e, bodies[0], reads, writes, **attrs)
+        if bodies[0].is_scalar:
+            loop.on_scalars()
+        else:
+            loop.on_memory()
+
+    # derivatives and vmap
+
+    def argument_flags(self, op, flags, outcome):
+        return [scan_derivatives.carry_flags(op, flags, outcome)]
+
+    def active_regions(self, op, flags, active):
+        return scan_derivatives.active(op, flags, active)
+
+    def linearize_regions(self, d, op, tangents):
+        return scan_derivatives.linearize(d, op, tangents)
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        return scan_derivatives.transpose(b, op, cts, transpose_ops)
+
+    def linear_states(self, op, states, follow):
+        return scan_derivatives.states(op, states, follow)
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        return scan_derivatives.batch(b, op, operands, batched, bodies)

@@ -10,8 +10,10 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
+from rlxc.primitives.control import while_derivatives
 from rlxc.primitives.control.base import Control, prune
 from rlxc.primitives.control.folds import Parts, fold_loop
+from rlxc.primitives.control.while_loops import WhileLoop
 
 
 @register
@@ -80,3 +82,34 @@ class While(Control):
     def fold_regions(self, b: Any, operands: Any, regions: Any, **attrs: Any) -> Any:
         parts = Parts(operands, regions[-1], attrs["consts"], len(operands) - attrs["consts"])
         return fold_loop(self, b, parts, regions, **attrs)
+
+    def donations(self, result: int, operand: int, **attrs: Any) -> Any:
+        return [(1, result, operand)] if operand == attrs["consts"] + result else None
+
+    def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
+        consts = attrs["consts"]
+        loop = WhileLoop(e, bodies, reads[:consts], reads[consts:], writes, attrs["bound"])
+        if bodies[1].is_scalar:
+            loop.on_scalars()
+        else:
+            loop.on_memory()
+
+    # derivatives and vmap
+
+    def argument_flags(self, op, flags, outcome):
+        return [while_derivatives.carry_flags(op, flags, outcome)] * 2
+
+    def active_regions(self, op, flags, active):
+        return while_derivatives.active(op, flags, active)
+
+    def linearize_regions(self, d, op, tangents):
+        return while_derivatives.linearize(d, op, tangents)
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        return while_derivatives.transpose(b, op, cts, transpose_ops)
+
+    def linear_states(self, op, states, follow):
+        return while_derivatives.states(op, states, follow)
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        return while_derivatives.batch(b, op, operands, batched, bodies)

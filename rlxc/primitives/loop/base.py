@@ -32,6 +32,10 @@ class LoopPrimitive(Primitive):
     def llvm(self, w: Any, type: Any, *xs: Any, **attrs: Any) -> str | None:
         raise self.missing("llvm")
 
+    def llvm_regions(self, w: Any, op: Any) -> None:
+        """Write an op that has regions: loops and branches."""
+        raise self.missing("llvm_regions")
+
     def expand(self, e: Any, *xs: Any, **attrs: Any) -> Any:
         raise self.missing("expand")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rlxc.errors import AttrError, DTypeError, ShapeError
 from rlxc.ir.attributes import Symbol
-from rlxc.ir.interp import run_ops
+from rlxc.ir.interp import run_ops, run_region
 from rlxc.ir.primitive import register
 from rlxc.ir.types import INDEX
 from rlxc.primitives.loop.base import LoopPrimitive
@@ -53,6 +53,9 @@ class For(LoopPrimitive):
             carried = [env[v] for v in body.results]
         return tuple(carried)
 
+    def llvm_regions(self, w, op):
+        w.write_for(op)
+
 
 @register
 class If(LoopPrimitive):
@@ -81,6 +84,50 @@ class If(LoopPrimitive):
         run_ops(chosen.ops, env)
         return tuple(env[v] for v in chosen.results)
 
+    def llvm_regions(self, w, op):
+        w.write_if(op)
+
+
+@register
+class While(LoopPrimitive):
+    """As long as the first region gives true, the second makes new carried values of the old ones; its results are the last ones.
+
+        %n = while %zero do (%i: index) { ... yield %go } do (%i: index) { ... yield %next } : index
+
+    `steps` is about how many there will be (0: not known).
+    """
+
+    name = "while"
+    pure = False
+    has_effect = True
+
+    def infer(self, *inits, steps: int = 0):
+        raise ShapeError("while needs two regions")
+
+    def infer_regions(self, types, regions, attrs) -> tuple:
+        """Result types; raises where the regions do not fit each other."""
+        if len(regions) != 2:
+            raise ShapeError(f"while has two regions, not {len(regions)}")
+        for region in regions:
+            if [a.type for a in region.args] != list(types):
+                raise DTypeError(f"while: both regions take the carried values: {', '.join(map(str, types)) or 'nothing'}")
+        condition, body = regions
+        if [str(v.type) for v in condition.results] != ["bool"]:
+            raise DTypeError("while: the first region yields a bool")
+        if [v.type for v in body.results] != list(types):
+            raise DTypeError("while: the second region yields new carried values")
+        return tuple(types)
+
+    def eval_regions(self, env: dict, op: Any) -> tuple:
+        condition, body = op.regions
+        carried = [env[v] for v in op.operands]
+        while run_region(condition, carried, env)[0]:
+            carried = run_region(body, carried, env)
+        return tuple(carried)
+
+    def llvm_regions(self, w, op):
+        w.write_while(op)
+
 
 @register
 class Call(LoopPrimitive):
@@ -91,6 +138,7 @@ class Call(LoopPrimitive):
     inline_attr = "callee"
     pure = False
     has_effect = True
+    widens = False
 
     def infer(self, *memory, callee: Symbol, what: str = "", flops: float = 0.0, bytes: int = 0):
         return ()

@@ -1,0 +1,390 @@
+"""Tensor: an array that operations are recorded on. It has NumPy's operators, methods and indices, and NumPy's functions take it.
+
+What an operation means is what it means to a tracer: it is traced once for the kinds of its operands (`rlxc/eager/traced.py`), compiled, and
+recorded as one node. So `np.linalg.norm(x)` is one node as `x * y` is, and both mean the same in a function that is compiled.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from rlxc import api
+from rlxc.eager.executor import NativeExecutor
+from rlxc.eager.kinds import SCALARS, Kind
+from rlxc.eager.modes import RECORDING
+from rlxc.eager.native import native
+from rlxc.eager.traced import Position, call, traced
+from rlxc.eager.variable import Variable
+from rlxc.eager.whole import Whole
+from rlxc.errors import ArgumentError, DifferentiationError
+from rlxc.ir.core import Value
+from rlxc.runtime.arguments import fit
+from rlxc.runtime.compiled import Compiled
+from rlxc.tracing.tracer import Tracer
+
+
+def tensor(array: Any, requires_grad: bool = False) -> Tensor:
+    """A tensor that holds a copy of `array`; a leaf of the tape if it requires a gradient."""
+    return Tensor(array, requires_grad)
+
+
+def function(program: Any, name: str | None = None) -> Callable[..., Any]:
+    """A callable on tensors, whose every call is recorded as one node.
+
+    `program` is a Func, a Module, `.rlx` text, a path, or a Compiled; `name` picks a function of several. Arguments come by position or by name. A Python
+    function is traced, once for the kinds of its arguments, which may be trees; what is no array is known while tracing.
+    """
+    if isinstance(program, Compiled):
+        return _compiled(program)
+    if callable(program):
+        return wraps(program)(lambda *args, **kwargs: call(program, args, kwargs))
+    return Whole(api.pick(program, name), Tensor)
+
+
+def _compiled(program: Compiled) -> Whole:
+    found = _WHOLES.get(program)
+    if found is None:
+        found = _WHOLES[program] = Whole(program.func, Tensor)
+    return found
+
+
+_WHOLES: WeakKeyDictionary[Compiled, Whole] = WeakKeyDictionary()
+
+
+def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]:
+    """An operator. Its way to the second use of an operation: two look-ups by identity, and the rule's own function."""
+    table: dict[Any, dict[Any, Callable[..., Any]]] = {}
+    squares: dict[Any, Callable[[Any], Any]] = {}
+    name = function.__name__
+    both = traced((lambda x, y: function(y, x)) if reflected else function, name)
+    same = traced(lambda x: function(x, x), name)
+
+    def operate(self: Any, other: Any) -> Any:
+        try:
+            if other is self:
+                return squares[self._kind](self)
+            return table[self._kind][other._kind if type(other) is Tensor else type(other)](self, other)
+        except KeyError:
+            return first(self, other)
+
+    def first(self: Any, other: Any) -> Any:
+        if not _is_operand(other):
+            return NotImplemented
+        if type(other) is not Tensor and type(other) not in SCALARS:
+            return both.on(Tensor, (self, other))
+        if other is self:
+            squares[self._kind] = same.rule([self._kind], Tensor).record
+        else:
+            kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
+            record = both.rule([self._kind, kind], Tensor).record
+            table.setdefault(self._kind, {})[kind if type(other) is Tensor else type(other)] = record
+        return operate(self, other)
+
+    return operate
+
+
+def _reflected(function: Any) -> Callable[[Any, Any], Any]:
+    return _binary(function, reflected=True)
+
+
+def _power() -> Callable[[Any, Any], Any]:
+    """x ** n, which is traced for each whole number n: its derivative is simpler than that of any power."""
+    dynamic = _binary(np.power)
+
+    def operate(self: Any, other: Any) -> Any:
+        if type(other) is int and abs(other) <= 64:
+            return call(operator.pow, (self, other))
+        return dynamic(self, other)
+
+    return operate
+
+
+def _unary(function: Any) -> Callable[[Any], Any]:
+    table: dict[Any, Callable[[Any], Any]] = {}
+    any_kind = traced(function)
+
+    def operate(self: Any) -> Any:
+        try:
+            return table[self._kind](self)
+        except KeyError:
+            table[self._kind] = any_kind.rule([self._kind], Tensor).record
+            return operate(self)
+
+    return operate
+
+
+def _methods(names: str) -> Iterator[Callable[..., Any]]:
+    """Methods that are those of tracers."""
+    return map(_method, names.split())
+
+
+def _method(name: str) -> Callable[..., Any]:
+    function = getattr(Tracer, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return call(function, (self, *args), kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"As ndarray.{name}."
+    return method
+
+
+def _assigned(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`x -= y`: a new value for a leaf where nothing is recorded, as in the step of an optimizer; else the same as `x = x - y`."""
+
+    def operate(self: Any, other: Any) -> Any:
+        result = operation(self, other)
+        if result is NotImplemented or not self.requires_grad or not self.is_leaf or RECORDING.is_on:
+            return result
+        self.assign(result)
+        return self
+
+    return operate
+
+
+_ufunc = cache(traced)
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, Tensor | np.ndarray | np.generic | list | tuple) or type(x) in SCALARS
+
+
+_KINDS: dict[tuple[Any, tuple[int, ...], bool], Kind] = {}  # which a look-up by type would find too, in more time
+
+
+class Tensor(Variable):
+    """An array that operations are recorded on. `eager.tensor` makes one; `.numpy()` gives what it holds."""
+
+    __slots__ = ()
+    __array_priority__ = 2000
+
+    executor = NativeExecutor(native)
+    promotes_numbers = True
+
+    @classmethod
+    def _kind_of(cls, value: np.ndarray, active: bool) -> Kind:
+        kind = _KINDS.get((value.dtype, value.shape, active))
+        if kind is None:
+            kind = _KINDS[value.dtype, value.shape, active] = super()._kind_of(value, active)
+        return kind
+
+    @classmethod
+    def fitted(cls, value: Any, arg: Value, where: str) -> Any:
+        return cls(fit(value, arg, where))
+
+    def __rlxc_call__(self, program: Compiled, args: Any, named: Any) -> Any:
+        """What a compiled function is to do where a tensor is among its arguments."""
+        return _compiled(program)(*args, **named)
+
+    # what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self._data.size  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    # its numbers
+
+    def numpy(self) -> np.ndarray:
+        """The array, read-only."""
+        return self.value  # type: ignore[no-any-return]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad and RECORDING.is_on:
+            help = "x.detach() or x.numpy() where derivatives are not to flow; NumPy's functions take tensors as they are"
+            raise DifferentiationError("a tensor that requires a gradient becomes an array, which forgets it", code="RLX0323", help=help)
+        return np.array(self.value, dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        return self._data.tolist()
+
+    def __float__(self) -> float:
+        return float(self._data)
+
+    def __int__(self) -> int:
+        return int(self._data)
+
+    def __index__(self) -> int:
+        return operator.index(self._data)
+
+    def __complex__(self) -> complex:
+        return complex(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="tensor(")
+        return f"tensor({text}{', requires_grad=True' if self.requires_grad else ''})"
+
+    __hash__ = object.__hash__
+
+    # operators
+
+    __add__, __radd__ = _binary(np.add), _reflected(np.add)
+    __sub__, __rsub__ = _binary(np.subtract), _reflected(np.subtract)
+    __mul__, __rmul__ = _binary(np.multiply), _reflected(np.multiply)
+    __truediv__, __rtruediv__ = _binary(np.divide), _reflected(np.divide)
+    __floordiv__, __rfloordiv__ = _binary(np.floor_divide), _reflected(np.floor_divide)
+    __mod__, __rmod__ = _binary(np.remainder), _reflected(np.remainder)
+    __pow__, __rpow__ = _power(), _reflected(np.power)
+    __matmul__, __rmatmul__ = _binary(np.matmul), _reflected(np.matmul)
+    __and__, __rand__ = _binary(np.bitwise_and), _reflected(np.bitwise_and)
+    __or__, __ror__ = _binary(np.bitwise_or), _reflected(np.bitwise_or)
+    __xor__, __rxor__ = _binary(np.bitwise_xor), _reflected(np.bitwise_xor)
+    __lshift__, __rlshift__ = _binary(np.left_shift), _reflected(np.left_shift)
+    __rshift__, __rrshift__ = _binary(np.right_shift), _reflected(np.right_shift)
+    __lt__, __le__ = _binary(np.less), _binary(np.less_equal)
+    __gt__, __ge__ = _binary(np.greater), _binary(np.greater_equal)
+    __eq__, __ne__ = _binary(np.equal), _binary(np.not_equal)
+    __neg__, __pos__, __abs__, __invert__ = _unary(np.negative), _unary(np.positive), _unary(np.abs), _unary(np.invert)
+    __iadd__, __isub__, __imul__, __itruediv__ = map(_assigned, (__add__, __sub__, __mul__, __truediv__))
+
+    # elements
+
+    def __getitem__(self, index: Any) -> Any:
+        return call(operator.getitem, (self, _dynamic(index, self.shape)))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ArgumentError("elements of a tensor are not assigned", code="RLX0507", help="x = x.at[index].set(y) gives a new tensor")
+
+    @property
+    def at(self) -> At:
+        """`x.at[index].set(y)`, and add, multiply, min, max: x with other elements."""
+        return At(self)
+
+    # NumPy's functions
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs.pop("out", None) is not None:
+            raise ArgumentError(f"np.{ufunc.__name__} on tensors does not take out=", code="RLX0507", help="results are new tensors")
+        if method == "__call__" and not kwargs and not any(type(x) in (list, tuple) for x in inputs):
+            return _ufunc(ufunc).on(Tensor, inputs)
+        return call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in _OF_SHAPE:
+            return _OF_SHAPE[function](*args, **kwargs)
+        return call(function, args, kwargs)
+
+    # methods, as arrays have them
+
+    reshape, ravel, flatten, squeeze, transpose, swapaxes = _methods("reshape ravel flatten squeeze transpose swapaxes")
+    repeat, diagonal, trace, take, dot, astype = _methods("repeat diagonal trace take dot astype")
+    sum, prod, mean, var, std, max, min, any, all = _methods("sum prod mean var std max min any all")
+    argmax, argmin, argsort, cumsum, cumprod, clip, round = _methods("argmax argmin argsort cumsum cumprod clip round")
+
+    @property
+    def T(self) -> Any:
+        return self.transpose()
+
+    @property
+    def mT(self) -> Any:
+        return self.swapaxes(-1, -2)
+
+
+def _size(a: Tensor, axis: int | None = None) -> int:
+    return a.size if axis is None else a.shape[axis]
+
+
+_OF_SHAPE: dict[Any, Callable[..., Any]] = {np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim, np.size: _size}
+
+
+class At:
+    """Part of a tensor, to be changed in a new one."""
+
+    __slots__ = ("_index", "_x")
+
+    def __init__(self, x: Tensor, index: Any = None) -> None:
+        self._x = x
+        self._index = index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self._x, _dynamic(index, self._x.shape))
+
+    def _changed(self, function: Any, value: Any) -> Any:
+        return call(function, (self._x, self._index, value))
+
+    def set(self, value: Any) -> Any:
+        return self._changed(_set, value)
+
+    def add(self, value: Any) -> Any:
+        return self._changed(_add, value)
+
+    def multiply(self, value: Any) -> Any:
+        return self._changed(_multiply, value)
+
+    def min(self, value: Any) -> Any:
+        return self._changed(_min, value)
+
+    def max(self, value: Any) -> Any:
+        return self._changed(_max, value)
+
+
+def _set(x: Any, index: Any, value: Any) -> Any:
+    return x.at[index].set(value)
+
+
+def _add(x: Any, index: Any, value: Any) -> Any:
+    return x.at[index].add(value)
+
+
+def _multiply(x: Any, index: Any, value: Any) -> Any:
+    return x.at[index].multiply(value)
+
+
+def _min(x: Any, index: Any, value: Any) -> Any:
+    return x.at[index].min(value)
+
+
+def _max(x: Any, index: Any, value: Any) -> Any:
+    return x.at[index].max(value)
+
+
+def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
+    """An index whose whole numbers are operands, so that one rule serves all of them; those that are out of bounds raise IndexError."""
+    parts = index if isinstance(index, tuple) else (index,)
+    taken = len([p for p in parts if p is not None and p is not Ellipsis])
+    if taken > len(shape) or not any(type(p) is int for p in parts) or not all(type(p) is int or p is None or isinstance(p, _STATIC) for p in parts):
+        return index
+    made: list[Any] = []
+    axis = 0
+    for part in parts:
+        if part is Ellipsis:
+            axis = len(shape) - len([p for p in parts[len(made) + 1 :] if p is not None])
+        elif type(part) is int:
+            if not -shape[axis] <= part < shape[axis]:
+                raise IndexError(f"index {part} is out of bounds for axis {axis} with size {shape[axis]}")
+            part = Position(part % shape[axis])
+        made.append(part)
+        axis += part is not None and part is not Ellipsis
+    return tuple(made)
+
+
+_STATIC = (slice, type(Ellipsis))

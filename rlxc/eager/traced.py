@@ -1,0 +1,129 @@
+"""From what a Python function does to tracers to something that can be recorded: `np.linalg.norm(x, axis=0)` is one node.
+
+A function is traced once for what is known before it runs: the kinds of its operands, and all other arguments (axes, options, slices).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rlxc.eager.function import Function
+from rlxc.eager.kinds import SCALARS, Kind, Scalar
+from rlxc.eager.variable import Variable
+from rlxc.errors import ArgumentError, Loc
+from rlxc.ir.core import Func
+from rlxc.ir.types import TensorType
+from rlxc.tracing.promotion import DEFAULTS
+from rlxc.tracing.pytree import Tree, unflatten
+from rlxc.tracing.staging import Aval, stage
+
+MAX_FUNCTIONS = 4096  # that are kept
+
+
+def traced(function: Callable[..., Any], name: str | None = None) -> Function:
+    """A function of tracers as one that can be recorded, all of its arguments being operands."""
+    name = name or _name(function)
+
+    def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
+        return _staged(function, kinds, lambda leaves: (leaves, {})).func.with_(name=name)
+
+    return Function(name, make)
+
+
+class _Call:
+    """A function with arguments some of which are operands, as it was traced; `trees` say how results are arranged, for kinds of operands."""
+
+    __slots__ = ("function", "trees")
+
+    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        self.trees: dict[tuple[Kind | Scalar, ...], Tree] = {}
+
+        def rebuild(leaves: list[Any]) -> tuple[Any, Any]:
+            rest = iter(leaves)
+            return _filled(args, rest), _filled(kwargs, rest)
+
+        def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
+            staged = _staged(function, kinds, rebuild)
+            self.trees[tuple(kinds)] = staged.tree
+            return staged.func
+
+        self.function = Function(_name(function), make)
+
+
+_CALLS: dict[Any, _Call] = {}
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
+    """`function` on arguments some of which are tensors or arrays, recorded as one node. What it returns may be any tree of arrays."""
+    operands: list[Any] = []
+    form = _form(args, operands), _form(kwargs, operands) if kwargs else _NO_OPTIONS
+    try:
+        key = (function, form)
+        known = _CALLS.get(key)
+    except TypeError as error:
+        raise ArgumentError(f"{_name(function)}: an argument is neither an array nor hashable: {error}", code="RLX0501") from None
+    if known is None:
+        if len(_CALLS) >= MAX_FUNCTIONS:
+            _CALLS.pop(next(iter(_CALLS)), None)
+        known = _CALLS.setdefault(key, _Call(function, *form))
+    cls = next(type(x) for x in operands if isinstance(x, Variable))
+    results, kinds = known.function.of_kinds(cls, operands)
+    tree = known.trees[kinds]
+    return results if tree.is_leaf else unflatten(tree, results if isinstance(results, tuple) else (results,))
+
+
+def _staged(function: Callable[..., Any], kinds: Sequence[Kind | Scalar], rebuild: Callable[[list[Any]], tuple[Any, Any]]) -> Any:
+    avals = [Aval(k.type) if isinstance(k, Kind) else Aval(TensorType(DEFAULTS[k.python]), weak=k.python is not bool) for k in kinds]
+    return stage(function, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+# The form of arguments: the same nesting, hashable, with a hole for each operand. Values are held with their types, since 1, 1.0 and True are equal.
+
+_HOLE = object()
+_NO_OPTIONS = (dict, ())
+_PLAIN = frozenset((int, float, bool, str, type(None), type))
+
+
+class Position(int):
+    """A whole number that is an operand, where others are known while tracing."""
+
+
+SCALARS[Position] = SCALARS[int]
+_OPERANDS = (Variable, np.ndarray, np.floating, np.complexfloating, Position)
+
+
+def _form(value: Any, operands: list[Any]) -> Any:
+    cls = type(value)
+    if cls in _PLAIN:
+        return (None, cls, value)
+    if isinstance(value, _OPERANDS):
+        operands.append(value)
+        return _HOLE
+    if cls in (tuple, list):
+        return (cls, tuple([_form(v, operands) for v in value]))
+    if cls is dict:
+        return (dict, tuple([(k, _form(v, operands)) for k, v in value.items()]))
+    if cls is slice:
+        return (slice, (_form(value.start, operands), _form(value.stop, operands), _form(value.step, operands)))
+    return (None, cls, value)
+
+
+def _filled(form: Any, leaves: Any) -> Any:
+    if form is _HOLE:
+        return next(leaves)
+    match form[0]:
+        case None:
+            return form[2]
+        case cls if cls is dict:
+            return {k: _filled(v, leaves) for k, v in form[1]}
+        case cls if cls is slice:
+            return slice(*[_filled(v, leaves) for v in form[1]])
+        case cls:
+            return cls([_filled(v, leaves) for v in form[1]])

@@ -1,0 +1,85 @@
+"""A call of a Python function taken apart for a transform: leaves, which of them belong to which argument, and the function traced on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rlxc.errors import ArgumentError, DifferentiationError, TracingError
+from rlxc.tracing.location import definition, user_location, with_source
+from rlxc.tracing.pytree import Tree, flatten, unflatten
+from rlxc.tracing.staging import Aval, Staged, argument_names, aval_of, name_of, stage
+
+ArgNums = int | str | Sequence[int | str]
+
+
+class Arguments:
+    """The leaves of `f(*args, **kwargs)`, their types and names."""
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        self.f = f
+        self.count = len(args)
+        self.leaves, self.tree = flatten((tuple(args), kwargs))
+        self.names = argument_names(f, self.tree)
+        self.avals = [aval_of(x, f"{name_of(f)}: {n}") for x, n in zip(self.leaves, self.names, strict=True)]
+
+    def staged(self, avals: Sequence[Aval] | None = None) -> Staged:
+        """The function traced on leaves of these types; what it takes from outside becomes arguments."""
+        return stage(self.f, self.avals if avals is None else avals, lambda xs: unflatten(self.tree, xs), self.names, hoists=True)
+
+    def tree_of(self, i: int) -> Tree:
+        """The form of one positional argument."""
+        return self.tree.children[0].children[i]
+
+    def leaves_of(self, i: int) -> range:
+        """Where the leaves of one positional argument are."""
+        trees = self.tree.children[0].children
+        start = sum([t.leaves for t in trees[:i]])
+        return range(start, start + trees[i].leaves)
+
+    def chosen(self, argnums: ArgNums, what: str) -> list[int]:
+        """The arguments that `argnums` names, by position or by parameter name; raises where one is not there, or not made of floats."""
+        given = argnums if isinstance(argnums, tuple | list) else (argnums,)
+        chosen = [self._number(n, what) for n in given]
+        for i in chosen:
+            for place in self.leaves_of(i):
+                aval = self.avals[place]
+                if not aval.type.dtype.differentiable:
+                    message = f"{what} of {name_of(self.f)} with respect to {self.names[place]}, which is {aval.type}: there is none"
+                    help = "derivatives are those by floats: pass 3.0 for 3, x.astype(float), or name other arguments (argnums)"
+                    raise with_source(DifferentiationError(message, code="RLX0305", loc=user_location(), help=help))
+        return chosen
+
+    def _number(self, n: int | str, what: str) -> int:
+        if isinstance(n, str):
+            code = getattr(getattr(self.f, "__func__", self.f), "__code__", None)
+            known = code.co_varnames[hasattr(self.f, "__self__") : code.co_argcount] if code is not None else ()
+            if n in known[: self.count]:
+                return known.index(n)
+        elif not isinstance(n, bool) and -self.count <= n < self.count:
+            return n % self.count
+        message = f"{what} of {name_of(self.f)} with respect to argument {n!r}: it is called with {self.count} by position"
+        raise with_source(ArgumentError(message, code="RLX0502", loc=definition(self.f)))
+
+
+def same_form(given: Any, tree: Tree, what: str) -> list[Any]:
+    """The leaves of `given`, which is to have the form `tree`."""
+    leaves, form = flatten(given)
+    if form != tree:
+        raise with_source(TracingError(f"{what} has the form {form}, not {tree}", code="RLX0806", loc=user_location()))
+    return leaves
+
+
+def prefix_leaves(prefix: Any, tree: Tree, what: str, is_leaf: Callable[[Any], bool]) -> list[Any]:
+    """An entry for each leaf of `tree`: those of `prefix`, where one entry may stand for a whole tree below it."""
+    if is_leaf(prefix):
+        return [prefix] * tree.leaves
+    if tree.kind is None or not isinstance(prefix, tuple | list | dict):
+        raise with_source(TracingError(f"{what}: {prefix!r} does not fit {tree}", code="RLX0806", loc=user_location()))
+    if isinstance(prefix, dict):
+        parts = [prefix.get(k, ...) for k in tree.rest] if tree.kind is dict and len(prefix) == len(tree.children) else []  # type: ignore[attr-defined]
+    else:
+        parts = list(prefix)
+    if len(parts) != len(tree.children):
+        raise with_source(TracingError(f"{what}: {prefix!r} does not fit {tree}", code="RLX0806", loc=user_location()))
+    return [entry for part, child in zip(parts, tree.children, strict=True) for entry in prefix_leaves(part, child, what, is_leaf)]

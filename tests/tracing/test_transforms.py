@@ -1,0 +1,293 @@
+"""Derivatives of Python functions: stated values, closures, trees, nesting in any order, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+
+import rlxc
+
+X = np.array([0.5, -1.25, 2.0])
+
+
+def each_way(f):
+    """A function of a number called as it is, and jitted."""
+    return [lambda *xs: f(*xs), lambda *xs: rlxc.jit(f)(*xs)]
+
+
+def nth(f, n):
+    for _ in range(n):
+        f = rlxc.grad(f)
+    return f
+
+
+@pytest.mark.parametrize(
+    ("slope", "at", "want"),
+    [
+        (rlxc.grad(lambda x: x * x), (3.0,), 6.0),
+        (rlxc.grad(lambda x, y: x * y + y, argnums=(0, 1)), (2.0, 3.0), (3.0, 3.0)),
+        (rlxc.grad(lambda a, b: -(a + b), argnums=(0, 1)), (2.0, 3.0), (-1.0, -1.0)),
+        (rlxc.grad(lambda x: x + x), (2.0,), 2.0),
+        (rlxc.grad(lambda x: (x + x) * x), (3.0,), 12.0),
+        (rlxc.grad(lambda x: np.exp(x) + np.exp(x)), (1.0,), 2 * math.e),
+        (rlxc.grad(lambda x: x), (4.0,), 1.0),
+        (rlxc.grad(lambda x: 7.0), (4.0,), 0.0),
+        (nth(lambda x: x**3, 3), (2.0,), 6.0),
+        (nth(lambda x: x**4, 4), (1.0,), 24.0),
+        (nth(lambda x: x**5, 5), (2.0,), 120.0),
+        (nth(lambda x: x**5, 6), (2.0,), 0.0),
+    ],
+)
+def test_gradients_have_the_stated_values(slope, at, want):
+    for f in each_way(slope):
+        got = f(*at)
+        for g, w in zip(got if isinstance(got, tuple) else (got,), want if isinstance(want, tuple) else (want,), strict=True):
+            assert float(g) == pytest.approx(w, rel=1e-14)
+
+
+def test_several_results_are_seeded_each():
+    _, pull = rlxc.vjp(lambda x: (x, 2 * x), 3.0)
+    assert float(pull((0.0, 1.0))[0]) == 2
+    _, pull = rlxc.vjp(lambda x: (x + 1.0, x + 2.0), 3.0)
+    assert float(pull((1.0, 10.0))[0]) == 11
+
+    def twice(x):
+        y = x * x
+        return y, y
+
+    _, pull = rlxc.vjp(twice, 3.0)
+    assert float(pull((1.0, 10.0))[0]) == 66
+
+
+def test_forward_over_forward_over_reverse_of_exp():
+    first = rlxc.grad(np.exp)
+    second = lambda x: rlxc.jvp(first, (x,), (1.0,))[1]  # noqa: E731
+    third = lambda x: rlxc.jvp(second, (x,), (1.0,))[1]  # noqa: E731
+    for f in each_way(third):
+        assert float(f(1.0)) == pytest.approx(math.e)
+
+
+def test_no_perturbation_is_taken_for_another():
+    """The classics: an inner derivative by y of x + y, with x from outside, is 1 whatever happens to x."""
+    assert float(rlxc.grad(lambda x: x * rlxc.grad(lambda y: x + y)(1.0))(1.0)) == 1
+    assert float(rlxc.jvp(lambda x: x * rlxc.jvp(lambda y: x + y, (1.0,), (1.0,))[1], (1.0,), (1.0,))[1]) == 1
+    assert float(rlxc.grad(lambda x: x * rlxc.jvp(lambda y: x * y, (2.0,), (1.0,))[1])(3.0)) == 6
+    assert float(rlxc.jvp(lambda x: x * rlxc.grad(lambda y: x * y)(2.0), (3.0,), (1.0,))[1]) == 6
+    nested = rlxc.grad(lambda x: rlxc.grad(lambda y: rlxc.grad(lambda z: x * y * z * z)(y))(x))
+    assert float(nested(2.0)) == 16  # by z at y: 2 x y^2; of that by y at x: 4 x^2; of that by x: 8 x
+
+
+def test_closures_over_outer_tracers_are_differentiated_through():
+    def outer(w):
+        inner = rlxc.grad(lambda x: np.sum(np.sin(x * w)))
+        return np.sum(inner(X) ** 2)
+
+    step = 1e-6
+    for f in each_way(rlxc.grad(outer)):
+        numeric = (outer_value(X * 0 + 0.7 + step) - outer_value(X * 0 + 0.7 - step)) / (2 * step)
+        assert float(np.sum(f(np.full(3, 0.7)))) == pytest.approx(numeric, rel=1e-7)
+
+
+def outer_value(w):
+    return np.sum((np.cos(X * w) * w) ** 2)
+
+
+def test_trees_and_has_aux():
+    def loss(params, x, *, scale):
+        h = np.tanh(params["w"] @ x + params["b"])
+        return np.sum(h) * scale, {"h": h, "n": 2}
+
+    params = {"w": np.eye(3), "b": np.zeros(3)}
+    for f in each_way(lambda p, x: rlxc.value_and_grad(loss, has_aux=True)(p, x, scale=2.0)):
+        (value, aux), slope = f(params, X)
+        assert float(value) == pytest.approx(2 * np.tanh(X).sum())
+        np.testing.assert_allclose(aux["h"], np.tanh(X), rtol=1e-14)
+        np.testing.assert_allclose(slope["b"], 2 / np.cosh(X) ** 2, rtol=1e-12)
+        np.testing.assert_allclose(slope["w"], np.outer(2 / np.cosh(X) ** 2, X), rtol=1e-12)
+    slope, aux = rlxc.grad(loss, has_aux=True)(params, X, scale=1.0)
+    assert set(slope) == {"w", "b"}
+    by_name = rlxc.grad(lambda a, b: (a * b).sum(), argnums="b")(X, 2 * X)
+    np.testing.assert_array_equal(by_name, X)
+
+
+def test_vjp_jvp_and_linearize_agree():
+    f = lambda x, y: (np.sin(x) * y, {"s": np.sum(x * y)})  # noqa: E731
+    y = np.array([1.0, 2.0, -1.0])
+    dx, dy = np.array([1.0, 0.5, 0.0]), np.array([0.0, 1.0, 2.0])
+    out, tangent = rlxc.jvp(f, (X, y), (dx, dy))
+    again, push = rlxc.linearize(f, X, y)
+    _, pull = rlxc.vjp(f, X, y)
+    for a, b in zip(rlxc.tree_leaves((out, tangent)), rlxc.tree_leaves((again, push(dx, dy))), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14)
+    ct = (np.array([3.0, -1.0, 2.0]), {"s": np.array(0.5)})
+    cx, cy = pull(ct)
+    forward = np.sum(tangent[0] * ct[0]) + tangent[1]["s"] * ct[1]["s"]
+    assert float(forward) == pytest.approx(float(np.sum(cx * dx) + np.sum(cy * dy)))
+    out, pull, aux = rlxc.vjp(lambda x: (x * x, {"a": 2 * x}), X, has_aux=True)
+    np.testing.assert_array_equal(aux["a"], 2 * X)
+    np.testing.assert_allclose(pull(np.ones(3))[0], 2 * X)
+    out, tangent, aux = rlxc.jvp(lambda x: (x * x, 2 * x), (X,), (np.ones(3),), has_aux=True)
+    np.testing.assert_allclose(tangent, 2 * X)
+
+
+def test_pullbacks_inside_a_trace():
+    @rlxc.jit
+    def f(x, ct):
+        out, pull = rlxc.vjp(np.sin, x)
+        _, push = rlxc.linearize(np.exp, x)
+        return out, pull(ct)[0] + pull(2 * ct)[0], push(ct)
+
+    out, ct, t = f(X, np.ones(3))
+    np.testing.assert_allclose(out, np.sin(X))
+    np.testing.assert_allclose(ct, 3 * np.cos(X))
+    np.testing.assert_allclose(t, np.exp(X))
+
+
+def test_two_pullbacks_in_one_program_stay_independent():
+    @rlxc.jit
+    def f(x):
+        _, p = rlxc.vjp(lambda x: x * x, x)
+        _, q = rlxc.vjp(lambda x: x * x * x, x)
+        return p(1.0)[0], q(1.0)[0]
+
+    assert [float(v) for v in f(2.0)] == [4.0, 12.0]
+
+
+def test_jacobians_and_hessians():
+    f = lambda x: np.sin(x) * x[::-1]  # noqa: E731
+    want = np.diag(np.cos(X) * X[::-1]) + np.diag(np.sin(X))[:, ::-1]
+    for transform in (rlxc.jacfwd, rlxc.jacrev):
+        for g in each_way(transform(f)):
+            np.testing.assert_allclose(g(X), want, rtol=1e-13, atol=1e-15)
+    g = lambda x, y: np.sum(x**3) * y  # noqa: E731
+    for h in each_way(rlxc.hessian(g, argnums=(0, 1))):
+        (xx, xy), (yx, yy) = h(X, 2.0)
+        np.testing.assert_allclose(xx, np.diag(12 * X))
+        np.testing.assert_allclose(xy, 3 * X**2)
+        np.testing.assert_allclose(yx, 3 * X**2)
+        assert float(yy) == 0
+    np.testing.assert_allclose(rlxc.hessian(lambda x: np.sum(x**3))(X), rlxc.jacrev(rlxc.jacfwd(lambda x: np.sum(x**3)))(X))
+    jac = rlxc.jacrev(lambda p: {"y": p["a"] * p["b"][0]})({"a": X, "b": [np.array(2.0)]})
+    np.testing.assert_array_equal(jac["y"]["a"], 2 * np.eye(3))
+    np.testing.assert_array_equal(jac["y"]["b"][0], X)
+    block, aux = rlxc.jacfwd(lambda x: (x * x, np.sum(x)), has_aux=True)(X)
+    np.testing.assert_allclose(block, np.diag(2 * X))
+    assert float(aux) == pytest.approx(X.sum())
+
+
+def test_hvp_is_forward_over_reverse():
+    f = lambda x: np.sum(np.tanh(x) ** 2) * x[0]  # noqa: E731
+    v = np.array([1.0, -2.0, 0.5])
+    np.testing.assert_allclose(rlxc.hvp(f, (X,), (v,)), rlxc.hessian(f)(X) @ v, rtol=1e-12)
+
+
+def test_vmap_is_a_loop():
+    m = np.arange(12.0).reshape(4, 3)
+    f = lambda a, b: np.sum(np.sin(a) * b)  # noqa: E731
+    for g in each_way(rlxc.vmap(f)):
+        np.testing.assert_allclose(g(m, m), [f(a, b) for a, b in zip(m, m, strict=True)])
+    for g in each_way(rlxc.vmap(f, in_axes=(1, None))):
+        np.testing.assert_allclose(g(m.T, X), [f(a, X) for a in m])
+    for g in each_way(rlxc.vmap(lambda a: (a, a * 2), out_axes=(1, -1))):
+        np.testing.assert_array_equal(g(m)[0], m.T)
+        np.testing.assert_array_equal(g(m)[1], 2 * m.T)
+    for g in each_way(rlxc.vmap(rlxc.grad(f), in_axes=(0, None))):
+        np.testing.assert_allclose(g(m, X), np.cos(m) * X)
+    for g in each_way(rlxc.grad(lambda m: np.sum(rlxc.vmap(lambda a: np.prod(a))(m)))):
+        np.testing.assert_allclose(g(m + 1), np.prod(m + 1, axis=1, keepdims=True) / (m + 1))
+    nested = rlxc.vmap(lambda a: rlxc.vmap(lambda b: a * b)(X))
+    np.testing.assert_allclose(nested(X), np.outer(X, X))
+    tree = rlxc.vmap(lambda p, x: p["w"] * x, in_axes=({"w": None}, 0))({"w": X}, m)
+    np.testing.assert_array_equal(tree, m * X)
+    np.testing.assert_array_equal(rlxc.vmap(lambda x, *, k: x * k)(m, k=np.arange(4.0)), m * np.arange(4.0)[:, None])
+    np.testing.assert_array_equal(rlxc.vmap(lambda x: x, in_axes=None, axis_size=2)(X), [X, X])
+
+
+def test_vmap_of_a_closure_over_a_batched_tracer():
+    outer = rlxc.vmap(lambda a: rlxc.vmap(rlxc.grad(lambda b: np.sin(a * b)))(X))
+    np.testing.assert_allclose(outer(X), np.cos(np.outer(X, X)) * X[:, None])
+
+
+def test_integers_have_no_derivatives_but_may_be_arguments():
+    table, i = np.arange(12.0).reshape(4, 3), np.array([0, 2, 2])
+    f = lambda t, i: np.sum(t[i] ** 2)  # noqa: E731
+    slope = rlxc.grad(f)(table, i)
+    want = np.zeros((4, 3))
+    np.add.at(want, i, 2 * table[i])
+    np.testing.assert_array_equal(slope, want)
+    _, tangent = rlxc.jvp(lambda t, i: (t[i], i + 1), (table, i), (np.ones((4, 3)), None))
+    np.testing.assert_array_equal(tangent[0], np.ones((3, 3)))
+    assert tangent[1] is None
+    _, pull = rlxc.vjp(f, table, i)
+    dt, di = pull(1.0)
+    np.testing.assert_array_equal(dt, want)
+    assert di is None
+    with pytest.raises(rlxc.DifferentiationError, match=r"with respect to i, which is i64\[3\]"):
+        rlxc.grad(f, argnums=1)(table, i)
+    with pytest.raises(rlxc.DifferentiationError, match=r"3\.0 for 3"):
+        rlxc.grad(lambda x: x * x)(3)
+
+
+def test_stop_gradient_is_a_constant_to_derivatives():
+    assert float(rlxc.grad(lambda x: x * rlxc.stop_gradient(x))(3.0)) == 3
+    assert rlxc.stop_gradient({"a": 1.0}) == {"a": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: rlxc.grad(lambda x: x * 2)(X), rlxc.DifferentiationError, "gradient is that of a scalar"),
+        (lambda: rlxc.grad(lambda x: (x, x))(1.0), rlxc.DifferentiationError, "one scalar"),
+        (lambda: rlxc.grad(lambda x: x, argnums=2)(1.0), rlxc.ArgumentError, "argument 2"),
+        (lambda: rlxc.grad(lambda x: x, argnums="z")(1.0), rlxc.ArgumentError, "'z'"),
+        (lambda: rlxc.grad(lambda x: x > 0)(1.0), rlxc.DifferentiationError, "no derivative"),
+        (lambda: rlxc.grad(lambda x: x, has_aux=True)(1.0), rlxc.TracingError, "pair"),
+        (lambda: rlxc.jvp(np.sin, (X,), (np.ones(2),)), rlxc.TracingError, "a tangent is f64"),
+        (lambda: rlxc.jvp(np.sin, (X,), ()), rlxc.TracingError, "1 arguments"),
+        (lambda: rlxc.jvp(np.sin, X, X), rlxc.TracingError, "are a tuple"),
+        (lambda: rlxc.vjp(np.sin, X)[1]((X, X)), rlxc.TracingError, "the cotangent has the form"),
+        (lambda: rlxc.vjp(np.sin, X)[1](np.ones(2)), rlxc.TracingError, "a cotangent is"),
+        (lambda: rlxc.vmap(lambda x, y: x)(X, np.ones(2)), rlxc.TracingError, "2 examples"),
+        (lambda: rlxc.vmap(lambda x: x)(1.0), rlxc.TracingError, "no axis 0"),
+        (lambda: rlxc.vmap(lambda x: x, in_axes=None)(X), rlxc.TracingError, "no argument has"),
+        (lambda: rlxc.vmap(lambda x, y: x, in_axes=(0,))(X, X), rlxc.TracingError, "in_axes"),
+        (lambda: rlxc.vmap(lambda x: x, out_axes=None)(X), rlxc.ShapeError, "out_axes|depends"),
+        (lambda: rlxc.jacrev(lambda x: x > 0)(X), rlxc.DifferentiationError, "no derivative"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
+
+
+def test_funcs_are_still_funcs():
+    func = rlxc.trace(lambda x: np.sum(x**2), "f64[3]")
+    slope = rlxc.grad(func)
+    assert isinstance(slope, rlxc.Func)
+    np.testing.assert_allclose(rlxc.compile(slope)(X), 2 * X)
+    assert isinstance(rlxc.vmap(func), rlxc.Func)
+
+
+def test_outside_of_jit_a_changed_closure_is_seen_and_nothing_is_compiled_twice():
+    w = np.ones(3)
+    f = rlxc.grad(lambda x: np.sum(w * x**2))
+    np.testing.assert_allclose(f(X), 2 * X)
+    from rlxc.tracing import staging
+
+    compiled = len(staging._compiled)
+    w[:] = 3.0
+    np.testing.assert_allclose(f(X), 6 * X)
+    assert len(staging._compiled) == compiled
+
+
+def test_the_hessian_of_a_chain_of_100_ops_compiles_in_well_under_a_second():
+    import time
+
+    def f(x):
+        for i in range(50):
+            x = np.sin(x) * (1 + 0.01 * i)
+        return x
+
+    start = time.process_time()
+    rlxc.jit(rlxc.grad(rlxc.grad(f)))(0.5)
+    assert time.process_time() - start < 3.0  # a generous bound, for slow machines
