@@ -34,7 +34,7 @@ WRITTEN = 32768  # roots of unity up to this many are constants; more are comput
 
 def transformed(b: Any, x: Z, inverse: bool) -> Z:
     """The transform of x along its middle axis."""
-    batch, n, s = x.re.type.shape
+    _, n, _ = x.re.type.shape
     if n == 1 or not x.re.type.size:
         return x
     if not is_smooth(n):
@@ -113,7 +113,7 @@ def _by_matrix(b: Any, x: Z, inverse: bool) -> Z:
 
 def _by_convolution(b: Any, x: Z, inverse: bool) -> Z:
     """y[k] = c[k] sum over j of (x[j] c[j]) conj(c[k - j]), c[j] = exp(sign pi i j² / n): a circular convolution of length m >= 2 n - 1."""
-    batch, n, s = x.re.type.shape
+    _, n, _ = x.re.type.shape
     m, dtype = convolution_length(n), x.re.type.dtype
     chirp = _chirp(b, n, dtype, inverse)
     kernel = _kernel(b, chirp, n, m, dtype, inverse)
