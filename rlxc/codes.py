@@ -394,6 +394,13 @@ CODES: dict[str, Code] = {
         'rlxc.trace(lambda x: x[-1], "f32[3]")',
         language="python",
     ),
+    "RLX0808": Code(
+        "a body that does not fit its loop or branch",
+        "What a loop carries keeps its form, shapes and dtypes from step to step, and the branches of a choice give results of one form and type.",
+        'rlxc.trace(lambda x: rlxc.scan(lambda c, e: ((c, e), None), 0.0, x), "f32[3]")',
+        'rlxc.trace(lambda x: rlxc.scan(lambda c, e: (c + e, c), 0.0, x), "f32[3]")',
+        language="python",
+    ),
     # --------------------------------------------------------------------------------------------------------- 09xx: internal
     "RLX0900": Code("a defect of rlxc", "Something went wrong that is not your fault. Please report it, with the file that reproduces it."),
 }
