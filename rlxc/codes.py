@@ -401,6 +401,13 @@ CODES: dict[str, Code] = {
         'rlxc.trace(lambda x: rlxc.scan(lambda c, e: (c + e, c), 0.0, x), "f32[3]")',
         language="python",
     ),
+    "RLX0809": Code(
+        "a derivative rule that does not fit its function",
+        "The rules of custom_jvp and custom_vjp take and give trees of the forms and types of the function's arguments and results, and neither they nor the "
+        "function use traced arrays from outside, of which the rules would not know.",
+        'rlxc.trace(rlxc.custom_jvp(lambda x: x), "f32[]")',
+        language="python",
+    ),
     # --------------------------------------------------------------------------------------------------------- 09xx: internal
     "RLX0900": Code("a defect of rlxc", "Something went wrong that is not your fault. Please report it, with the file that reproduces it."),
 }
