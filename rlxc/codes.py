@@ -369,7 +369,7 @@ CODES: dict[str, Code] = {
     "RLX0803": Code(
         "a function of NumPy's that is not there for traced arrays",
         "`dir(rlxc.numpy)` lists those that are. Others can be written with them, or computed outside of the traced function.",
-        'rlxc.trace(lambda x: rlxc.numpy.linalg.eig(x), "f64[2, 2]")',
+        'rlxc.trace(lambda x: rlxc.numpy.packbits(x), "u8[8]")',
         language="python",
     ),
     "RLX0804": Code(
