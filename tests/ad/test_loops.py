@@ -11,9 +11,9 @@ from rlxc.ir.core import Func, Value
 from rlxc.passes.residual_report import residual_report
 
 RNG = np.random.default_rng(17)
-T, B, I, H = 128, 2, 3, 4
-ARGS = f"%wx: f64[{I}, {4 * H}], %wh: f64[{H}, {4 * H}], %b: f64[{4 * H}], %h: f64[{B}, {H}], %c: f64[{B}, {H}], %x: f64[{T}, {B}, {I}]"
-CELL = f"""func @cell(%wx: f64[{I}, {4 * H}], %wh: f64[{H}, {4 * H}], %b: f64[{4 * H}], %h: f64[{B}, {H}], %c: f64[{B}, {H}], %x: f64[{B}, {I}])
+T, B, D, H = 128, 2, 3, 4
+ARGS = f"%wx: f64[{D}, {4 * H}], %wh: f64[{H}, {4 * H}], %b: f64[{4 * H}], %h: f64[{B}, {H}], %c: f64[{B}, {H}], %x: f64[{T}, {B}, {D}]"
+CELL = f"""func @cell(%wx: f64[{D}, {4 * H}], %wh: f64[{H}, {4 * H}], %b: f64[{4 * H}], %h: f64[{B}, {H}], %c: f64[{B}, {H}], %x: f64[{B}, {D}])
     -> (f64[{B}, {H}], f64[{B}, {H}]) {{
   %p = matmul %x, %wx
   %q = matmul %h, %wh
@@ -53,14 +53,14 @@ def lstm():
 def unrolled():
     steps = ["%h0 = reshape %h {shape = [2, 4]}", "%c0 = reshape %c {shape = [2, 4]}"]
     for t in range(T):
-        steps.append(f"%s{t} = slice %x {{start = [{t}, 0, 0], stop = [{t + 1}, {B}, {I}]}} %x{t} = reshape %s{t} {{shape = [{B}, {I}]}}")
+        steps.append(f"%s{t} = slice %x {{start = [{t}, 0, 0], stop = [{t + 1}, {B}, {D}]}} %x{t} = reshape %s{t} {{shape = [{B}, {D}]}}")
         steps.append(f"%h{t + 1}, %c{t + 1} = call @cell(%wx, %wh, %b, %h{t}, %c{t}, %x{t}) : f64[{B}, {H}], f64[{B}, {H}]")
     return rlxc.parse(f"{CELL}\nfunc @f({ARGS}) -> f64[] {{ {' '.join(steps)} {loss(f'h{T}')} }}")["f"]
 
 
 @pytest.fixture(scope="module")
 def point():
-    return [RNG.normal(size=s) * 0.5 for s in [(I, 4 * H), (H, 4 * H), (4 * H,), (B, H), (B, H), (T, B, I)]]
+    return [RNG.normal(size=s) * 0.5 for s in [(D, 4 * H), (H, 4 * H), (4 * H,), (B, H), (B, H), (T, B, D)]]
 
 
 def test_an_lstm_over_128_steps_has_the_gradients_of_the_unrolled_one(lstm, unrolled, point):

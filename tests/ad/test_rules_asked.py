@@ -1,5 +1,7 @@
 """How often rules are asked: jvp once an op, none by transposing, nothing for what is inactive; and what is said of rules that fail."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ class Counted(rlxc.Elementwise):
     """The square, which counts how often its rules are asked."""
 
     name = "test_counted"
-    asked: list = []
+    asked: ClassVar[list] = []
 
     def eval(self, x):
         return x * x
@@ -31,7 +33,7 @@ class CountedMap(rlxc.LinearMap):
     """Minus x, which counts how often its rules are asked."""
 
     name = "test_counted_map"
-    asked: list = []
+    asked: ClassVar[list] = []
     linear_in = (0,)
 
     def infer(self, x):
@@ -125,7 +127,8 @@ def test_a_missing_rule_inside_a_loop_names_op_rule_and_place():
         def eval(self, x):
             return x
 
-    text = "func @f(%x: f64[]) -> f64[] {\n  %y = scan %x {consts = 0, carries = 1, length = 5} do (%a: f64[]) {\n    %c = test_no_rules %a\n    yield %c\n  }\n  return %y\n}"
+    body = "%y = scan %x {consts = 0, carries = 1, length = 5} do (%a: f64[]) {\n    %c = test_no_rules %a\n    yield %c\n  }"
+    text = f"func @f(%x: f64[]) -> f64[] {{\n  {body}\n  return %y\n}}"
     with pytest.raises(rlxc.MissingRule, match="test_no_rules has no partials rule") as caught:
         rlxc.grad(rlxc.parse(text, "loop.rlx")["f"])
     assert "loop.rlx:3:" in str(caught.value)
