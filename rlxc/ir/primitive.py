@@ -245,6 +245,7 @@ class Primitive:
     by_blocks: ClassVar[bool] = False  # its region is a function, computed block by block
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
+    stacks: ClassVar[bool] = False  # its region takes elements of arrays, and what it gives is stacked: a scan
     control: ClassVar[bool] = False  # its regions are functions, which take nothing from outside: passes work on them as on functions
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
@@ -274,6 +275,10 @@ class Primitive:
 
     def batch(self, b: Any, *xs: Any, batched: Any, **attrs: Any) -> Any:
         raise self.missing("batch")
+
+    def batch_sum(self, b: Any, *xs: Any, batched: Any, **attrs: Any) -> Any:
+        """What `batch` gives, summed over the leading axis, without storing all of that."""
+        raise self.missing("batch_sum")
 
     def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
         raise self.missing("element")
