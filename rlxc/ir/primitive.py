@@ -358,6 +358,10 @@ class Primitive:
         """
         return None
 
+    def join(self, b: Any, type: Any, parts: Sequence[tuple[Any, Any]]) -> Any:
+        """The sum of results of this op that are zero but in parts of their own, or None; of each, the first operand and the attributes."""
+        raise self.missing("join")
+
     def argument_flags(self, op: Any, flags: Any, outcome: Any) -> list[list[bool]]:
         """For each region, which arguments a property of operands reaches, if `outcome(region, flags)` says which results it reaches."""
         raise self.missing("argument_flags")

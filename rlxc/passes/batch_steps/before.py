@@ -7,6 +7,10 @@ from rlxc.ir.core import Op, Value
 from rlxc.passes.vmap import Batching
 from rlxc.primitives.control.folds import Parts
 
+FEW = 256  # elements of a result that is hardly worth a kernel
+REUSE = 32.0  # flops with each element of what all steps read, from where on they do not wait for memory
+NEAR = 4 << 20  # bytes that caches hold
+
 
 def batch_before(b: Builder, op: Op, most: int) -> Op:
     """`op` without the ops that are done before it, which are emitted; their results are further operands."""
@@ -39,10 +43,10 @@ class _Split:
         """Ops that are worth it, with what they need, and what follows from them element by element."""
         wanted: set[Value] = set()
         for op in self.body.ops:
-            if self.is_free(op) and (op.prim.has_loops or not op.prim.cost.recompute or self.is_invariant(op)):
+            if self.is_free(op) and (self.is_invariant(op) or self.is_worth_it(op)):
                 wanted.update(op.results)
         for op in self.body.ops:
-            if op.prim.elementwise and not wanted.isdisjoint(op.operands) and self.is_known(op):
+            if op.prim.elementwise and op.result.type.size <= FEW and not wanted.isdisjoint(op.operands) and self.is_known(op):
                 wanted.update(op.results)  # it follows from what is worth it
         for op in reversed(self.body.ops):
             if not wanted.isdisjoint(op.results):
@@ -66,6 +70,17 @@ class _Split:
             return False
         self.free.update(op.results)
         return True
+
+    def is_worth_it(self, op: Op) -> bool:
+        """Whether one step does so little that many at once are faster, though what they give goes through memory."""
+        if not op.prim.has_loops and op.prim.cost.recompute:
+            return False
+        if sum(v.type.size for v in op.results) <= FEW:
+            return True
+        flops = op.prim.flops([v.type for v in op.operands], [v.type for v in op.results], **op.attrs)
+        read = max((v.type.size for v in op.operands if v in self.same), default=0)  # again in each step
+        stacked = self.op.attrs["length"] * sum(v.type.nbytes for v in op.results)
+        return 0 < flops < REUSE * read or (flops >= REUSE * read > 0 and stacked <= NEAR)
 
     def is_invariant(self, op: Op) -> bool:
         """Whether `op` computes the same in each step, and not only reads it."""
