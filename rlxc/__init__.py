@@ -37,6 +37,8 @@ _HOMES = {
     "rlxc.runtime.session": ("Program",),
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.numpy.elementwise": ("where",),
+    "rlxc.tracing.control_flow": ("cond", "fori_loop", "map", "scan", "switch", "while_loop"),
+    "rlxc.tracing.custom": ("checkpoint", "checkpoint_name", "custom_jvp", "custom_vjp"),
     "rlxc.tracing.jit": ("jit",),
     "rlxc.tracing.pytree": ("register_pytree", "tree_leaves", "tree_map"),
     "rlxc.tracing.staging": ("trace",),
@@ -71,7 +73,7 @@ _HOMES = {
         "VerifyError",
     ),
 }
-_SUBMODULES = ("eager", "errors", "numpy", "testing")
+_SUBMODULES = ("eager", "errors", "nn", "numpy", "optim", "random", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]
@@ -133,6 +135,8 @@ if TYPE_CHECKING:
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
+    from rlxc.tracing.control_flow import cond, fori_loop, map, scan, switch, while_loop
+    from rlxc.tracing.custom import checkpoint, checkpoint_name, custom_jvp, custom_vjp
     from rlxc.tracing.jit import jit
     from rlxc.tracing.pytree import register_pytree, tree_leaves, tree_map
     from rlxc.tracing.staging import trace

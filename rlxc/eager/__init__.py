@@ -9,8 +9,7 @@ x.grad                                          # 6
 from rlxc.eager.executor import Executor
 from rlxc.eager.function import apply
 from rlxc.eager.modes import enable_grad, is_grad_enabled, no_grad
-from rlxc.eager.tensor import Tensor, tensor
+from rlxc.eager.tensor import Tensor, function, tensor
 from rlxc.eager.variable import Variable, backward, grad
-from rlxc.eager.whole import function
 
 __all__ = ["Executor", "Tensor", "Variable", "apply", "backward", "enable_grad", "function", "grad", "is_grad_enabled", "no_grad", "tensor"]

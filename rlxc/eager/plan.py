@@ -78,7 +78,8 @@ class Plan:
             if outputs[i] in self.extras and outputs[i] not in defined:
                 help = "differentiate the function itself, as by rlxc.grad, and record that"
                 raise Unsupported(f"@{self.func.name}: a second derivative through what its node keeps of a loop", loc=self.func.loc, help=help)
-        func, given = self._transposed(seeded, set(self.residuals))
+        whole = tuple(seeded) == self._all_seeds()
+        func, given = self._whole if whole else self._transposed(seeded, set(self.residuals))
         used = set(used_from_outside(func))
         if not used <= {*self.residuals, *given[1]}:
             func, given = self._with_zeros(seeded)
@@ -91,12 +92,12 @@ class Plan:
         return tuple(i for i, t in enumerate(self.halves.tangents_out) if t is not None)
 
     def _residuals(self) -> tuple[Value, ...]:
-        func, given = self._transposed(self._all_seeds())
+        self._whole = func, given = self._transposed(self._all_seeds())
         return tuple(v for v in used_from_outside(func) if v not in given[1])
 
     def _with_zeros(self, seeded: Sequence[int]) -> tuple[Func, tuple[tuple[int, ...], tuple[Value, ...]]]:
         """The pullback of all results, with zeros for the cotangents of those that are not seeded."""
-        func, (gives, given) = self._transposed(self._all_seeds())
+        func, (gives, given) = self._whole
         b = Builder()
         env = {ct: b.zeros(ct.type) for i, ct in zip(self._all_seeds(), given, strict=True) if i not in seeded}
         for op in func.ops:

@@ -75,7 +75,7 @@ class Rule:
         if is_recorded:
             lines.append(f"if recording.paused and not recording.is_on: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
         for i, kind in enumerate(self.kinds):
-            lines.append(f"a{i} = {f'x{i}._data' if isinstance(kind, Kind) else _converted(f'x{i}', args[i])}")
+            lines.append(f"a{i} = x{i}._data" if isinstance(kind, Kind) else f"a{i} = number{i}(x{i})")
         if plan.primal.results:
             lines.append(f"{', '.join(names[v] for v in plan.primal.results)} = forward({_list(names[a] for a in args)})")
         if is_recorded:
@@ -90,8 +90,9 @@ class Rule:
             lines.append(f"z{i} = new(Result); z{i}._data = {names[v]}; z{i}._kind = kind{i}; z{i}._edge = {edge}")
         lines.append(f"return {'z0' if len(results) == 1 else _tuple(f'z{i}' for i in range(len(results)))}")
         kinds = {f"kind{i}": kind for i, kind in enumerate(self.output_kinds)}
+        numbers = {f"number{i}": _quickest(args[i]) for i, kind in enumerate(self.kinds) if isinstance(kind, Scalar)}
         forward = self._compile(plan.primal) if plan.primal.results else None
-        space = {"recording": RECORDING, "unrecorded": unrecorded, "forward": forward, "rule": self, "Result": self._cls(), **kinds}
+        space: dict[str, Any] = {"recording": RECORDING, "unrecorded": unrecorded, "forward": forward, "rule": self, "Result": self._cls(), **kinds, **numbers}
         space |= {"Node": Node, "Output": Output, "next_order": next_order, "new": object.__new__}
         return _function(f"def record({_list(f'x{i}' for i in range(len(args)))}):", lines, space)
 
@@ -150,10 +151,10 @@ class Rule:
         return f"{self.name}({', '.join(map(str, self.kinds))})"
 
 
-def _converted(name: str, arg: Value) -> str:
-    """A Python number in the kind of number that native code takes quickest."""
-    kind = arg.type.dtype.kind
-    return f"float({name})" if kind == "f" else name
+def _quickest(arg: Value) -> Callable[[Any], Any]:
+    """What makes of a Python number the kind of number that native code takes quickest for an argument."""
+    dtype: Any = arg.type.dtype
+    return float if dtype in ("f32", "f64") else dtype.numpy.type  # type: ignore[no-any-return]
 
 
 def _function(head: str, lines: Sequence[str], space: dict[str, Any]) -> Callable[..., Any]:

@@ -8,24 +8,53 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, wraps
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from rlxc import api
 from rlxc.eager.executor import NativeExecutor
-from rlxc.eager.kinds import SCALARS
+from rlxc.eager.kinds import SCALARS, Kind
 from rlxc.eager.modes import RECORDING
 from rlxc.eager.native import native
-from rlxc.eager.traced import call, traced
+from rlxc.eager.traced import Position, call, traced
 from rlxc.eager.variable import Variable
+from rlxc.eager.whole import Whole
 from rlxc.errors import ArgumentError, DifferentiationError
+from rlxc.ir.core import Value
+from rlxc.runtime.arguments import fit
+from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.tracer import Tracer
 
 
 def tensor(array: Any, requires_grad: bool = False) -> Tensor:
     """A tensor that holds a copy of `array`; a leaf of the tape if it requires a gradient."""
     return Tensor(array, requires_grad)
+
+
+def function(program: Any, name: str | None = None) -> Callable[..., Any]:
+    """A callable on tensors, whose every call is recorded as one node.
+
+    `program` is a Func, a Module, `.rlx` text, a path, or a Compiled; `name` picks a function of several. Arguments come by position or by name. A Python
+    function is traced, once for the kinds of its arguments, which may be trees; what is no array is known while tracing.
+    """
+    if isinstance(program, Compiled):
+        return _compiled(program)
+    if callable(program):
+        return wraps(program)(lambda *args, **kwargs: call(program, args, kwargs))
+    return Whole(api.pick(program, name), Tensor)
+
+
+def _compiled(program: Compiled) -> Whole:
+    found = _WHOLES.get(program)
+    if found is None:
+        found = _WHOLES[program] = Whole(program.func, Tensor)
+    return found
+
+
+_WHOLES: WeakKeyDictionary[Compiled, Whole] = WeakKeyDictionary()
 
 
 def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]:
@@ -126,6 +155,9 @@ def _is_operand(x: Any) -> bool:
     return isinstance(x, Tensor | np.ndarray | np.generic | list | tuple) or type(x) in SCALARS
 
 
+_KINDS: dict[tuple[Any, tuple[int, ...], bool], Kind] = {}  # which a look-up by type would find too, in more time
+
+
 class Tensor(Variable):
     """An array that operations are recorded on. `eager.tensor` makes one; `.numpy()` gives what it holds."""
 
@@ -133,6 +165,22 @@ class Tensor(Variable):
     __array_priority__ = 2000
 
     executor = NativeExecutor(native)
+    promotes_numbers = True
+
+    @classmethod
+    def _kind_of(cls, value: np.ndarray, active: bool) -> Kind:
+        kind = _KINDS.get((value.dtype, value.shape, active))
+        if kind is None:
+            kind = _KINDS[value.dtype, value.shape, active] = super()._kind_of(value, active)
+        return kind
+
+    @classmethod
+    def fitted(cls, value: Any, arg: Value, where: str) -> Any:
+        return cls(fit(value, arg, where))
+
+    def __rlxc_call__(self, program: Compiled, args: Any, named: Any) -> Any:
+        """What a compiled function is to do where a tensor is among its arguments."""
+        return _compiled(program)(*args, **named)
 
     # what it is
 
@@ -320,7 +368,7 @@ def _max(x: Any, index: Any, value: Any) -> Any:
 
 
 def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
-    """An index whose whole numbers are arrays, so that one rule serves all of them; those that are out of bounds raise IndexError."""
+    """An index whose whole numbers are operands, so that one rule serves all of them; those that are out of bounds raise IndexError."""
     parts = index if isinstance(index, tuple) else (index,)
     taken = len([p for p in parts if p is not None and p is not Ellipsis])
     if taken > len(shape) or not any(type(p) is int for p in parts) or not all(type(p) is int or p is None or isinstance(p, _STATIC) for p in parts):
@@ -333,7 +381,7 @@ def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
         elif type(part) is int:
             if not -shape[axis] <= part < shape[axis]:
                 raise IndexError(f"index {part} is out of bounds for axis {axis} with size {shape[axis]}")
-            part = np.array(part % shape[axis])
+            part = Position(part % shape[axis])
         made.append(part)
         axis += part is not None and part is not Ellipsis
     return tuple(made)

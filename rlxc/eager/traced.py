@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlxc.eager.function import Function
-from rlxc.eager.kinds import Kind, Scalar
+from rlxc.eager.kinds import SCALARS, Kind, Scalar
 from rlxc.eager.variable import Variable
 from rlxc.errors import ArgumentError, Loc
 from rlxc.ir.core import Func
@@ -59,7 +59,7 @@ _CALLS: dict[Any, _Call] = {}
 def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
     """`function` on arguments some of which are tensors or arrays, recorded as one node. What it returns may be any tree of arrays."""
     operands: list[Any] = []
-    form = _form(args, operands), _form(kwargs or {}, operands)
+    form = _form(args, operands), _form(kwargs, operands) if kwargs else _NO_OPTIONS
     try:
         key = (function, form)
         known = _CALLS.get(key)
@@ -87,13 +87,25 @@ def _name(function: Any) -> str:
 # The form of arguments: the same nesting, hashable, with a hole for each operand. Values are held with their types, since 1, 1.0 and True are equal.
 
 _HOLE = object()
+_NO_OPTIONS = (dict, ())
+_PLAIN = frozenset((int, float, bool, str, type(None), type))
+
+
+class Position(int):
+    """A whole number that is an operand, where others are known while tracing."""
+
+
+SCALARS[Position] = SCALARS[int]
+_OPERANDS = (Variable, np.ndarray, np.floating, np.complexfloating, Position)
 
 
 def _form(value: Any, operands: list[Any]) -> Any:
-    if isinstance(value, Variable | np.ndarray | np.floating | np.complexfloating):
+    cls = type(value)
+    if cls in _PLAIN:
+        return (None, cls, value)
+    if isinstance(value, _OPERANDS):
         operands.append(value)
         return _HOLE
-    cls = type(value)
     if cls in (tuple, list):
         return (cls, tuple([_form(v, operands) for v in value]))
     if cls is dict:

@@ -21,6 +21,7 @@ from rlxc.eager.kinds import Kind, kind_of
 from rlxc.eager.sweep import leading_to, sweep, variable
 from rlxc.eager.tape import Edge, Leaf
 from rlxc.errors import ArgumentError, DifferentiationError
+from rlxc.ir.core import Value
 from rlxc.ir.primitive import lookup
 
 _GRADS = Lock()
@@ -36,6 +37,9 @@ class Variable:
 
     executor: ClassVar[Executor]
 
+    #: Whether a Python number among operands takes the dtype of the others; else the executor makes an operand of it.
+    promotes_numbers: ClassVar[bool] = False
+
     _data: Any
     _kind: Kind
     _edge: Edge | None
@@ -50,16 +54,24 @@ class Variable:
         self._set(self.executor.view(value), False)
         return self
 
+    @classmethod
+    def fitted(cls, value: Any, arg: Value, where: str) -> Any:
+        """`value` as a variable for an argument of a function, which `where` names."""
+        return cls(value)
+
     def kept(self) -> Any:
         return type(self)(self._data)
 
     def _set(self, value: Any, requires_grad: bool) -> None:
-        type_ = self.executor.type_of(value)
-        if requires_grad and not type_.dtype.differentiable:
-            raise DifferentiationError(f"a variable of type {type_} has no derivative", code="RLX0305", help="only floats may require a gradient")
         self._data = value
-        self._kind = kind_of(type(self), type_, bool(requires_grad))
+        self._kind = self._kind_of(value, bool(requires_grad))
+        if requires_grad and not self._kind.type.dtype.differentiable:
+            raise DifferentiationError(f"a variable of type {self._kind.type} has no derivative", code="RLX0305", help="only floats may require a gradient")
         self._edge = Leaf(self._kind.leaf) if requires_grad else None
+
+    @classmethod
+    def _kind_of(cls, value: Any, active: bool) -> Kind:
+        return kind_of(cls, cls.executor.type_of(value), active)
 
     # what it is
 

@@ -247,6 +247,8 @@ class Primitive:
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
     stacks: ClassVar[bool] = False  # its region takes elements of arrays, and what it gives is stacked: a scan
     control: ClassVar[bool] = False  # its regions are functions, which take nothing from outside: passes work on them as on functions
+    wraps: ClassVar[bool] = False  # it has a word on derivatives, and otherwise stands for what `unwrap` emits
+    contraction: ClassVar[bool] = False  # sums of products, which are dear to compute again
     differentiable: ClassVar[bool] = True  # False: the tangent is zero, and no rule is asked
 
     signature: Signature
@@ -350,6 +352,16 @@ class Primitive:
     def batch_regions(self, b: Any, op: Any, operands: Any, batched: Any, bodies: Any) -> Any:
         """The op on many examples: its results, and which of them have the new leading axis."""
         raise self.missing("batch_regions")
+
+    def require_forward(self, op: Any) -> None:
+        """Raise where a linear op has a transpose, and cannot be computed itself."""
+        for region in op.regions:
+            for inner in region.walk():
+                inner.prim.require_forward(inner)
+
+    def unwrap(self, b: Any, op: Any, operands: Any) -> Any:
+        """Emit what the op computes, without the op; its results."""
+        raise self.missing("unwrap")
 
     def add_to(self, b: Any, total: Any, *xs: Any, zeros: Sequence[bool], carried: bool, **attrs: Any) -> Any:
         """`total` plus the op's result, without computing that as a whole, or None; `zeros` tells operands that are zero.

@@ -233,4 +233,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         pick = np.max if ord > 0 else np.min
         y = pick(_sum(np.abs(x), inner, keepdims=True), outer_, keepdims=True)
         return y if keepdims else np.squeeze(y, axes)
+    if len(axes) == 2 and ord in (2, -2, "nuc"):
+        values = emit("singular_values", np.moveaxis(x, axes, (-2, -1)))
+        y = _sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
+        return np.expand_dims(y, axes) if keepdims else y
     raise with_source(ArgumentError(f"np.linalg.norm with ord={ord!r} over axes {axes}", code="RLX0803", loc=user_location()))

@@ -10,12 +10,12 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.liveness import live_ops
+from rlxc.ir.marks import rebuild_unmarked
 from rlxc.ir.names import OwnNames
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize
 from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass
-from rlxc.passes.marks import rebuild_unmarked
 from rlxc.passes.transpose import transpose_ops
 
 Unused = Literal["zeros", "none", "error"]
@@ -103,6 +103,7 @@ def jvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
     b = Builder()
     b.ops += halves.primal_ops
     for op in halves.linear_ops:
+        op.prim.require_forward(op)
         rebuild_unmarked(b, op, env)
     floats = [(r, t) for r, t in zip(func.results, halves.tangents_out, strict=True) if r.type.dtype.differentiable]
     outs = tuple(b.zeros(r.type) if t is None else env.get(t, t) for r, t in floats)

@@ -16,11 +16,11 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.liveness import live_ops
+from rlxc.ir.marks import rebuild_unmarked
 from rlxc.ir.types import DType, TensorType
 from rlxc.passes.gradient import prepare, replace_funcs
 from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass
-from rlxc.passes.marks import rebuild_unmarked
 from rlxc.passes.transpose import transpose_ops
 from rlxc.passes.vmap import Batching
 
@@ -82,6 +82,8 @@ def _columns(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int
         halves = linearize(func, [k])
         b.ops += [op for op in halves.primal_ops if op not in own]
         (tangent,) = halves.tangents_in
+        for op in halves.linear_ops:
+            op.prim.require_forward(op)
         images = _on_basis(b, halves.linear_ops, tangent, halves.tangents_out)
         for i in floats:
             out, image = func.results[i].type, images[i]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rlxc.errors import DifferentiationError
 from rlxc.ir.core import Func
+from rlxc.ir.marks import marked
 from rlxc.passes.gradient import prepare
 from rlxc.passes.linearize import wrt_arguments
-from rlxc.passes.marks import marked
 from rlxc.passes.transpose import transpose
 
 

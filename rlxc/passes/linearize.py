@@ -200,6 +200,8 @@ class Linearizer:
     def visit_instead(self, op: Op, ops: Sequence[Op], outs: Sequence[Value]) -> list[Value | None]:
         """Go through `ops`, which compute `outs`, in place of `op`, whose results they give; the tangents of those."""
         own = dict(zip(outs, op.results, strict=True))
+        if self.wanted is not None:
+            self.wanted.update(v for inner in ops for v in inner.results)
         for inner in ops:
             operands = tuple(own.get(v, v) for v in inner.operands)
             results = tuple(own.get(v, v) for v in inner.results)

@@ -24,6 +24,7 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.liveness import live_ops
+from rlxc.ir.marks import marked
 from rlxc.ir.names import OwnNames
 from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.gradient import prepare
@@ -31,7 +32,6 @@ from rlxc.passes.legalize import legalize
 from rlxc.passes.linearity import check_linear
 from rlxc.passes.linearize import linearize, with_argument_names, wrt_arguments
 from rlxc.passes.manager import module_pass
-from rlxc.passes.marks import marked
 from rlxc.passes.residuals import plan
 from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose_ops

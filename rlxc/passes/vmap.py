@@ -18,7 +18,7 @@ from typing import Any
 from rlxc.errors import Error, MissingRule, PassError, RuleError, ShapeError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Module, Op, Value
-from rlxc.ir.liveness import live_ops
+from rlxc.ir.liveness import depends, live_ops
 from rlxc.ir.names import OwnNames
 from rlxc.ir.types import Dim
 from rlxc.passes.dims import named_dims
@@ -134,6 +134,20 @@ class Bodies:
         b.ops_of(region.ops)
         results = tuple(b.whole(v) if out else b.env.get(v, v) for v, out in zip(region.results, outs, strict=True))
         return region.with_(args=tuple(args), ops=tuple(live_ops(b.ops, results)), results=results)
+
+    def summed(self, region: Func, flags: Sequence[bool], outs: Sequence[bool]) -> Func:
+        """Like `batch`; results that are to have no leading axis, and get one, are summed over it."""
+        whole = self.batch(region, flags, depends(region, flags))
+        b = Builder()
+        b.loc = region.loc
+        b.ops += whole.ops
+        results = []
+        for v, old, out in zip(whole.results, region.results, outs, strict=True):
+            has = v.type != old.type
+            if out and not has:
+                v = b.broadcast(v, shape=(self.size, *v.type.shape), axes=(0,))
+            results.append(b.reduce_sum(v, axes=(0,)) if has and not out else v)
+        return whole.with_(ops=tuple(b.ops), results=tuple(results))
 
     def inside(self, op: Op) -> Bodies:
         """The same for a region of its own, at the place of `op`."""

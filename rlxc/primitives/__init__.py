@@ -16,6 +16,7 @@ from rlxc.primitives import (  # noqa: F401
     conv,
     convert,
     cumulative,
+    custom,
     dynamic,
     embedding,
     exponential,

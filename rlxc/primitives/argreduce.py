@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,20 +66,24 @@ class ArgExtremum(NonDifferentiable):
         return b.apply(self, x, axis=axis + 1, dtype=dtype)
 
     def element(self, e, index, x, *, axis, dtype):
-        """First the extreme, then the least index at which it is: two plain reductions, which become vector code."""
-        n = x.type.shape[axis]
+        """First the extreme, then the least index at which it is: two plain reductions, which become vector code. If there is a nan, it is the extreme."""
+        n, is_float = x.type.shape[axis], x.type.dtype.is_float
         neutral = lowest(x.type.dtype) if self.combine == "max" else highest(x.type.dtype)
         best = e.reduce(x, index, (axis,), init=neutral, combine=getattr(e, self.combine))
+        counter = "i32" if n <= 2**31 - 1 else "index"
 
-        def step(k, first):
-            v = x([*index[:axis], *k, *index[axis:]])
-            hit = e.eq(v, best)
-            if x.type.dtype.is_float:
-                hit = e.or_(hit, e.ne(v, v))  # if there is a nan, it is the extreme
-            return e.min(first, e.select(hit, e.as_index(k[0]), e.as_index(n)))
+        def first_that(holds: Any) -> Any:
+            none = e.constant(n, dtype=counter)
 
-        (at,) = e.loop((n,), (e.as_index(n),), step)
-        return e.convert(at, dtype=dtype)
+            def step(k: Any, first: Any) -> Any:
+                v = x([*index[:axis], *k, *index[axis:]])
+                return e.min(first, e.select(holds(v), e.convert(e.as_index(k[0]), dtype=counter), none))
+
+            (at,) = e.loop((n,), (none,), step)
+            return e.convert(at, dtype=dtype)
+
+        at = first_that(lambda v: e.eq(v, best))
+        return e.cond(e.ne(best, best), lambda: first_that(lambda v: e.ne(v, v)), lambda: at) if is_float else at
 
     def reuses(self, operand):
         return True

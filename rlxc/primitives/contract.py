@@ -43,6 +43,7 @@ class Contract(Multilinear):
     name = "contract"
     dtypes = NUMBERS
     linear_in = (0, 1)
+    contraction = True
     cost = Cost(flops=2, recompute=False)
     stores_once = True
     samples = (

@@ -81,6 +81,7 @@ class Conv(Multilinear):
     stores_once = True
     dtypes = REALS
     linear_in = (0, 1)
+    contraction = True
     cost = Cost(flops=2, recompute=False)
     samples = (
         Sample("f64[2, 3, 7]", "f64[4, 3, 3]"),

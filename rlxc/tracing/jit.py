@@ -26,7 +26,8 @@ from rlxc.runtime.python_objects import supported
 from rlxc.tracing.lowered import Lowered
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, name_of, stage
-from rlxc.tracing.trace import current
+from rlxc.tracing.trace import check_alive, current
+from rlxc.tracing.tracer import Tracer
 
 _WEAK = (float, int, complex)
 
@@ -251,6 +252,8 @@ def _key(x: Any) -> Any:
         return x.dtype, x.shape
     if cls in _WEAK or cls is bool:
         return cls
+    if cls is Tracer:
+        check_alive(x)
     dtype, shape = getattr(x, "dtype", None), getattr(x, "shape", None)
     if dtype is not None and isinstance(shape, tuple):
         return np.dtype(dtype), shape

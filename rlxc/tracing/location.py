@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from rlxc.diagnostics import render
 from rlxc.errors import UNKNOWN, Error, Loc
 
 _NOT_THE_USERS = tuple(f"{Path(str(package.__file__)).parent}/" for package in (rlxc, np))
+_WRAPPERS = (functools.__file__, contextlib.__file__)
 
 
 def user_location() -> Loc:
@@ -43,7 +46,7 @@ def with_source(error: Error) -> Error:
 
 @lru_cache(maxsize=1 << 12)
 def _is_users(code: CodeType) -> bool:
-    return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and "/functools.py" not in code.co_filename
+    return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and code.co_filename not in _WRAPPERS
 
 
 @lru_cache(maxsize=1 << 14)

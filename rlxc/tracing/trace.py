@@ -137,7 +137,8 @@ def here(x: Any = None) -> Trace:
     traces = _stack.traces
     if not traces:
         check_alive(x)
-        raise TracingError("ops on traced values are recorded while a function is traced, and none is", code="RLX0802", loc=user_location())
+        message = "what stood for an array while a function was traced is used, and the trace is over"
+        raise with_source(TracingError(message, code="RLX0802", loc=user_location()))
     return traces[-1]
 
 

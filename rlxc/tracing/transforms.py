@@ -15,11 +15,11 @@ import numpy as np
 from rlxc.errors import DifferentiationError, Error, TracingError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func
+from rlxc.ir.marks import unmarked
 from rlxc.passes import gradient, jacobian
 from rlxc.passes import linearize as linearizing
 from rlxc.passes import vjp as pulling
 from rlxc.passes import vmap as batching
-from rlxc.passes.marks import unmarked
 from rlxc.tracing.arguments import ArgNums, Arguments, prefix_leaves, same_form
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.pytree import Tree, tree_map, unflatten

@@ -96,7 +96,7 @@ def test_an_exponential_is_computed_once():
 
 def test_a_pullback_can_be_differentiated_again():
     """d/dx of the pullback of x^3 at 2: 6 x = 12."""
-    from rlxc.passes.marks import unmarked
+    from rlxc.ir.marks import unmarked
 
     f = function("%x: f64[]", "%a = mul %x, %x %y = mul %a, %x return %y", "f64[]")
     split = rlxc.vjp(f)

@@ -178,3 +178,54 @@ def _loss(w, x, moved, i, h):
     arrays[0 if moved is w else 1][i] += h
     w, x = arrays
     return np.linalg.norm(np.tanh(w @ x) - 0.5) + np.mean(np.where(x > 0, x, 0.1 * x)) + w[1, 2] * w[-1].sum()
+
+
+TEXT = """
+func @model(%x: f64[B, 2], param %w: f64[2, 2], param %b: f64[2]) -> f64[] {
+  %h = matmul %x, %w
+  %a = add %h, %b
+  %t = tanh %a
+  %loss = reduce_sum %t {axes = [0, 1]}
+  return %loss
+}
+"""
+
+
+@pytest.mark.parametrize("make", [eager.function, lambda text: eager.function(rlxc.compile(text)), rlxc.compile], ids=["text", "compiled", "called"])
+def test_a_compiled_function_is_recorded(make):
+    f = make(TEXT)
+    rng = np.random.default_rng(0)
+    for rows in (3, 5):
+        arrays = [rng.standard_normal(shape) for shape in ((rows, 2), (2, 2), 2)]
+        want = rlxc.compile(rlxc.value_and_grad(rlxc.parse(TEXT)["model"], wrt=["w", "b"]))(*arrays)
+        w, b = leaf(arrays[1]), leaf(arrays[2])
+        loss = f(arrays[0], b=b, w=w)
+        loss.backward()
+        assert loss.item() == want[0]
+        np.testing.assert_allclose(w.grad.numpy(), want[1], rtol=1e-12)
+        np.testing.assert_allclose(b.grad.numpy(), want[2], rtol=1e-12)
+
+
+def test_a_function_of_other_types_is_refused():
+    f = eager.function(TEXT)
+    with pytest.raises(rlxc.ArgumentError, match=r"@model: %w is f64\[2, 2\], not f64\[3\]"):
+        f(leaf(np.ones((3, 2))), leaf(np.ones(3)), leaf(np.ones(2)))
+    with pytest.raises(rlxc.ArgumentError, match=r"@model: %w is f64\[2, 2\], not f32\[2, 2\]"):
+        f(leaf(np.ones((3, 2))), np.ones((2, 2), np.float32), np.ones(2))
+    with pytest.raises(rlxc.ArgumentError, match="misses %w"):
+        f(leaf(np.ones((3, 2))), b=np.ones(2))
+
+
+def test_a_python_function_of_trees_is_one_node():
+    @eager.function
+    def loss(params, x, *, power):
+        h = np.tanh(x @ params["w"] + params["b"])
+        return {"loss": np.sum(h**power), "h": h}
+
+    w, b = leaf(np.array([[0.1, 0.2], [0.3, 0.4]])), leaf(np.array([0.5, -0.5]))
+    out = loss({"w": w, "b": b}, np.ones(2), power=2)
+    assert sorted(out) == ["h", "loss"]
+    assert out["loss"]._edge.node is out["h"]._edge.node
+    out["loss"].backward()
+    h = np.tanh(np.ones(2) @ w.numpy() + b.numpy())
+    np.testing.assert_allclose(b.grad.numpy(), 2 * h * (1 - h * h), rtol=1e-12)

@@ -87,7 +87,7 @@ def test_each_op_gives_the_inferred_type_for_each_dtype_or_a_dtype_error(prim, d
 
 @pytest.mark.parametrize("prim", OPS, ids=lambda p: p.name)
 def test_results_of_scalars_and_of_nothing_have_the_right_type(prim):
-    dtype = next(d for d in ("f64", "i32", "bool") if accepts(prim, d))
+    dtype = next(d for d in ("f64", "i32", "u64", "c128", "bool") if accepts(prim, d))
     for shape in ((), (0,), (1, 1)):
         types = [TensorType(d, shape) for d in operand_dtypes(prim, dtype)]
         f = func_of(prim.name, *types, **attrs_of(prim, dtype))

@@ -19,7 +19,7 @@ from rlxc.runtime.compile import native
 
 RNG = np.random.default_rng(1)
 WAYS = ["loops", pytest.param("library", marks=pytest.mark.skipif(not lapack.is_there(), reason="scipy is not there"))]
-WITH_LIBRARY = ("cholesky", "lu", "triangular_solve")
+WITH_LIBRARY = ("cholesky", "eigh", "lu", "qr", "svd", "triangular_solve")
 
 
 @pytest.fixture(params=WAYS)
@@ -175,6 +175,80 @@ def test_a_matrix_that_is_computed_on_the_way_is_factorized():
     }}"""
     x, b = RNG.normal(size=(2, n, n)) / 9 + 3 * np.eye(n), RNG.normal(size=(n, 3))
     close(rlxc.compile(text)(x, b), np.linalg.solve(x[1].T, np.linalg.solve(np.tril(x[1].T), b)), 1e-8)
+
+
+SHAPES = [(1, 1), (4, 4), (20, 20), (9, 5), (5, 9), (40, 3), (3, 40), (2, 3, 6, 4), (0, 0), (3, 0), (0, 3), (2, 0, 2), (70, 70), (90, 66), (66, 90)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_qr_is_numpys(way, shape):
+    x = RNG.normal(size=shape)
+    q, r = op("qr", x)
+    for got, want in zip((q, r), np.linalg.qr(x), strict=True):
+        close(got, want, 1e-9)
+
+
+def test_qr_of_what_is_triangular_already_reflects_nothing(way):
+    x = np.array([[2.0, 1.0, 3.0], [0.0, -3.0, 1.0], [0.0, 0.0, -1.0]])
+    q, r = op("qr", x)
+    np.testing.assert_array_equal(q, np.eye(3))
+    np.testing.assert_array_equal(r, x)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 30, 70])
+def test_eigh_diagonalizes(way, n):
+    x = RNG.normal(size=(2, n, n))
+    x += x.swapaxes(-1, -2)
+    w, v = op("eigh", x)
+    close(w, np.linalg.eigvalsh(x))
+    close(op("eigvalsh", x), np.linalg.eigvalsh(x))
+    close(v @ (w[..., None] * v.swapaxes(-1, -2)), x)
+    close(v.swapaxes(-1, -2) @ v, np.broadcast_to(np.eye(n), x.shape))
+    close(np.abs(v), np.abs(np.linalg.eigh(x)[1]), 1e-7)
+    interpreted = rlxc.interpret(program("eigh", x), x)
+    close(v, interpreted[1], 1e-7)  # signs and all
+
+
+def test_eigh_of_equal_eigenvalues_still_gives_orthonormal_vectors(way):
+    q, _ = np.linalg.qr(RNG.normal(size=(12, 12)))
+    x = q @ np.diag([1.0] * 5 + [2.0] * 7) @ q.T
+    w, v = op("eigh", x)
+    close(v @ np.diag(w) @ v.T, (x + x.T) / 2)
+    close(v.T @ v, np.eye(12))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_svd_gives_the_matrix_back(way, shape):
+    x = RNG.normal(size=shape)
+    u, s, vh = op("svd", x)
+    k = min(shape[-2:])
+    close(s, np.linalg.svd(x, compute_uv=False))
+    close(op("singular_values", x), np.linalg.svd(x, compute_uv=False))
+    close((u * s[..., None, :]) @ vh, x)
+    for one in (u.swapaxes(-1, -2) @ u, vh @ vh.swapaxes(-1, -2)):
+        close(one, np.broadcast_to(np.eye(k), one.shape))
+    for got, want in zip((u, vh), rlxc.interpret(program("svd", x), x)[::2], strict=True):
+        close(got, want, 1e-6)  # signs and all
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (12, 5), (5, 12)])
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_svd_of_deficient_matrices_still_has_orthonormal_vectors(way, shape, rank):
+    x = RNG.normal(size=(shape[0], rank)) @ RNG.normal(size=(rank, shape[1]))
+    u, s, vh = op("svd", x)
+    close((u * s) @ vh, x)
+    close(u.T @ u, np.eye(min(shape)))
+    close(vh @ vh.T, np.eye(min(shape)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_decompositions_of_what_is_not_finite_are_nan(way, bad):
+    x = np.eye(10)
+    x[3, 3] = bad
+    for name in ("eigh", "svd", "eigvalsh", "singular_values"):
+        results = op(name, x)
+        for v in results if isinstance(results, list | tuple) else [results]:
+            assert np.isnan(v).all(), name
 
 
 GAUSSIAN_PROCESS = """

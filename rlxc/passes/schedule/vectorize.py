@@ -163,7 +163,7 @@ class _Vectorize(Rewriter):
 
     def affine(self, op: Op) -> Affine | None:
         """The op's result as an affine index, if it is one."""
-        if not op.results or op.result.type != INDEX:
+        if not op.results or not _grows_evenly(op):
             return None
         operands = [x for v in op.operands if isinstance(x := self.lane.get(v) or Affine(self.of(v), 0), Affine)]
         if len(operands) != len(op.operands):
@@ -180,7 +180,7 @@ class _Vectorize(Rewriter):
             scalar = self.of(v)
             return scalar if isinstance(scalar.type, MemType) or scalar.type.lanes > 1 else self.e.splat(scalar, lanes=self.lanes)
         if isinstance(wide, Affine):
-            lanes = self.e.lane_index(type=INDEX.with_lanes(self.lanes))
+            lanes = self.e.lane_index(type=wide.base.type.with_lanes(self.lanes))
             grown = lanes if wide.step == 1 else self.e.mul(lanes, wide.step)
             return self.e.add(self.e.splat(wide.base, lanes=self.lanes), grown)
         return wide
@@ -243,6 +243,13 @@ class _Vectorize(Rewriter):
             lanes = tuple(range(2 * parts[0].type.lanes))
             parts = [e.shuffle(x, y, lanes=lanes) for x, y in zip(parts[::2], parts[1::2], strict=True)]
         return parts[0]
+
+
+def _grows_evenly(op: Op) -> bool:
+    """Whether the op's result may be affine: an index made of indices, or one counted in another integer dtype."""
+    if op.result.type != INDEX and not (isinstance(op.result.type, VectorType) and op.result.type.dtype.is_integer):
+        return False
+    return all(v.type == INDEX for v in op.operands)
 
 
 def neutral_value(e: Any, fold: Fold, init: Value) -> Value:

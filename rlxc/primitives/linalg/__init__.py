@@ -4,4 +4,4 @@ Each op is a class with its derivative, its meaning in NumPy, loops for small ma
 large ones (`lapack.py`). What has no result (a matrix that is not positive definite, an iteration that fails) is nan, as far as it is concerned.
 """
 
-from rlxc.primitives.linalg import cholesky, det, expm, lu, solve, triangular_solve  # noqa: F401
+from rlxc.primitives.linalg import cholesky, det, eigh, expm, lu, pinv, qr, solve, svd, triangular_solve  # noqa: F401

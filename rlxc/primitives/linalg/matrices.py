@@ -90,6 +90,12 @@ def scratch(e: Any, dtype: str, *shape: int) -> Matrix:
     return Matrix(e, e.alloc(dtype, shape), (), len(shape))
 
 
+def is_finite(e: Any, x: Matrix) -> Value:
+    """Whether no element of x is nan or infinite."""
+    (size,) = e.loop(x.shape, (e.constant(0.0, dtype=x.dtype),), lambda index, most: e.max(most, e.abs(x(*index))))
+    return e.lt(size, np.inf)
+
+
 # checks
 
 
@@ -182,6 +188,14 @@ def flat_batch(x: np.ndarray, rank: int = 2) -> np.ndarray:
 
 def mean_with_transpose(x: np.ndarray) -> np.ndarray:
     return ((x + np.swapaxes(x, -1, -2)) * x.dtype.type(0.5)).astype(x.dtype)
+
+
+def each_finite(x: np.ndarray, function: Callable[[np.ndarray], Any]) -> np.ndarray:
+    """`function` of each matrix; nan where one has an element that is not finite, or the function raises LinAlgError."""
+    finite = np.isfinite(x).all((-1, -2), keepdims=True)
+    found = each(np.where(finite, x, np.zeros((), x.dtype)), function)
+    fine = finite.reshape(*x.shape[:-2], *(1,) * (found.ndim - x.ndim + 2))
+    return np.where(fine, found, np.full((), np.nan, x.dtype))
 
 
 def each(x: np.ndarray, function: Callable[[np.ndarray], Any]) -> np.ndarray:

@@ -24,6 +24,9 @@ class Convert(LoopPrimitive):
     def eval(self, x, *, dtype, checked):
         return numerics.convert(x, dtype)
 
+    def affine(self, steps, constants):
+        return steps[0]
+
     def llvm(self, w, type, x, *, dtype, checked):
         return w.convert(x, type, checked=checked)
 

@@ -1,0 +1,56 @@
+"""What ops that wrap a function share: they compute what its body does, and disappear before native code is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rlxc.errors import RuleError
+from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.interp import run_region
+from rlxc.primitives.control.base import Control, splice
+
+
+class Wrapper(Control):
+    """Its first region, as if it stood there; operands are the arguments."""
+
+    wraps = True
+
+    def infer_regions(self, types: Any, regions: tuple[Func, ...], attrs: dict) -> tuple:
+        self.require_regions(regions)
+        self.require_arguments(regions[0], types, self.region_names[0])
+        return tuple(v.type for v in regions[0].results)
+
+    def eval_regions(self, env: dict, op: Op) -> tuple:
+        return tuple(run_region(op.regions[0], [env[v] for v in op.operands], env))
+
+    def unwrap(self, b: Any, op: Op, operands: Sequence[Value]) -> Sequence[Value]:
+        """Emit what the op computes without it."""
+        return splice(b, op.regions[0], operands)
+
+    def argument_flags(self, op: Op, flags: Any, outcome: Any) -> list[list[bool]]:
+        return [list(flags), *([False] * len(r.args) for r in op.regions[1:])]
+
+    def active_regions(self, op: Op, flags: Any, active: Any) -> list[bool]:
+        return active(op.regions[0], flags)
+
+    def require_rule(self, rule: Func, what: str, takes: Sequence[Any], gives: Sequence[Any], said: str) -> None:
+        """Raise RuleError unless a rule takes and gives values of these types."""
+        types = [a.type for a in rule.args]
+        if types != list(takes):
+            raise RuleError(f"{self.name}: its {what} takes ({_text(types)}), not ({_text(takes)})", loc=rule.loc)
+        types = [v.type for v in rule.results]
+        if len(types) < len(gives):
+            raise RuleError(f"{self.name}: its {what} yields {len(types)} values, not {len(gives)}: {said}", loc=rule.loc)
+        for v, t in zip(rule.results, gives, strict=False):
+            if v.type != t:
+                raise RuleError(f"{self.name}: its {what} yields {v.type} where {t} is asked for: {said}", loc=v.loc if v.loc.line else rule.loc)
+
+
+def floats(values: Sequence[Value]) -> list[int]:
+    """Places of the values that have tangents."""
+    return [i for i, v in enumerate(values) if v.type.dtype.differentiable]
+
+
+def _text(types: Sequence[Any]) -> str:
+    return ", ".join(map(str, types))

@@ -1,0 +1,179 @@
+"""Custom_vjp: a function with a pullback of its own, and residuals.
+
+    %y = custom_vjp %x do (%a) { ... yield %y }                    the function
+                       do (%a1) { ... yield %y1, %r, %s }          forward: its results, then residuals
+                       do (%r1, %s1, %ct) { ... yield %da }        backward: residuals, a cotangent for each float result; a cotangent for each float argument
+
+Differentiation replaces the function by `forward`, and has a `custom_pullback` for its linear part, whose transpose is `backward`. A
+`custom_pullback` cannot be computed, since nobody knows the tangents: forward mode says so.
+"""
+
+from __future__ import annotations
+
+from rlxc.errors import DifferentiationError, RuleError
+from rlxc.ir.core import Op
+from rlxc.ir.liveness import depends
+from rlxc.ir.primitive import lookup, register
+from rlxc.primitives.control.linear import linear_op
+from rlxc.primitives.custom import checkpoint
+from rlxc.primitives.custom.base import Wrapper, floats
+
+
+@register
+class CustomVjp(Wrapper):
+    """The results of the first region; their cotangents are led back by the third, which takes the residuals that the second one yields.
+
+        %y = custom_vjp %x do (%a: f64[]) {
+          %r = sin %a : f64[]
+          yield %r
+        } do (%a1: f64[]) {
+          %r1 = sin %a1 : f64[]
+          %c1 = cos %a1 : f64[]
+          yield %r1, %c1
+        } do (%c: f64[], %ct: f64[]) {
+          %da = mul %ct, %c : f64[]
+          yield %da
+        } : f64[]
+
+    `forward` yields the results, then any residuals; `backward` takes those and a cotangent for each float result, and yields one for each
+    float argument. It need not be linear, as where gradients are clipped. Reverse mode only.
+    """
+
+    name = "custom_vjp"
+    region_names = ("function", "forward", "backward")
+
+    def infer(self, *operands):
+        return super().infer(*operands)
+
+    def infer_regions(self, types, regions, attrs):
+        results = super().infer_regions(types, regions, attrs)
+        function, forward, backward = regions
+        self.require_rule(forward, "forward rule", types, results, "the results of the function, then residuals")
+        residuals = [v.type for v in forward.results[len(results) :]]
+        takes = [*residuals, *(results[j] for j in floats(function.results))]
+        gives = [types[i] for i in floats(function.args)]
+        said = "a cotangent for each float argument"
+        self.require_rule(backward, "backward rule", takes, gives, said)
+        if len(backward.results) != len(gives):
+            raise RuleError(f"custom_vjp: its backward rule yields {len(backward.results)} values, not {len(gives)}: {said}", loc=backward.loc)
+        for region, what in ((forward, "forward rule"), (backward, "backward rule")):
+            self.require_nothing_else(region, what)
+        return results
+
+    def linearize_regions(self, d, op, tangents):
+        _, forward, backward = op.regions
+        residuals = tuple(v.like(loc=op.loc) for v in forward.results[len(op.results) :])
+        whole = lookup("checkpoint")
+        d.b.insert(Op(whole, op.operands, {"policy": "save", "names": (), "again": 0}, (*op.results, *residuals), (forward,), op.loc))
+        active = [k for k, i in enumerate(floats(op.operands)) if tangents[i] is not None]
+        given = [t for t in tangents if t is not None]
+        like = Op(lookup("custom_pullback"), op.operands, {}, op.results, (), op.loc)
+        attrs = {"residuals": len(residuals), "active": tuple(active)}
+        outs = iter(linear_op(d.b, like, [*residuals, *given], attrs, [backward]))
+        return [next(outs) if j in floats(op.results) else None for j in range(len(op.results))]
+
+    def linear_states(self, op, states, follow):
+        return [follow.LINEAR] * len(op.results), "a function with a rule of its own is not linear by that"
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        function, forward, backward = op.regions
+        n = len(op.results)
+        kept = depends(forward, batched)
+        outs = [x or y for x, y in zip(depends(function, batched), kept[:n], strict=True)]
+        flags = [*kept[n:], *(outs[j] for j in floats(op.results))]
+        asked = [batched[i] for i in floats(op.operands)]
+        regions = (
+            bodies.batch(function, batched, outs),
+            bodies.batch(forward, batched, [*outs, *kept[n:]]),
+            bodies.summed(backward, flags, asked),
+        )
+        return b.with_regions(self, operands, {}, regions), outs
+
+
+@register
+class CustomPullback(Wrapper):
+    """The linear map whose transpose is the region: residuals and cotangents to cotangents. It takes residuals and tangents of the `active` arguments."""
+
+    name = "custom_pullback"
+    wraps = False
+    region_names = ("backward",)
+
+    def infer(self, *operands, residuals: int, active: tuple[int, ...]):
+        return super().infer(*operands)
+
+    def infer_regions(self, types, regions, attrs):
+        self.require_regions(regions)
+        (backward,) = regions
+        residuals, active = attrs["residuals"], attrs["active"]
+        takes = [*(a.type for a in backward.args[:residuals]), *(backward.results[k].type for k in active)]
+        if takes != list(types):
+            raise RuleError(f"custom_pullback: it takes ({', '.join(map(str, takes))}), not ({', '.join(map(str, types))})")
+        return tuple(a.type for a in backward.args[residuals:])
+
+    def forward_error(self, op):
+        return DifferentiationError(
+            "custom_vjp has a rule for reverse mode only: forward mode cannot differentiate it",
+            code="RLX0309",
+            loc=op.loc,
+            help="differentiate by grad, vjp or jacrev; or give the function a tangent rule, with custom_jvp",
+        )
+
+    def require_forward(self, op):
+        raise self.forward_error(op)
+
+    def eval_regions(self, env, op):
+        raise self.forward_error(op)
+
+    def argument_flags(self, op, flags, outcome):
+        return [[False] * len(op.regions[0].args)]
+
+    def linear_states(self, op, states, follow):
+        constant = states[: op.attrs["residuals"]]
+        return [follow.LINEAR] * len(op.results), "a residual is no constant" if follow.LINEAR in constant else None
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        residuals = op.attrs["residuals"]
+        given = [b.zeros(v.type) if ct is None else ct for v, ct in zip(op.results, cts, strict=True)]
+        is_linear = any(ct is not None and ct.linear for ct in cts)
+        like = Op(lookup("custom_backward"), op.operands, {}, (), (), op.loc)
+        outs = linear_op(b, like, [*op.operands[:residuals], *given], {"residuals": residuals}, op.regions, is_linear)
+        return [*(None for _ in range(residuals)), *(outs[k] for k in op.attrs["active"])]
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        (backward,) = op.regions
+        residuals, active = op.attrs["residuals"], op.attrs["active"]
+        flags = [*batched[:residuals], *[True] * len(op.results)]
+        asked = [False] * len(backward.results)
+        for k, flag in zip(active, batched[residuals:], strict=True):
+            asked[k] = flag
+        region = bodies.summed(backward, flags, asked)
+        results = linear_op(b, op, operands, dict(op.attrs), [region])
+        return results, [True] * len(op.results)
+
+
+@register
+class CustomBackward(Wrapper):
+    """A backward rule at work: residuals and cotangents to cotangents. It is taken to be linear in the cotangents, whatever it does."""
+
+    name = "custom_backward"
+    region_names = ("backward",)
+
+    def infer(self, *operands, residuals: int):
+        return super().infer(*operands)
+
+    def linearize_regions(self, d, op, tangents):
+        whole = Op(lookup("checkpoint"), op.operands, {"policy": "save", "names": (), "again": 0}, op.results, op.regions, op.loc)
+        return checkpoint.linearize(d, whole, op.regions[0], tangents)
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        raise DifferentiationError("the backward rule of a custom_vjp has no transpose", loc=op.loc)
+
+    def linear_states(self, op, states, follow):
+        constant = states[: op.attrs["residuals"]]
+        return [follow.LINEAR] * len(op.results), "a residual is no constant" if follow.LINEAR in constant else None
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        (body,) = op.regions
+        outs = depends(body, batched)
+        results = linear_op(b, op, operands, dict(op.attrs), [bodies.batch(body, batched, outs)], op.results[0].linear)
+        return results, outs

@@ -1,0 +1,67 @@
+"""Functions of ops that work on arrays, too: inside a trace their ops are recorded, outside of traces they are compiled for what they are given."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rlxc.runtime.compiled import Compiled
+from rlxc.tracing.pytree import flatten, unflatten
+from rlxc.tracing.staging import Aval, Staged, as_native, aval_of, compiled, stage
+from rlxc.tracing.trace import current
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MAX_KNOWN = 1024
+
+
+def immediate(f: F) -> F:
+    """Decorates a function that emits ops, so that it takes arrays as well as tracers.
+
+    Arrays among the arguments are arrays of the compiled function; everything else (numbers, shapes, names, functions) belongs to it, and must be hashable.
+    """
+    known: dict[Any, tuple[Staged, Compiled]] = {}
+    lock = threading.Lock()
+
+    @functools.wraps(f)
+    def public(*args: Any, **kwargs: Any) -> Any:
+        if current() is not None:
+            return f(*args, **kwargs)
+        leaves, tree = flatten((args, kwargs))
+        avals = tuple([aval_of(x) if _is_array(x) else None for x in leaves])
+        key = (tree, avals, tuple([(type(x), x) for x, a in zip(leaves, avals, strict=True) if a is None]))
+        with lock:
+            found = known.get(key)
+        if found is None:
+            staged = _stage(f, leaves, avals, tree)
+            found = staged, compiled(staged.func)
+            with lock:
+                if len(known) >= _MAX_KNOWN:
+                    known.clear()
+                known[key] = found
+        staged, native = found
+        arrays = [x for x, a in zip(leaves, avals, strict=True) if a is not None]
+        results = native(*[as_native(x, v.type) for x, v in zip((*arrays, *staged.captured), staged.func.args, strict=True)])
+        count = staged.tree.leaves
+        return results if staged.tree.is_leaf else unflatten(staged.tree, results if count > 1 else (results,) if count else ())
+
+    return public  # type: ignore[return-value]
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray | np.generic) or (hasattr(x, "__array_interface__") and not isinstance(x, type))
+
+
+def _stage(f: Callable[..., Any], leaves: list[Any], avals: tuple[Aval | None, ...], tree: Any) -> Staged:
+    """The function traced with tracers in place of arrays."""
+
+    def rebuild(traced: list[Any]) -> tuple[Any, Any]:
+        arrays = iter(traced)
+        args, kwargs = unflatten(tree, [x if a is None else next(arrays) for x, a in zip(leaves, avals, strict=True)])
+        return args, kwargs
+
+    known = [a for a in avals if a is not None]
+    return stage(f, known, rebuild, [None] * len(known), hoists=False)
