@@ -16,6 +16,7 @@ from rlxc.ir.core import Func, Module
 from rlxc.passes import bind as _bind
 from rlxc.passes import gradient as _gradient
 from rlxc.passes import jacobian as _jacobian
+from rlxc.passes import residual_report as _residual_report
 from rlxc.passes import vjp as _vjp
 from rlxc.passes import vmap as _vmap
 from rlxc.passes.convention import Convention, in_convention
@@ -44,6 +45,7 @@ __all__ = [
     "linearize",
     "load",
     "parse",
+    "residuals",
     "run_passes",
     "value_and_grad",
     "vjp",
@@ -133,6 +135,11 @@ def vjp(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> _vj
     pullback = split.pullback
     seeds = [i for i, a in enumerate(pullback.args) if a.linear]
     return split._replace(pullback=in_convention(pullback, convention, cotangents=seeds, gradients=range(len(pullback.results))))
+
+
+def residuals(func: Func, wrt: Wrt = ()) -> _residual_report.ResidualReport:
+    """What a backward pass keeps of `func`, how many bytes, and why; `str()` of it is a table."""
+    return _residual_report.residual_report(pick(func), _wrt(wrt))
 
 
 @_or_traced(_traced.hvp)

@@ -6,13 +6,10 @@ y = multiply(x, 2.0)            # finds the rule for the kinds of x and of a Pyt
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import rlxc
 from rlxc.eager.kinds import SCALARS, Kind, Scalar
 from rlxc.eager.rule import Rule
 from rlxc.errors import ArgumentError, Error, Loc
@@ -21,12 +18,12 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Value
 from rlxc.ir.primitive import Primitive, lookup
 from rlxc.passes.inline import inline_calls
+from rlxc.tracing.location import user_location
 
 #: Makes a Func for operands of these kinds, at a place in the user's program.
 Maker = Callable[[Sequence[Kind | Scalar], Loc], Func]
 
 _MAKING = RLock()
-_HERE = str(Path(rlxc.__file__).parent)
 
 
 class Function:
@@ -78,7 +75,7 @@ class Function:
         return rule
 
     def _new_rule(self, kinds: tuple[Kind | Scalar, ...], cls: type) -> Rule:
-        loc = users_line()
+        loc = user_location()
         try:
             func = self._make(kinds, loc)
             return Rule(func, kinds, cls, self._unrecorded, loc, fixed)
@@ -122,11 +119,3 @@ def fixed(func: Func) -> Function:
     """A function whose types are all known."""
     whole = inline_calls(func)
     return Function(func.name, lambda kinds, loc: whole)
-
-
-def users_line() -> Loc:
-    """The line of the program that called into rlxc."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
-        frame = frame.f_back
-    return Loc(frame.f_code.co_filename, frame.f_lineno, 1)

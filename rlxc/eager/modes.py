@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 
 class Recording:
@@ -44,12 +44,12 @@ class Recording:
 RECORDING = Recording()
 
 
-def no_grad() -> object:
+def no_grad() -> AbstractContextManager[None]:
     """A block (or, as a decorator, a function) in which nothing is recorded: results do not require gradients."""
     return RECORDING.set(False)
 
 
-def enable_grad() -> object:
+def enable_grad() -> AbstractContextManager[None]:
     """A block inside of `no_grad` in which operations are recorded again."""
     return RECORDING.set(True)
 

@@ -68,7 +68,7 @@ def cholesky(e, x, l):  # noqa: E741
     """Row by row; all nan below the diagonal where a pivot is not positive."""
     n = x.shape[0]
     nan, zero = (e.constant(v, dtype=x.dtype) for v in (np.nan, 0.0))
-    found: dict = {}
+    found = {}
     for i in range(n):
         for j in range(i + 1):
             rest = e.mul(e.add(x(i, j), x(j, i)), 0.5)
