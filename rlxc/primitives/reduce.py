@@ -158,6 +158,9 @@ class ReduceSum(Reduction, LinearMap):
     def transpose(self, b, cts, operands, *, axes):
         return (b.broadcast(cts[0], shape=operands[0].type.shape, axes=axes),)
 
+    def batch_sum(self, b, x, *, batched, axes):
+        return b.reduce_sum(x, axes=(0, *(a + 1 for a in axes)))
+
     def repeated(self, b, x, times):
         dtype = x.type.dtype
         if dtype.is_narrow:
