@@ -114,6 +114,25 @@ def test_the_gradient_of_a_spectral_loss():
     np.testing.assert_allclose(rlxc.grad(loss)(x), want, rtol=1e-6)
 
 
+def test_either_convention_for_gradients():
+    assert rlxc.grad(lambda z: np.abs(z) ** 2)(1 + 2j) == pytest.approx(2 + 4j)
+    assert rlxc.grad(lambda z: np.abs(z) ** 2, convention="jax")(1 + 2j) == pytest.approx(2 - 4j)
+    for convention, want in (("adjoint", 2 - 1j), ("jax", 2 + 1j)):
+        _, pull = rlxc.vjp(lambda z: (2 + 1j) * z, 0.3 + 2j, convention=convention)
+        assert pull(1 + 0j) == (want,)
+
+
+def test_gradients_go_through_loops_of_complex_carries():
+    def loss(z, xs):
+        last, _ = rlxc.scan(lambda c, x: (c * x, None), z, xs)
+        return np.abs(last) ** 2
+
+    z, xs = 1 + 1j, np.array([1j, 2, 3j])
+    dz, dxs = rlxc.grad(loss, argnums=(0, 1))(z, xs)
+    assert dz == pytest.approx(72 * z)
+    np.testing.assert_allclose(dxs, 72 * 2 * xs / np.abs(xs) ** 2 * [1, 1, 1])
+
+
 def test_the_gradient_by_a_complex_argument():
     def loss(z):
         return np.sum(np.abs(np.fft.fft(z)) ** 2)
