@@ -108,9 +108,9 @@ def square_safely(e: Any, size: Value) -> tuple[Value, Value]:
 # checks
 
 
-def check_matrix(name: str, x: Any, *, square: bool = False) -> None:
+def check_matrix(name: str, x: Any, *, square: bool = False, dtypes: Sequence[str] = WIDE) -> None:
     """Raise DTypeError or ShapeError unless x is a tensor of matrices."""
-    require_dtype(name, x, WIDE)
+    require_dtype(name, x, dtypes)
     if x.rank < 2:
         raise ShapeError(f"{name} takes matrices: {x} has no two axes")
     if square and x.shape[-1] != x.shape[-2]:
