@@ -176,7 +176,7 @@ class Tensor(Variable):
 
     @classmethod
     def fitted(cls, value: Any, arg: Value, where: str) -> Any:
-        return cls(fit(value, arg, where))
+        return fit(value, arg, where)
 
     def __rlxc_call__(self, program: Compiled, args: Any, named: Any) -> Any:
         """What a compiled function is to do where a tensor is among its arguments."""

@@ -261,7 +261,9 @@ def _key(x: Any) -> Any:
     return array.dtype, array.shape
 
 
-def _as_array(x: Any, type: Any) -> np.ndarray:
+def _as_array(x: Any, type: Any) -> Any:
+    if hasattr(x, "__rlxc_call__"):  # an eager tensor, which records the call
+        return x
     return from_numbers(x, type, "an argument") if isinstance(x, _WEAK) and not isinstance(x, np.generic) else np.asarray(x)
 
 

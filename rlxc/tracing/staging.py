@@ -158,7 +158,7 @@ def as_native(x: Any, type: TensorType) -> np.ndarray:
         raise with_source(TracingError(f"{x!r} is used outside of the trace it belongs to", code="RLX0802", loc=from_trace))
     if isinstance(x, Snapshot):
         return x.view(np.ndarray)
-    return x if isinstance(x, np.ndarray) else np.asarray(x, dtype=type.dtype.numpy)
+    return x if isinstance(x, np.ndarray) or hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
 
 
 def compiled(func: Func) -> Compiled:
