@@ -26,6 +26,7 @@ _HOMES = {
         "linearize",
         "load",
         "parse",
+        "residuals",
         "run_passes",
         "value_and_grad",
         "vjp",
@@ -38,6 +39,7 @@ _HOMES = {
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.numpy.elementwise": ("where",),
     "rlxc.tracing.control_flow": ("cond", "fori_loop", "map", "scan", "switch", "while_loop"),
+    "rlxc.tracing.custom": ("checkpoint", "checkpoint_name", "custom_jvp", "custom_vjp"),
     "rlxc.tracing.jit": ("jit",),
     "rlxc.tracing.pytree": ("register_pytree", "tree_leaves", "tree_map"),
     "rlxc.tracing.staging": ("trace",),
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
         linearize,
         load,
         parse,
+        residuals,
         run_passes,
         value_and_grad,
         vjp,
@@ -135,6 +138,7 @@ if TYPE_CHECKING:
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
     from rlxc.tracing.control_flow import cond, fori_loop, map, scan, switch, while_loop
+    from rlxc.tracing.custom import checkpoint, checkpoint_name, custom_jvp, custom_vjp
     from rlxc.tracing.jit import jit
     from rlxc.tracing.pytree import register_pytree, tree_leaves, tree_map
     from rlxc.tracing.staging import trace

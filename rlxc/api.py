@@ -16,9 +16,10 @@ from rlxc.ir.core import Func, Module
 from rlxc.passes import bind as _bind
 from rlxc.passes import gradient as _gradient
 from rlxc.passes import jacobian as _jacobian
+from rlxc.passes import residual_report as _residual_report
 from rlxc.passes import vjp as _vjp
 from rlxc.passes import vmap as _vmap
-from rlxc.passes.convention import Convention, in_convention
+from rlxc.passes.convention import Convention, in_convention, linear_in_convention
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
 from rlxc.passes.pipelines import make_pipeline
@@ -44,6 +45,7 @@ __all__ = [
     "linearize",
     "load",
     "parse",
+    "residuals",
     "run_passes",
     "value_and_grad",
     "vjp",
@@ -130,9 +132,12 @@ def jvp(func: Func, wrt: Wrt = ()) -> Func:
 def vjp(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> _vjp.Vjp:
     """`forward`, which also gives residuals, and `pullback`, which takes them and a cotangent for each float result."""
     split = _vjp.vjp(pick(func), _wrt(wrt))
-    pullback = split.pullback
-    seeds = [i for i, a in enumerate(pullback.args) if a.linear]
-    return split._replace(pullback=in_convention(pullback, convention, cotangents=seeds, gradients=range(len(pullback.results))))
+    return split._replace(pullback=linear_in_convention(split.pullback, convention))
+
+
+def residuals(func: Func, wrt: Wrt = ()) -> _residual_report.ResidualReport:
+    """What a backward pass keeps of `func`, how many bytes, and why; `str()` of it is a table."""
+    return _residual_report.residual_report(pick(func), _wrt(wrt))
 
 
 @_or_traced(_traced.hvp)
@@ -177,9 +182,7 @@ def linearize(func: Func, wrt: Wrt = ()) -> Linearized:
 
 def linear_transpose(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> Func:
     """The transpose of a function that is linear in its `lin` arguments, or in `wrt`; raises LinearityError where it is not linear."""
-    turned = _linear_transpose(pick(func), _wrt(wrt))
-    seeds = [i for i, a in enumerate(turned.args) if a.linear]
-    return in_convention(turned, convention, cotangents=seeds, gradients=range(len(turned.results)))
+    return linear_in_convention(_linear_transpose(pick(func), _wrt(wrt)), convention)
 
 
 def run_passes(module: Module | Func | str, pipeline: str) -> Module:

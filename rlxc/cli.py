@@ -329,6 +329,14 @@ def _transform_flags(add: Add) -> None:
     _output(add)
 
 
+def _residuals_flags(add: Add) -> None:
+    _file(add)
+    _fn(add)
+    _dims(add)
+    add("--wrt", default="", metavar="NAMES", help="arguments, comma-separated (all float ones, unless stated)")
+    _output(add)
+
+
 def _grad_flags(add: Add) -> None:
     _transform_flags(add)
     add("--with-seed", action="store_true", help="take the cotangent of the result as an argument `d_output`")
@@ -413,6 +421,7 @@ COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "grad": ("transforms", "grad", _grad_flags, "value and gradient, IR to IR"),
     "jvp": ("transforms", "jvp", _transform_flags, "forward mode, IR to IR"),
     "vjp": ("transforms", "vjp", _transform_flags, "a forward part with residuals and a pullback, IR to IR"),
+    "residuals": ("transforms", "residuals", _residuals_flags, "what a backward pass keeps, how many bytes, and why"),
     "hvp": ("transforms", "hvp", _transform_flags, "Hessian times vector, IR to IR"),
     "jacfwd": ("transforms", "jacfwd", _transform_flags, "the Jacobian by forward mode, IR to IR"),
     "jacrev": ("transforms", "jacrev", _transform_flags, "the Jacobian by reverse mode, IR to IR"),

@@ -369,7 +369,7 @@ CODES: dict[str, Code] = {
     "RLX0803": Code(
         "a function of NumPy's that is not there for traced arrays",
         "`dir(rlxc.numpy)` lists those that are. Others can be written with them, or computed outside of the traced function.",
-        'rlxc.trace(lambda x: rlxc.numpy.linalg.eig(x), "f64[2, 2]")',
+        'rlxc.trace(lambda x: rlxc.numpy.packbits(x), "u8[8]")',
         language="python",
     ),
     "RLX0804": Code(
@@ -399,6 +399,13 @@ CODES: dict[str, Code] = {
         "What a loop carries keeps its form, shapes and dtypes from step to step, and the branches of a choice give results of one form and type.",
         'rlxc.trace(lambda x: rlxc.scan(lambda c, e: ((c, e), None), 0.0, x), "f32[3]")',
         'rlxc.trace(lambda x: rlxc.scan(lambda c, e: (c + e, c), 0.0, x), "f32[3]")',
+        language="python",
+    ),
+    "RLX0809": Code(
+        "a derivative rule that does not fit its function",
+        "The rules of custom_jvp and custom_vjp take and give trees of the forms and types of the function's arguments and results, and neither they nor the "
+        "function use traced arrays from outside, of which the rules would not know.",
+        'rlxc.trace(rlxc.custom_jvp(lambda x: x), "f32[]")',
         language="python",
     ),
     # --------------------------------------------------------------------------------------------------------- 09xx: internal

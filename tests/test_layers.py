@@ -130,6 +130,8 @@ def test_there_is_no_hand_written_backward_op():
     from rlxc.ir.primitive import REGISTRY
 
     for prim in REGISTRY.all():
+        if type(prim).__module__.startswith("rlxc.primitives.custom."):
+            continue  # what users give rules of their own
         parts = set(prim.name.split("_"))
         assert not parts & {"grad", "backward", "bwd", "vjp", "jvp"}, f"{prim.name} looks like a hand-written derivative"
 

@@ -32,6 +32,11 @@ def vjp(args: argparse.Namespace) -> int:
     return _write(api.vjp(read_func(args), names(args.wrt))[:2], args)
 
 
+def residuals(args: argparse.Namespace) -> int:
+    write_text(args.output, f"{api.residuals(read_func(args), names(args.wrt))}\n")
+    return OK
+
+
 def hvp(args: argparse.Namespace) -> int:
     return _write([api.hvp(read_func(args), names(args.wrt))], args)
 

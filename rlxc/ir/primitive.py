@@ -245,6 +245,7 @@ class Primitive:
     by_blocks: ClassVar[bool] = False  # its region is a function, computed block by block
     reduction: ClassVar[bool] = False  # elements along `axes` are combined by the associative loop-level op `combine`, from `neutral(dtype)`
     stores_once: ClassVar[bool] = False  # its `lower` stores each element of its one result exactly once, and reads none of them
+    stacks: ClassVar[bool] = False  # its region takes elements of arrays, and what it gives is stacked: a scan
     control: ClassVar[bool] = False  # its regions are functions, which take nothing from outside: passes work on them as on functions
     wraps: ClassVar[bool] = False  # it has a word on derivatives, and otherwise stands for what `unwrap` emits
     contraction: ClassVar[bool] = False  # sums of products, which are dear to compute again
@@ -276,6 +277,10 @@ class Primitive:
 
     def batch(self, b: Any, *xs: Any, batched: Any, **attrs: Any) -> Any:
         raise self.missing("batch")
+
+    def batch_sum(self, b: Any, *xs: Any, batched: Any, **attrs: Any) -> Any:
+        """What `batch` gives, summed over the leading axis, without storing all of that."""
+        raise self.missing("batch_sum")
 
     def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
         raise self.missing("element")
@@ -364,6 +369,10 @@ class Primitive:
         Where the total is `carried` by a loop, what changes few of its elements is better than what makes it anew.
         """
         return None
+
+    def join(self, b: Any, type: Any, parts: Sequence[tuple[Any, Any]]) -> Any:
+        """The sum of results of this op that are zero but in parts of their own, or None; of each, the first operand and the attributes."""
+        raise self.missing("join")
 
     def argument_flags(self, op: Any, flags: Any, outcome: Any) -> list[list[bool]]:
         """For each region, which arguments a property of operands reaches, if `outcome(region, flags)` says which results it reaches."""

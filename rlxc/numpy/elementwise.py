@@ -9,7 +9,7 @@ import numpy as np
 
 from rlxc.errors import TracingError
 from rlxc.ir.types import DType
-from rlxc.numpy.operands import Tracer, cast, convert, emit, promoted, tracer_of
+from rlxc.numpy.operands import Tracer, cast, convert, emit, tracer_of
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.promotion import as_dtype, kind_of, promote, ufunc_dtypes
 from rlxc.tracing.protocols import implements, refuse_options
@@ -154,6 +154,8 @@ def _classify(ufunc: np.ufunc, on_numbers: bool) -> Callable[..., Any]:
     def rule(x: Any, **options: Any) -> Any:
         refuse_options(f"np.{ufunc.__name__}", options, out=None, where=True)
         x = tracer_of(x)
+        if x.aval.dtype.is_complex:
+            return emit("and" if on_numbers else "or", rule(real(x)), rule(imag(x)))
         if not x.aval.dtype.differentiable:
             return tracer_of(np.full(x.shape, on_numbers))
         return emit("is_nan" if ufunc is np.isnan else "is_finite", x)
@@ -265,17 +267,38 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     return convert(x, dtype)
 
 
-@implements(np.real, np.conjugate, np.real_if_close)
+@implements(np.real)
 def real(val: Any) -> Any:
-    """The number itself: it is real."""
-    return promoted(val)[0]
+    """The real part; a real number itself."""
+    val = tracer_of(val)
+    return emit("real", val, weak=val._weak) if val.aval.dtype.is_complex else val
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
-    """Zero: the number is real."""
+    """The imaginary part; zero of a real number."""
     val = tracer_of(val)
-    return cast(0, val.aval.dtype, val.shape)
+    return emit("imag", val, weak=val._weak) if val.aval.dtype.is_complex else cast(0, val.aval.dtype, val.shape)
 
 
-__all__ += ["imag", "real"]
+@implements(np.conjugate)
+def conjugate(x: Any, **options: Any) -> Any:
+    """The complex conjugate; a real number itself."""
+    refuse_options("np.conjugate", options, out=None, where=True)
+    x = tracer_of(x)
+    return emit("conj", x, weak=x._weak) if x.aval.dtype.is_complex else x
+
+
+conj = conjugate
+
+
+@implements(np.real_if_close)
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    """A real array itself; of a complex one the dtype would depend on its numbers."""
+    a = tracer_of(a)
+    if a.aval.dtype.is_complex:
+        raise with_source(TracingError("np.real_if_close of complex numbers", code="RLX0805", loc=user_location(), help="np.real takes the real part"))
+    return a
+
+
+__all__ += ["conj", "conjugate", "imag", "real", "real_if_close"]

@@ -155,6 +155,8 @@ def isinf(x: Any, /, **options: Any) -> Any:
     """Whether x is infinite."""
     refuse("isinf", **options)
     x = traced(x)
+    if x.aval.dtype.is_complex:
+        return np.isinf(np.real(x)) | np.isinf(np.imag(x))
     return np.abs(x) == constant(np.inf, x) if x.aval.dtype.is_float else ~np.isfinite(x) & ~np.isnan(x)
 
 

@@ -1,6 +1,7 @@
 """Passes: Module to Module. Importing this package makes all of them known by name."""
 
 from rlxc.passes import (
+    batch_steps,
     bind,
     blocks,
     cse,
@@ -25,6 +26,7 @@ from rlxc.passes import (
 )
 
 __all__ = [
+    "batch_steps",
     "bind",
     "blocks",
     "cse",

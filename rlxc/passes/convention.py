@@ -17,6 +17,11 @@ from rlxc.ir.core import Func, Value
 Convention = Literal["adjoint", "jax"]
 
 
+def linear_in_convention(func: Func, convention: Convention) -> Func:
+    """A pullback, linear in its cotangents, in a convention."""
+    return in_convention(func, convention, cotangents=[i for i, a in enumerate(func.args) if a.linear], gradients=range(len(func.results)))
+
+
 def in_convention(func: Func, convention: Convention, *, cotangents: Iterable[int] = (), gradients: Iterable[int] = ()) -> Func:
     """`func`, whose arguments `cotangents` and results `gradients` (by position) are in the adjoint convention, with them in another one."""
     if convention not in get_args(Convention):

@@ -89,10 +89,21 @@ class Sums:
     def total(self, contributions: list[Value] | None, *, carried: bool = False) -> Value | None:
         if not contributions:
             return None
-        total = contributions[0]
-        for ct in contributions[1:]:
+        total, *others = contributions if carried else self.joined(contributions)
+        for ct in others:
             total = self.add(total, ct, carried)
         return total
+
+    def joined(self, contributions: list[Value]) -> list[Value]:
+        """The contributions, those made one that are nothing but different parts of the whole."""
+        makers = [self.made_by(ct) for ct in contributions]
+        parts = [op for op in makers if op is not None and op.prim.has_rule("join") and all(map(self.is_zero, op.operands[1:]))]
+        if len(parts) < 2 or any(op.prim is not parts[0].prim for op in parts):
+            return contributions
+        whole = parts[0].prim.join(self.b, contributions[0].type, [(op.operands[0], op.attrs) for op in parts])
+        if whole is None:
+            return contributions
+        return [whole, *(ct for ct, op in zip(contributions, makers, strict=True) if op not in parts)]
 
     def add(self, total: Value, ct: Value, carried: bool) -> Value:
         """`total + ct`; `add(total, scatter_add(zeros, u, i))` is `scatter_add(total, u, i)`."""

@@ -20,6 +20,7 @@ from rlxc.primitives import (  # noqa: F401
     dynamic,
     embedding,
     exponential,
+    fft,
     fused,
     gather,
     hyperbolic,

@@ -16,7 +16,8 @@ from rlxc.ir.types import ANY, COMPLEX, DType
 from rlxc.primitives.families import Composite, Elementwise, batch_size, is_linear, require_dtype, same_dtype, with_batch_axis
 from rlxc.primitives.identities import produced_by
 from rlxc.primitives.planes import Planes
-from rlxc.primitives.shape import Movement
+from rlxc.primitives.shape import Movement, Reshape
+from rlxc.primitives.slice import stride_of
 
 _PARTS = {DType("f32"): DType("c64"), DType("f64"): DType("c128")}
 
@@ -204,6 +205,23 @@ class Interleave(Movement):
                 z.store([*index[:-1], e.index_add(first, k)], x(index))
 
         e.for_each(reads[0].type.shape, pair)
+
+    def fold(self, b, x, y):
+        """What lies side by side already; a reshape, which may as well follow."""
+        p, q = b.producer(x), b.producer(y)
+        if p is None or q is None or p.prim is not q.prim:
+            return None
+        if stride_of(p) == (0, 2) and stride_of(q) == (1, 2):
+            source, other = (_before_reshape(b, op.operands[0]) for op in (p, q))
+            return b.reshape(source, shape=self.infer(x.type, y.type).shape) if source is other else None
+        if not isinstance(p.prim, Reshape) or p.operands[0].type != q.operands[0].type or p.operands[0].type.rank == 0:
+            return None
+        return b.reshape(b.interleave(p.operands[0], q.operands[0]), shape=self.infer(x.type, y.type).shape)
+
+
+def _before_reshape(b, x):
+    op = b.producer(x)
+    return op.operands[0] if op is not None and isinstance(op.prim, Reshape) else x
 
 
 def every_second(b, x, first):

@@ -109,6 +109,14 @@ class Contract(Multilinear):
         new = fresh_letters(self.name, 1, in_x + in_y)
         return b.contract(x, y, spec=f"{new * batched[0]}{in_x},{new * batched[1]}{in_y}->{new}{out}")
 
+    def batch_sum(self, b, x, y, *, batched, spec):
+        in_x, in_y, out = split_spec(spec)
+        new = fresh_letters(self.name, 1, in_x + in_y)
+        if all(batched):
+            return b.contract(x, y, spec=f"{new}{in_x},{new}{in_y}->{out}")
+        x, y = (b.reduce_sum(v, axes=(0,)) if flag else v for v, flag in zip((x, y), batched, strict=True))
+        return b.contract(x, y, spec=spec)
+
     def fold(self, b, x, y, *, spec):
         """A transposed operand is read in another order; one that is broadcast is read without the axes along which it repeats."""
         letters, out = list(split_spec(spec)[:2]), split_spec(spec)[2]

@@ -65,6 +65,23 @@ class Pad(Movement):
         starts = [b.constant(i, type=TensorType(DType("i64"))) for i in low]
         return b.dynamic_update_slice(total, b.add(part, x), *starts)
 
+    def join(self, b, type, parts):
+        """Slices of one array, side by side along an axis."""
+        axes = {a for x, _ in parts for a, (n, m) in enumerate(zip(x.type.shape, type.shape, strict=True)) if n != m}
+        if len(axes) != 1 or not type.is_static or any(any(_gaps(at["low"], at["interior"])) for _, at in parts):
+            return None
+        (axis,) = axes
+        pieces, end = [], 0
+        for x, at in sorted(parts, key=lambda part: part[1]["low"][axis]):
+            gap = at["low"][axis] - end
+            if gap < 0:
+                return None
+            pieces += [zeros_along(b, type, axis, gap), x] if gap else [x]
+            end = at["low"][axis] + x.type.shape[axis]
+        if end < type.shape[axis]:
+            pieces.append(zeros_along(b, type, axis, type.shape[axis] - end))
+        return b.concat(*pieces, axis=axis)
+
     def transpose(self, b, cts, operands, *, low, high, interior=None):
         x, value = operands
         ct = cts[0]
@@ -136,6 +153,11 @@ def shifted(b, x, axis, *, by=1, fill=0):
     ahead = tuple(int(a == axis and by == 1) for a in range(x.type.rank))
     behind = tuple(int(a == axis and by == -1) for a in range(x.type.rank))
     return b.pad(kept, scalar(b, fill, x), low=ahead, high=behind)
+
+
+def zeros_along(b, type, axis, size):
+    """Zeros in the shape of `type`, but of this size along one axis."""
+    return b.zeros(type.with_shape(size if a == axis else n for a, n in enumerate(type.shape)))
 
 
 def _gaps(low, interior):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rlxc.errors import DTypeError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.primitive import Cost, Primitive, Sample, register
 from rlxc.ir.types import BOOL, NUMBERS, REALS, Dim, DType, dtype_of
@@ -27,12 +28,19 @@ __all__ = ["ReduceSum", "Reduction", "check_axes", "highest", "in_f32", "lowest"
 
 def lowest(dtype: DType) -> Any:
     """The lowest number of a dtype: -inf for floats."""
+    _require_order(dtype)
     return -np.inf if dtype.is_float else int(np.iinfo(dtype.numpy).min)
 
 
 def highest(dtype: DType) -> Any:
     """The highest number of a dtype: inf for floats."""
+    _require_order(dtype)
     return np.inf if dtype.is_float else int(np.iinfo(dtype.numpy).max)
+
+
+def _require_order(dtype: DType) -> None:
+    if dtype.is_complex:
+        raise DTypeError(f"numbers of {dtype} have no order", help="take real, imag or abs first")
 
 
 def in_f32(x: np.ndarray) -> np.ndarray:
@@ -149,6 +157,9 @@ class ReduceSum(Reduction, LinearMap):
 
     def transpose(self, b, cts, operands, *, axes):
         return (b.broadcast(cts[0], shape=operands[0].type.shape, axes=axes),)
+
+    def batch_sum(self, b, x, *, batched, axes):
+        return b.reduce_sum(x, axes=(0, *(a + 1 for a in axes)))
 
     def repeated(self, b, x, times):
         dtype = x.type.dtype

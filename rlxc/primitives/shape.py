@@ -22,6 +22,10 @@ class Movement(LinearMap):
     def reuses(self, operand):
         return False
 
+    def in_shape(self, b, op, shape):
+        """The result of `op` in another shape, where that is the op on what it reads in another shape; else None."""
+        return None
+
 
 @register
 class Broadcast(Movement):
@@ -138,13 +142,13 @@ class Reshape(Movement):
         return x(e.unravel(e.ravel(index, shape), x.type.shape))
 
     def fold(self, b, x, *, shape):
-        """The same shape; a reshape of a reshape; a reshape that only drops axes of size 1 which a broadcast made."""
+        """The same shape; a reshape of a reshape; a reshape of what can be read in another shape."""
         if x.type.shape == shape:
             return x
         inner = b.producer(x)
         if inner is not None and isinstance(inner.prim, Reshape):
             return b.reshape(inner.operands[0], shape=shape)
-        return None
+        return inner.prim.in_shape(b, inner, shape) if inner is not None and isinstance(inner.prim, Movement) else None
 
 
 def _factors(shape):

@@ -82,6 +82,16 @@ class Slice(Movement):
         begin = tuple(0 if isinstance(j, Dim) else min(f + i * s, j) for f, i, s, j in zip(first, start, jump, end, strict=True))
         return b.slice(inner.operands[0], start=begin, stop=end, step=tuple(s * t for s, t in zip(jump, step, strict=True)))
 
+    def in_shape(self, b, op, shape):
+        """Every step-th element of all is that of what is read, in any shape."""
+        stride = stride_of(op)
+        if stride is None or not shape:
+            return None
+        first, step = stride
+        whole = (*shape[:-1], shape[-1] * step)
+        x = b.reshape(op.operands[0], shape=whole)
+        return b.slice(x, start=(*(0 for _ in shape[:-1]), first), stop=whole, step=(*(1 for _ in shape[:-1]), step))
+
 
 def _steps(start, step):
     return (1,) * len(start) if step is None else step
@@ -91,3 +101,16 @@ def slice_axis(b, x, axis, start, stop):
     """Elements `start` to `stop` of one axis of x, and everything of the others."""
     shape = x.type.shape
     return b.slice(x, start=replaced((0,) * len(shape), axis, start), stop=replaced(shape, axis, stop))
+
+
+def stride_of(op):
+    """(first, step) where `op` takes every step-th element of all, in row-major order; else None."""
+    if not isinstance(op.prim, Slice) or op.attrs["step"] is None:
+        return None
+    (x,) = op.operands
+    if not x.type.is_static or not x.type.size:
+        return None
+    start, stop, steps = (op.attrs[key] for key in ("start", "stop", "step"))
+    if not start or any(start[:-1]) or any(s != 1 for s in steps[:-1]) or stop != x.type.shape or x.type.shape[-1] % steps[-1] or start[-1] >= steps[-1]:
+        return None
+    return start[-1], steps[-1]

@@ -193,7 +193,7 @@ def lowered(module: Module, cpu: Cpu, pipeline: str, options: Options) -> Module
 
 def native_pipeline(cpu: Cpu, options: Options, *, lapack: bool = False) -> str:
     """The passes from the tensor level to code generation, as text; with `lapack`, code may call that library of this process."""
-    steps = ["unwrap", "legalize", "planes", "simplify", "cse", "dce", "outline"]
+    steps = ["unwrap", "legalize", "planes", "simplify", "cse", "dce", "batch-steps", "outline"]
     if options.fuse:
         steps.append(f"blocks{{l2 = {cpu.l2}}}")
     steps += [f"fuse{{max_flops = {480.0 if options.fuse else 0.0}}}", "rematerialize"]

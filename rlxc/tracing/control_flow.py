@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rlxc.errors import TracingError
-from rlxc.ir.core import Func
 from rlxc.ir.types import DType, TensorType
 from rlxc.tracing.location import definition, user_location, with_source
 from rlxc.tracing.promotion import promote
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
+from rlxc.tracing.regions import region_of
 from rlxc.tracing.staging import Aval, Staged, aval_of, call, name_of, stage
 from rlxc.tracing.trace import current, here, record
 from rlxc.tracing.tracer import Tracer, convert, emit, tracer_of
@@ -67,7 +66,7 @@ def scan(f: Function, init: Any, xs: Any = None, length: int | None = None, reve
     count = len(carried)
     operands = [*staged.captured, *carried, *rows]
     attrs = {"consts": len(staged.captured), "carries": count, "length": n, "reverse": reverse, "checkpoint": checkpoint}
-    outs = _tracers(record("scan", operands, attrs, (_region(staged, len(avals) + count),)), staged.weak)
+    outs = _tracers(record("scan", operands, attrs, (region_of(staged, len(avals) + count),)), staged.weak)
     carry_tree, y_tree = staged.tree.children
     return unflatten(carry_tree, outs[:count]), unflatten(y_tree, outs[count:])
 
@@ -162,7 +161,7 @@ def while_loop(cond_fun: Function, body_fun: Function, init_val: Any, *, bound: 
 
     test = stage(_like(cond_fun, condition), [Aval(x.aval, x._weak) for x in carried], rebuild, [None] * len(carried), hoists=True)
     count = len(carried)
-    regions = (_region(test, count, behind=step), _region(step, count, before=test))
+    regions = (region_of(test, count, behind=[step]), region_of(step, count, before=[test]))
     captured = (*test.captured, *step.captured)
     op = record("while", [*captured, *carried], {"consts": len(captured), "bound": bound}, regions)
     return unflatten(tree, _tracers(op, [a.weak for a in found]))
@@ -203,7 +202,7 @@ def map(f: Function, xs: Any) -> Any:
     _length(rows, leaf_names(tree, "xs"), None, name_of(f))
     avals = [Aval(x.aval.with_shape(x.shape[1:]), x._weak) for x in rows]
     staged = stage(f, avals, lambda leaves: ((unflatten(tree, leaves),), {}), [None] * len(avals), hoists=True)
-    op = record("map", [*staged.captured, *rows], {"consts": len(staged.captured)}, (_region(staged, len(avals)),))
+    op = record("map", [*staged.captured, *rows], {"consts": len(staged.captured)}, (region_of(staged, len(avals)),))
     return unflatten(staged.tree, _tracers(op, staged.weak))
 
 
@@ -251,7 +250,7 @@ def _branch(prim: str, choice: Any, branches: Sequence[Function], operands: Sequ
         if any(v.type != w.type for v, w in zip(branch.func.results, wanted, strict=True)):
             made[k] = staged(branches[k], wanted)
     captured = [x for branch in made for x in branch.captured]
-    regions = tuple([_region(branch, len(avals), before=made[:k], behind=made[k + 1 :]) for k, branch in enumerate(made)])
+    regions = tuple([region_of(branch, len(avals), before=made[:k], behind=made[k + 1 :]) for k, branch in enumerate(made)])
     op = record(prim, [choice, *captured, *given], {}, regions)
     return unflatten(made[0].tree, _tracers(op, [w.weak for w in wanted]))
 
@@ -273,21 +272,6 @@ def _in_types(returned: Any, wanted: Sequence[Aval]) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------------------------- helpers
-
-
-def _region(staged: Staged, explicit: int, *, before: Any = (), behind: Any = ()) -> Func:
-    """A traced body as a region: what it captured comes first, among arguments for what other regions captured, then its own arguments."""
-    func = staged.func
-    others = [[a.like() for a in other.func.args[len(other.func.args) - len(other.captured) :]] for other in (*_listed(before), *_listed(behind))]
-    n = len(_listed(before))
-    first = [a for group in others[:n] for a in group]
-    last = [a for group in others[n:] for a in group]
-    args = (*first, *func.args[explicit:], *last, *func.args[:explicit])
-    return replace(func, name="", args=args, kind="region")
-
-
-def _listed(staged: Any) -> Sequence[Staged]:
-    return [staged] if isinstance(staged, Staged) else list(staged)
 
 
 def _tracers(op: Any, weak: Sequence[bool]) -> list[Tracer]:

@@ -20,6 +20,7 @@ from rlxc.passes import gradient, jacobian
 from rlxc.passes import linearize as linearizing
 from rlxc.passes import vjp as pulling
 from rlxc.passes import vmap as batching
+from rlxc.passes.convention import Convention, in_convention, linear_in_convention
 from rlxc.tracing.arguments import ArgNums, Arguments, prefix_leaves, same_form
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.pytree import Tree, tree_map, unflatten
@@ -29,10 +30,11 @@ from rlxc.tracing.tracer import Tracer, convert, emit
 Function = Callable[..., Any]
 
 
-def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
+def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False, *, convention: Convention = "adjoint") -> Function:
     """A function that gives `(f(...), gradient)`; with `has_aux`, f gives `(loss, aux)`, and this `((loss, aux), gradient)`.
 
-    `argnums` are positions, or names of parameters; the gradient has the form of that argument, or is a tuple for several.
+    `argnums` are positions, or names of parameters; the gradient has the form of that argument, or is a tuple for several. `convention` is for
+    complex arguments: "adjoint" (the loss grows fastest along the gradient) or "jax" (its conjugate).
     """
 
     @functools.wraps(f)
@@ -45,7 +47,7 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> 
             message = f"{name_of(f)} returns {staged.tree}; a gradient is that of one scalar"
             raise with_source(DifferentiationError(message, code="RLX0306", loc=staged.func.loc))
         places = [p for i in chosen for p in given.leaves_of(i)]
-        outs = _results(_value_and_grad(staged, places, has_aux), given, staged)
+        outs = _results(_value_and_grad(staged, places, has_aux, convention), given, staged)
         count = len(staged.func.results)
         loss, grads = outs[0], iter(outs[count:])
         by_argument = tuple([unflatten(given.tree_of(i), [next(grads) for _ in given.leaves_of(i)]) for i in chosen])
@@ -55,9 +57,9 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> 
     return of
 
 
-def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
+def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False, *, convention: Convention = "adjoint") -> Function:
     """A function that gives the gradient of f's scalar result; with `has_aux`, f gives `(loss, aux)`, and this `(gradient, aux)`."""
-    both = value_and_grad(f, argnums, has_aux)
+    both = value_and_grad(f, argnums, has_aux, convention=convention)
 
     @functools.wraps(f)
     def of(*args: Any, **kwargs: Any) -> Any:
@@ -67,10 +69,11 @@ def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
     return of
 
 
-def _value_and_grad(staged: Staged, places: Sequence[int], has_aux: bool) -> Func:
+def _value_and_grad(staged: Staged, places: Sequence[int], has_aux: bool, convention: Convention) -> Func:
     if not places:
         return staged.func
-    return _shown(gradient.value_and_grad, staged.func, places, has_aux=has_aux)
+    joint = _shown(gradient.value_and_grad, staged.func, places, has_aux=has_aux)
+    return in_convention(joint, convention, gradients=range(len(staged.func.results), len(joint.results)))
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -115,7 +118,7 @@ def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
     return unflatten(staged.tree, outs[:count]), f_jvp
 
 
-def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Convention = "adjoint") -> Any:
     """`(f(*primals), pullback)`: `pullback(cotangent)` gives a cotangent for each of the primals (None for integers), as a tuple.
 
     With `has_aux`, f gives `(out, aux)`, and this `(out, pullback, aux)`. The cotangent has the form of the result; f is computed once.
@@ -139,7 +142,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         else:
             wanted = [main.results[i] for i in halves.cotangents]
             seeds = [_fitting(cts[i], v.type, "a cotangent") for i, v in zip(halves.cotangents, wanted, strict=True)]
-            found = iter(call(unmarked(halves.pullback), [*kept, *seeds]))
+            found = iter(call(unmarked(linear_in_convention(halves.pullback, convention)), [*kept, *seeds]))
         leaves = [next(found) if p in places else None for p in range(len(given.leaves))]
         return tuple([unflatten(given.tree_of(i), [leaves[p] for p in given.leaves_of(i)]) for i in range(given.count)])
 

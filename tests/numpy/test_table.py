@@ -3,10 +3,12 @@
 import ast
 import inspect
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import CASES, FIXED, ON_BOOLEANS, REFUSED, STATIC, variables
+from page import table_page
 
 import rlxc
 from rlxc.tracing.pytree import tree_leaves
@@ -77,7 +79,10 @@ def _is_active(x):
     return x.dtype == np.float64 and np.isfinite(x).all()
 
 
-@pytest.mark.parametrize(("name", "text"), [(name, text) for name, text, smooth in EVERYTHING if smooth and has_derivative(text)])
+SMOOTH = [(name, text) for name, text, smooth in EVERYTHING if smooth and has_derivative(text)]
+
+
+@pytest.mark.parametrize(("name", "text"), SMOOTH)
 def test_derivatives_are_those_of_finite_differences(name, text):
     f, names = function(text)
     known = {**variables(np.float64), **FIXED}
@@ -140,3 +145,11 @@ def test_what_cannot_be_is_refused_with_a_reason(text):
     with pytest.raises(rlxc.Error) as error:
         rlxc.trace(f, *[known[n] for n in names])
     assert REFUSED[text] in str(error.value)
+
+
+def test_the_page_is_made_of_the_table(request):
+    path = Path(__file__).parents[2] / "docs" / "numpy.md"
+    text = table_page({text for _, text in SMOOTH})
+    if request.config.getoption("--bless", default=False):
+        path.write_text(text)
+    assert path.read_text() == text, "run: pytest --bless tests/numpy/test_table.py"

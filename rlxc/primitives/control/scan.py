@@ -33,6 +33,7 @@ class Scan(Control):
     """
 
     name = "scan"
+    stacks = True
 
     def infer(self, *operands, consts: int, carries: int, length: int | Dim, reverse: bool = False, checkpoint: int = 0):
         return super().infer(*operands)

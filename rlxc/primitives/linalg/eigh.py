@@ -21,7 +21,7 @@ from rlxc.primitives.linalg.matrices import (
 )
 from rlxc.primitives.linalg.signs import sign, signs_of_columns
 
-SMALL = 8  # rows up to which loops are as fast as the library
+SMALL = 4  # rows up to which loops are as fast as the library
 
 _S = np.array([[3.0, 1.0, -0.5], [0.8, -1.0, 0.25], [-0.3, 0.35, 1.0]])
 _SAMPLES = (Sample(_S), Sample(np.stack([_S[:2, :2], _S[1:, 1:]])), Sample(np.array([[-0.5]])), "f64[0, 0]", "f64[0, 2, 2]")
