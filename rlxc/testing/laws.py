@@ -423,9 +423,9 @@ def one_of(loop: Sequence[Sequence[Any]], k: int) -> Any:
 def _compare_sums(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str) -> None:
     """Like `_compare` for sums whose terms may come in another order, and may cancel."""
     for k, (g, w) in enumerate(zip(got, want, strict=True)):
-        finite = [np.where(np.isfinite(a), a, np.nan) for a in (np.asarray(g), np.asarray(w))]
+        g, w = (np.where(np.isfinite(a), a, np.nan) for a in (np.asarray(g), np.asarray(w)))
         close = 1e4 * tolerance(case.narrowest)
-        wrong = differ(*finite, close, atol=close * float(np.nanmax(np.abs(finite[1]), initial=1.0)))
+        wrong = differ(g, w, close, atol=close * float(np.nanmax(np.abs(w), initial=1.0)))
         if wrong:
             raise Broken(rule, f"{label}: it gives {wrong} in result {k}")
 

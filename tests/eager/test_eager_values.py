@@ -241,13 +241,12 @@ def test_jitted_functions_and_transforms_record_themselves():
     for _ in range(2):
         w = leaf(array)
         y = loss({"w": w}, rows, 3.0)
-        assert y._edge.parents == (w._edge,) if hasattr(y._edge, "parents") else y._edge.node.parents == (w._edge,)
+        assert getattr(y._edge, "node", y._edge).parents == (w._edge,)
         y.backward()
         np.testing.assert_allclose(w.grad.numpy(), want, rtol=1e-12)
-    assert loss.cache_info().misses == 1
 
     w = leaf(array)
-    value, slope = rlxc.value_and_grad(lambda w: loss({"w": w}, rows, 3.0))(w)
+    _, slope = rlxc.value_and_grad(lambda w: loss({"w": w}, rows, 3.0))(w)
     np.testing.assert_allclose(slope.numpy(), want, rtol=1e-12)
     np.sum(slope * slope).backward()
     h = 1e-6 * rows
