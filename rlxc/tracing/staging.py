@@ -18,7 +18,7 @@ from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
-from rlxc.tracing.location import definition, user_location, with_source
+from rlxc.tracing.location import code_of, definition, user_location, with_source
 from rlxc.tracing.promotion import kind_of
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
 from rlxc.tracing.trace import Snapshot, Trace, current, here, tracing
@@ -115,7 +115,7 @@ def trace(f: Callable[..., Any], /, *types: Any, **named: Any) -> Func:
 
 def argument_names(f: Callable[..., Any], tree: Tree, skip: int = 0) -> list[str]:
     """A name for each leaf of `(args, kwargs)`: that of the parameter, with what leads to the leaf. The first `skip` parameters are bound."""
-    code = getattr(getattr(f, "__func__", f), "__code__", None)
+    code = code_of(f)
     known = code.co_varnames[skip + hasattr(f, "__self__") : code.co_argcount] if code is not None else ()
     args, kwargs = tree.children
     names = []
@@ -157,7 +157,9 @@ _lock = threading.Lock()
 
 def run(func: Func, operands: Sequence[Any]) -> list[Any]:
     """Results of `func` on arrays, by native code that is kept for functions that are the same program."""
-    results = compiled(func)(*[as_native(x, a.type) for x, a in zip(operands, func.args, strict=True)])
+    given = [as_native(x, a.type) for x, a in zip(operands, func.args, strict=True)]
+    taker = next((x for x in given if type(x) is not np.ndarray and hasattr(x, "__rlxc_call__")), None)
+    results = compiled(func)(*given) if taker is None else taker.__rlxc_call__(func, given, {})
     return list(results) if len(func.results) > 1 else [results] if func.results else []
 
 
@@ -168,7 +170,7 @@ def as_native(x: Any, type: TensorType) -> np.ndarray:
         raise with_source(TracingError(f"{x!r} is used outside of the trace it belongs to", code="RLX0802", loc=from_trace))
     if isinstance(x, Snapshot):
         return x.view(np.ndarray)
-    return x if isinstance(x, np.ndarray) else np.asarray(x, dtype=type.dtype.numpy)
+    return x if isinstance(x, np.ndarray) or hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
 
 
 def compiled(func: Func) -> Compiled:
