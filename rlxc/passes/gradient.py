@@ -12,10 +12,12 @@ from rlxc.ir.core import Func, Module, Value
 from rlxc.ir.liveness import live_ops
 from rlxc.ir.marks import rebuild_unmarked
 from rlxc.ir.names import OwnNames
+from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize
 from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass
+from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose_ops
 
 Unused = Literal["zeros", "none", "error"]
@@ -24,6 +26,13 @@ Unused = Literal["zeros", "none", "error"]
 def prepare(func: Func) -> Func:
     """`func` with its calls inlined and its ops legal: what differentiation asks for."""
     return legalize.on_func(inline_calls(func))  # type: ignore[attr-defined]
+
+
+def tidied(func: Func) -> Func:
+    """`func` simplified: worth it before it is differentiated once more."""
+    for step in (legalize, simplify, eliminate_common_subexpressions):
+        func = step.on_func(func)  # type: ignore[attr-defined]
+    return func
 
 
 def grad_with_loss(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
@@ -118,7 +127,7 @@ def hvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
     The Hessian itself is never formed: the work is a few times that of the gradient.
     """
     places = [func.args.index(a) for a in wrt_arguments(func, wrt)]
-    slope = grad(func, places)
+    slope = tidied(grad(func, places))
     both = jvp(slope, places)
     results = both.results[len(slope.results) :]
     return both.with_(name=f"{func.name}.hvp", results=results, ops=tuple(live_ops(both.ops, results)))

@@ -184,6 +184,29 @@ def test_forward_over_reverse_is_reverse_over_reverse(case):
     close(rlxc.interpret(hvp, *at, *vectors), rlxc.interpret(split.pullback, *split.kept(at, out), *vectors))
 
 
+@pytest.mark.parametrize("name", ["scan", "cond, then", "while", "nested loops"])
+def test_hessians_are_the_same_all_ways(name):
+    text, shapes = CASES[name]
+    f, at = rlxc.parse(text)["f"], point(shapes)
+    hessian = rlxc.hessian(f)
+    verify(hessian.as_module())
+    want = rlxc.interpret(hessian, *at)
+    close(rlxc.interpret(rlxc.jacrev(rlxc.jacrev(f)), *at), want)
+    close(rlxc.interpret(rlxc.jacfwd(rlxc.jacfwd(f)), *at), want)
+    close(rlxc.compile(hessian)(*at), want)
+
+
+def test_a_jacobian_through_a_loop_without_a_bound():
+    f = rlxc.parse(WHILE.replace("BOUND", ""))["f"]
+    at = [np.array(0.7), np.array(1.3)]
+    jacobian = rlxc.jacfwd(f)
+    close(rlxc.interpret(jacobian, *at), differences(f, at), 1e-7)
+    many = [np.array([0.7, 0.1, -2.0]), np.array([1.3, 1.0, 0.5])]
+    got = rlxc.compile(rlxc.vmap(jacobian, axis_size=3))(*many)
+    for i in range(3):
+        close((got[0][i], got[1][i]), rlxc.interpret(jacobian, *(x[i] for x in many)))
+
+
 def test_vmap_is_the_loop(case):
     f, at = case
     many = [np.stack([x + (0.3 * i if x.dtype.kind == "f" else i) for i in range(3)]) for x in at]
