@@ -288,6 +288,10 @@ class Tensor(Variable):
             return _ufunc(ufunc).on(Tensor, inputs)
         return call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
 
+    def __rlxc_record__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """A jitted function that is called with tensors."""
+        return call(function, args, kwargs)
+
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in _OF_SHAPE:
             return _OF_SHAPE[function](*args, **kwargs)

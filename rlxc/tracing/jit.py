@@ -30,6 +30,7 @@ from rlxc.tracing.trace import check_alive, current
 from rlxc.tracing.tracer import Tracer
 
 _WEAK = (float, int, complex)
+_PLAIN = frozenset((np.ndarray, float, int, complex, bool))
 
 
 class CacheInfo(NamedTuple):
@@ -90,6 +91,9 @@ class Jit:
 
     def _apply(self, args: tuple[Any, ...], kwargs: dict[str, Any], owner: Any = None) -> Any:
         leaves, tree, static = self._taken_apart(args, kwargs, owner)
+        for x in leaves:
+            if type(x) not in _PLAIN and hasattr(x, "__rlxc_record__"):  # an eager tensor: the call is one node of its tape
+                return x.__rlxc_record__(self._f, args if owner is None else (owner, *args), kwargs)
         key = (tree, static, tuple([_key(x) for x in leaves]))
         entry = self._entries.get(key)
         if entry is None:
@@ -254,6 +258,8 @@ def _key(x: Any) -> Any:
         return cls
     if cls is Tracer:
         check_alive(x)
+    if isinstance(x, np.ndarray):
+        return cls, x.dtype, x.shape
     dtype, shape = getattr(x, "dtype", None), getattr(x, "shape", None)
     if dtype is not None and isinstance(shape, tuple):
         return np.dtype(dtype), shape

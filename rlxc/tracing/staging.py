@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import Error, Loc, TracingError
+from rlxc.errors import DTypeError, Error, Loc, TracingError
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType, dtype_of, parse_type
@@ -47,10 +47,16 @@ class Staged:
 def aval_of(x: Any, name: str = "a leaf") -> Aval:
     """Type and weakness of an array, a number or a tracer; raises TracingError, which opens with `name`, for anything else."""
     cls = type(x)
-    if cls is np.ndarray:
-        return Aval(TensorType(dtype_of(x.dtype), x.shape))
     if cls is Tracer:
         return Aval(x._value.type, x._weak)
+    if isinstance(x, np.ma.MaskedArray | np.matrix):
+        help = "fill it first: .filled(0)" if isinstance(x, np.ma.MaskedArray) else "its operators mean other things: take np.asarray of it"
+        raise with_source(TracingError(f"{name} is a {cls.__name__}, not an ndarray", code="RLX0804", loc=user_location(), help=help))
+    if cls is np.ndarray:
+        try:
+            return Aval(TensorType(dtype_of(x.dtype), x.shape))
+        except DTypeError as error:
+            raise with_source(DTypeError(f"{name} has a dtype that rlxc does not: {x.dtype}", code=error.code, loc=user_location())) from None
     if cls in (bool, int, float, complex) or isinstance(x, np.generic | np.ndarray) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         dtype, weak = kind_of(x)
         return Aval(TensorType(dtype, np.shape(x)), weak)
@@ -79,6 +85,10 @@ def stage(f: Callable[..., Any], avals: Sequence[Aval], rebuild: Callable[[list[
             returned = f(*args, **kwargs)
         except Error as error:
             raise with_source(error) from None
+        except ValueError as error:
+            if isinstance(error.__cause__, TracingError):  # NumPy asked a tracer for a number: array[i] = x
+                raise error.__cause__ from None
+            raise
         outs, tree = flatten(returned)
         results = [_result(made, x, n, name, loc) for x, n in zip(outs, leaf_names(tree, "the result"), strict=True)]
         func = made.func([r._value for r in results], loc)

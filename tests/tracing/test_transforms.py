@@ -291,3 +291,17 @@ def test_the_hessian_of_a_chain_of_100_ops_compiles_in_well_under_a_second():
     start = time.process_time()
     rlxc.jit(rlxc.grad(rlxc.grad(f)))(0.5)
     assert time.process_time() - start < 3.0  # a generous bound, for slow machines
+
+
+def test_complex_derivatives_in_both_conventions():
+    z = 1 + 2j
+    assert rlxc.vjp(np.conj, 1 + 1j)[1](1 + 1j)[0] == 1 - 1j
+    assert rlxc.jvp(np.conj, (z,), (1 + 1j,)) == (1 - 2j, 1 - 1j)
+    assert rlxc.vjp(lambda z: (2 + 1j) * z, z)[1](1.0)[0] == 2 - 1j
+    for f in (lambda z: np.abs(z) ** 2, lambda z: np.real(z * np.conj(z))):
+        assert complex(rlxc.grad(f)(z)) == pytest.approx(2 + 4j)
+        assert complex(rlxc.jit(rlxc.grad(f, convention="jax"))(z)) == pytest.approx(2 - 4j)
+    _, pull = rlxc.vjp(lambda z: z * z, z, convention="jax")
+    assert pull(1j)[0] == 1j * 2 * z
+    with pytest.raises(rlxc.DifferentiationError, match="real"):
+        rlxc.grad(lambda z: z * z)(z)
