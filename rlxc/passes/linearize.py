@@ -28,7 +28,6 @@ from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
 from rlxc.passes.residuals import plan
 
-
 PATH = 6  # values that are named between an argument and an op that cannot be differentiated
 
 

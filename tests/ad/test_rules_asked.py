@@ -142,10 +142,10 @@ def test_a_missing_rule_tells_how_a_tangent_reaches_it():
         def eval(self, x):
             return x
 
-    with pytest.raises(rlxc.MissingRule, match="by %x, %a, %b$"):
+    with pytest.raises(rlxc.MissingRule, match=r"by %x, %a, %b\n"):
         rlxc.grad(function("%x: f64[], %y: f64[]", "%a = sin %x %b = mul %y, %a %c = test_no_rules %b return %c"), "x")
     steps = " ".join(f"%v{i} = sin {f'%v{i - 1}' if i else '%x'}" for i in range(50))
-    with pytest.raises(rlxc.MissingRule, match=r"by %x, %v0, %v1, \.\.\., %v47, %v48, %v49$"):
+    with pytest.raises(rlxc.MissingRule, match=r"by %x, %v0, %v1, \.\.\., %v47, %v48, %v49\n"):
         rlxc.grad(function("%x: f64[]", f"{steps} %c = test_no_rules %v49 return %c"))
 
 
