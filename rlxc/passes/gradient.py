@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
-from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.liveness import live_ops
 from rlxc.ir.marks import rebuild_unmarked
 from rlxc.ir.names import OwnNames
@@ -111,14 +111,43 @@ def jvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
         env[v] = Value(v.type, names.give(v.name or "dx"), loc=v.loc)
     b = Builder()
     b.ops += halves.primal_ops
+    whole = {v: op for op in halves.again.values() for v in op.results}
     for op in halves.linear_ops:
         op.prim.require_forward(op)
-        rebuild_unmarked(b, op, env)
+        rebuild_unmarked(b, whole.get(op.results[0], op), env)
+    same = {v: env[w] for loop, op in halves.again.items() for v, w in zip(loop.results, op.results, strict=False) if w in env}
+    b.ops = _without_repeats(b.ops, same)
     floats = [(r, t) for r, t in zip(func.results, halves.tangents_out, strict=True) if r.type.dtype.differentiable]
     outs = tuple(b.zeros(r.type) if t is None else env.get(t, t) for r, t in floats)
-    results = (*func.results, *outs)
+    results = (*(same.get(v, v) for v in func.results), *outs)
     args = (*func.args, *(env[v] for v in halves.tangents_in))
     return Func(f"{func.name}.jvp", args, tuple(live_ops(b.ops, results)), results, loc=func.loc)
+
+
+def _without_repeats(ops: list[Op], same: dict[Value, Value]) -> list[Op]:
+    """`ops` without those whose results others give too, and in an order in which everything is computed before it is used."""
+    if not same:
+        return ops
+    b = Builder()
+    for op in ops:
+        if not any(v in same for v in op.results):
+            b.insert_with(op, same)
+    made = {v: i for i, op in enumerate(b.ops) for v in op.results}
+    done: set[int] = set()
+    order: list[Op] = []
+    for i in range(len(b.ops)):
+        stack = [i]
+        while stack:
+            at = stack[-1]
+            waiting = [made[v] for v in b.ops[at].operands if v in made and made[v] not in done] if at not in done else []
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if at not in done:
+                done.add(at)
+                order.append(b.ops[at])
+    return order
 
 
 def hvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:

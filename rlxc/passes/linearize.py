@@ -16,8 +16,8 @@ sorts its ops: an op with a linear operand goes to the linear part, the rest to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rlxc.errors import DifferentiationError, Error, LinearityError, MissingRule, RuleError
 from rlxc.ir.builder import Builder
@@ -66,6 +66,7 @@ class Linearized:
     linear_ops: tuple[Op, ...]
     tangents_in: tuple[Value, ...]  # one for each argument of wrt
     tangents_out: tuple[Value | None, ...]  # one for each result; None where it does not depend on wrt
+    again: Mapping[Op, Op] = field(default_factory=dict)  # loops, and the linear ops whose first results are what those give
 
     def residuals(self) -> tuple[Value, ...]:
         """Primal values that the linear ops use, in the order of first use."""
@@ -149,7 +150,7 @@ def _split(func: Func, chosen: Sequence[Value], outputs: Sequence[int] | None = 
         d.visit(op)
     outs = tuple(tangents.get(v) if outputs is None or i in outputs else None for i, v in enumerate(func.results))
     linear_ops = tuple(live_ops(d.b.linear_ops, [v for v in outs if v is not None]))
-    return Linearized(func, tuple(d.b.ops), linear_ops, tangents_in, outs)
+    return Linearized(func, tuple(d.b.ops), linear_ops, tangents_in, outs, d.again)
 
 
 class Linearizer:
@@ -163,6 +164,7 @@ class Linearizer:
         self.tangents = tangents
         self.wanted = wanted
         self.note = note
+        self.again: dict[Op, Op] = {}
         self.states = dict.fromkeys(tangents.values(), State.LINEAR)
 
     def visit(self, op: Op) -> None:

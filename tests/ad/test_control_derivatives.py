@@ -196,6 +196,22 @@ def test_hessians_are_the_same_all_ways(name):
     close(rlxc.compile(hessian)(*at), want)
 
 
+def test_forward_mode_goes_through_a_loop_once():
+    """Values and tangents are carried together: one loop, also of the second order."""
+    f = rlxc.parse(WHILE.replace("BOUND", "").replace("return %y", "%c = cos %y %m = mul %c, %x return %m"))["f"]
+    forward = rlxc.jvp(f, ["x"])
+    twice = rlxc.jvp(forward, ["x"])
+    at = [np.array(0.7), np.array(1.3)]
+    for g, more in ((forward, [1.0]), (twice, [1.0, 1.0])):
+        verify(g.as_module())
+        assert sum(op.prim.control for op in make_pipeline("simplify,cse,dce").run(g.as_module()).funcs[-1].ops) == 1
+        close(rlxc.interpret(g, *at, *map(np.array, more))[0], rlxc.interpret(f, *at))
+    slope = rlxc.interpret(forward, *at, np.array(1.0))[1]
+    close(slope, differences(f, at)[0], 1e-7)
+    bounded = rlxc.parse(WHILE.replace("BOUND", ", bound = 9").replace("return %y", "%c = cos %y %m = mul %c, %x return %m"))["f"]
+    close(rlxc.interpret(twice, *at, np.array(1.0), np.array(1.0))[-1], rlxc.interpret(rlxc.hessian(bounded, "x"), *at))
+
+
 def test_a_jacobian_through_a_loop_without_a_bound():
     f = rlxc.parse(WHILE.replace("BOUND", ""))["f"]
     at = [np.array(0.7), np.array(1.3)]

@@ -3,7 +3,8 @@
 With `bound = N` the loop is differentiated as a scan over blocks of steps, each a `cond` that does nothing once the condition has failed: what
 the steps need backwards is stacked, for N steps. Blocks that nobody needs are skipped as a whole.
 
-Without a bound, the linear part is a loop that carries primal values and tangents together. It has no transpose.
+Without a bound, the linear part is a loop that carries primal values and tangents together. It has no transpose. In `jvp` it stands for the
+loop itself.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def linearize(d: Any, op: Op, tangents: Sequence[Value | None]) -> list[Value | 
     ]
     attrs = dict(op.attrs) | {"consts": consts + len(linear_consts)}
     results = linear_op(b, op, operands, attrs, regions)
+    d.again[op] = d.b.linear_ops[-1]
     found = dict(zip(linear_carries, results[len(op.results) :], strict=True))
     return [found.get(consts + j) for j in range(len(op.results))]
 
