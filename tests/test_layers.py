@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "tracing": {"errors", "diagnostics", "ir", "primitives", "passes", "runtime"},
     "numpy": {"errors", "ir", "primitives", "tracing"},
     "random": {"errors", "ir", "numpy", "tracing"},
+    "special": {"numpy", "tracing"},
     "nn": {"numpy", "random", "tracing"},
     "optim": {"tracing"},
     "eager": {"errors", "ir", "passes", "runtime", "api", "tracing"},

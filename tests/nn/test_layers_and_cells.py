@@ -134,3 +134,19 @@ def test_layers_are_traced_in_one_function():
 
     func = rlxc.trace(f, "f32[2, 3]", "f32[3, 4]")
     assert [op.prim.name for op in func.ops] == ["linear", "layer_norm", "gelu", "reduce_sum"]
+
+
+def test_layers_take_tensors_of_the_eager_tape():
+    from rlxc import eager
+
+    x = eager.tensor(some(2, 3), requires_grad=True)
+    w = some(3, 4)
+    nn.cross_entropy(nn.linear(x, w), np.array([1, 3])).backward()
+    want = rlxc.grad(lambda x: nn.cross_entropy(x @ w, np.array([1, 3])))(x.numpy() if not x.requires_grad else x.detach().numpy())
+    np.testing.assert_allclose(x.grad, want, rtol=1e-12)
+
+
+def test_layers_under_vmap_and_jit():
+    x, w = some(4, 2, 3), some(3, 5)
+    each = rlxc.jit(rlxc.vmap(lambda x: nn.softmax(nn.linear(x, w))))(x)
+    np.testing.assert_allclose(each, softmax(x @ w), rtol=1e-12)

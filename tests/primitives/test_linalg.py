@@ -241,6 +241,24 @@ def test_svd_of_deficient_matrices_still_has_orthonormal_vectors(way, shape, ran
     close(vh @ vh.T, np.eye(min(shape)))
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("n", [3, 9])
+def test_the_scale_of_a_matrix_does_not_matter(way, n, scale):
+    """Nothing over- or underflows where elements are squared."""
+    x = RNG.normal(size=(n, n))
+    x += x.T
+    q, r = op("qr", x * scale)
+    close((q @ r) / scale, x)
+    close(q.T @ q, np.eye(n))
+    w, v = op("eigh", x * scale)
+    close(w / scale, np.linalg.eigvalsh(x))
+    close(v.T @ v, np.eye(n))
+    close(op("eigvalsh", x * scale) / scale, w / scale)
+    u, s, vh = op("svd", x * scale)
+    close((u * (s / scale)) @ vh, x)
+    close(op("singular_values", x * scale) / scale, np.linalg.svd(x, compute_uv=False))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_decompositions_of_what_is_not_finite_are_nan(way, bad):
     x = np.eye(10)
@@ -314,6 +332,16 @@ def test_the_gradient_of_solve_factorizes_once():
     y = np.linalg.solve(a.T, 2 * x)
     close(db, y)
     close(da, -np.outer(y, x))
+
+
+def test_right_sides_of_a_batch_stand_side_by_side():
+    """A Jacobian by vmap solves once, for all columns."""
+    func = rlxc.trace(rlxc.jacrev(lambda a, b: np.linalg.solve(a, b), argnums=1), "f64[6, 6]", "f64[6]")
+    legal = rlxc.run_passes(func.as_module(), "legalize,simplify,cse,dce").funcs[0]
+    solves = [o for o in legal.ops if o.prim.name == "lu_solve"]
+    assert all(o.operands[0].type.shape == (6, 6) for o in solves)
+    a = RNG.normal(size=(6, 6)) + 3 * np.eye(6)
+    close(rlxc.compile(func)(a, np.ones(6)), np.linalg.inv(a))
 
 
 def test_a_library_for_others_needs_no_lapack():

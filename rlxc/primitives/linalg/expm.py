@@ -7,6 +7,7 @@ import numpy as np
 from rlxc.errors import AttrError
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.families import Composite
+from rlxc.primitives.linalg.embedding import COMPLEX, embedded, unembedded
 from rlxc.primitives.linalg.matrices import WIDE, check_matrix, identity, product
 
 #: of the Pade approximant of degree (13, 13), and the norm up to which it is exact to f64 (Higham 2005, table 2.3)
@@ -24,17 +25,17 @@ class Expm(Composite):
     """
 
     name = "expm"
-    dtypes = WIDE
+    dtypes = (*WIDE, *COMPLEX)
     samples = (
         Sample(np.array([[0.5, -1.0], [2.0, 0.25]]), squarings=1),
         Sample(np.stack([np.array([[1.5, 9.0], [-4.0, 0.5]]), np.zeros((2, 2))]), squarings=3),
-        Sample(np.array([[0.5]]), squarings=0),
+        Sample(np.array([[0.5 + 1.0j]]), squarings=0),
         Sample("f64[0, 0]", squarings=2),
     )
     domain = (-16.0, 16.0)
 
     def infer(self, x, *, squarings: int = 16):
-        check_matrix(self.name, x, square=True)
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
         if not 0 <= squarings <= 64:
             raise AttrError(f"expm: squarings are 0 to 64, not {squarings}")
         return x
@@ -63,6 +64,8 @@ class Expm(Composite):
         type, rank = x.type, x.type.rank
         if type.shape[-1] == 0:
             return x
+        if type.dtype.is_complex:
+            return unembedded(b, b.expm(embedded(b, x), squarings=squarings))
 
         def spread(v):
             return b.broadcast(v, shape=type.shape, axes=(rank - 2, rank - 1))
