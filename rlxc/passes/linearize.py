@@ -27,6 +27,7 @@ from rlxc.ir.names import OwnNames
 from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
 from rlxc.passes.residuals import plan
+from rlxc.passes.separate import separate
 
 PATH = 6  # values that are named between an argument and an op that cannot be differentiated
 
@@ -157,6 +158,7 @@ class Linearizer:
     """Goes through ops; `tangents` holds those of values, where they are not zero. What rules of control flow (`linearize_regions`) are given."""
 
     plan = staticmethod(plan)
+    separate = staticmethod(separate)
 
     def __init__(self, func: Func, tangents: dict[Value, Value], wanted: set[Value] | None, note: str) -> None:
         self.b = Unzip()

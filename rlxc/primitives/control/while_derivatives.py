@@ -34,7 +34,10 @@ def carry_flags(op: Op, flags: Sequence[bool], outcome: Any) -> list[bool]:
 
 
 def active(op: Op, flags: Sequence[bool], active_results: Any) -> list[bool]:
-    return carry_flags(op, flags, active_results)[op.attrs["consts"] :]
+    whole = carry_flags(op, flags, active_results)
+    if active_results(op.regions[0], whole)[0]:
+        return [True] * len(op.results)
+    return whole[op.attrs["consts"] :]
 
 
 def linearize(d: Any, op: Op, tangents: Sequence[Value | None]) -> list[Value | None]:
@@ -87,6 +90,11 @@ def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -
         loc=op.loc,
         help="write `bound = N` if there are never more than N steps; or use `scan`, if their number is known; forward mode (jvp) needs neither",
     )
+
+
+def separate(b: Builder, op: Op, plan: Any) -> list[Value] | None:
+    """A loop with a bound as a scan, which can be taken apart."""
+    return as_scan(b, op) if op.attrs["bound"] else None
 
 
 def as_scan(b: Builder, op: Op) -> list[Value]:
