@@ -474,3 +474,66 @@ case("rosen10_vec.grad", "scalar", lambda draw: {"x": draw(10)}, valley_of_array
 ten_scalars = tuple(f"x{i}" for i in range(10))
 case("rosen10_scalar.grad", "scalar", lambda draw: {n: draw() for n in ten_scalars}, lambda xp: lambda *xs: valley(xs), wrt=ten_scalars)
 case("xx.grad", "scalar", scalar, lambda xp: lambda x: x * x, wrt=("x",))
+
+
+# --- loops -----------------------------------------------------------------------------------------------------------
+
+STEPS, ROWS, UNITS = 128, 32, 128
+
+
+def recurrent_inputs(gates: int, with_target: bool, draw: Draw) -> Arrays:
+    arrays = {"xs": draw(STEPS, ROWS, UNITS)}
+    if with_target:
+        arrays["ts"] = draw(STEPS, ROWS, UNITS)
+    scale = UNITS**-0.5
+    return arrays | {"Wx": draw(UNITS, gates * UNITS, scale=scale), "Wh": draw(UNITS, gates * UNITS, scale=scale), "b": draw(gates * UNITS, scale=0.1)}
+
+
+def rnn(xp, xs, wx, wh, b):
+    """All states of a recurrent network (Elman, 1990)."""
+
+    def step(h, x):
+        h = xp.tanh(xp.matmul(x, wx) + xp.matmul(h, wh) + b)
+        return h, h
+
+    return xp.scan(step, xp.zeros((ROWS, UNITS)), xs, STEPS)[1]
+
+
+def lstm(xp, xs, wx, wh, b):
+    """All outputs of a long short-term memory (Hochreiter and Schmidhuber, 1997), with a forget gate."""
+
+    def step(state, x):
+        h, c = state
+        z = xp.matmul(x, wx) + xp.matmul(h, wh) + b
+        i, f, g, o = (xp.cols(z, n * UNITS, (n + 1) * UNITS) for n in range(4))
+        c = xp.sigmoid(f) * c + xp.sigmoid(i) * xp.tanh(g)
+        h = xp.sigmoid(o) * xp.tanh(c)
+        return (h, c), h
+
+    zeros = xp.zeros((ROWS, UNITS))
+    return xp.scan(step, (zeros, zeros), xs, STEPS)[1]
+
+
+for label, gates, network in (("rnn", 1, rnn), ("lstm", 4, lstm)):
+    flops = STEPS * 4.0 * ROWS * UNITS * gates * UNITS
+    forward_pass = partial(lambda network, xp: partial(network, xp), network)
+    case(f"{label}.fwd", "loops", partial(recurrent_inputs, gates, False), forward_pass, weights=("Wx", "Wh", "b"), flops=flops)
+    training = partial(lambda network, xp: lambda xs, ts, wx, wh, b: squared_error(xp, network(xp, xs, wx, wh, b), ts), network)
+    case(f"{label}.grad", "loops", partial(recurrent_inputs, gates, True), training, wrt=("Wx", "Wh", "b"), flops=2.5 * flops)
+
+
+def euler(xp):
+    """Ten thousand explicit steps of y' = sin(t) - a y^3."""
+
+    def solve(y, a):
+        return xp.fori(10_000, lambda i, y: y + 1e-3 * (xp.sin(xp.to_f32(i) * 1e-3) - a * y * y * y), y)
+
+    return solve
+
+
+def equation(draw: Draw) -> Arrays:
+    return {"y": np.array(0.7, np.float32), "a": np.array(1.3, np.float32)}
+
+
+case("ode10k.fwd", "loops", equation, euler)
+case("ode10k.grad", "loops", equation, euler, wrt=("y", "a"))

@@ -68,6 +68,18 @@ class Ops:
     def cols(self, x, start, stop):
         return x[:, start:stop]
 
+    def zeros(self, shape):
+        return jnp.zeros(shape, jnp.float32)
+
+    def to_f32(self, i):
+        return i.astype(jnp.float32)
+
+    def scan(self, step, carry, xs, n):
+        return lax.scan(step, carry, xs)
+
+    def fori(self, n, body, x):
+        return lax.fori_loop(0, n, body, x)
+
 
 class Jax(Peer):
     xp = Ops()

@@ -83,6 +83,24 @@ class Ops:
     def cols(self, x, start, stop):
         return x[:, start:stop]
 
+    def zeros(self, shape):
+        return np.zeros(shape, np.float32)
+
+    def to_f32(self, i):
+        return np.float32(i)
+
+    def scan(self, step, carry, xs, n):
+        ys = []
+        for x in xs:
+            carry, y = step(carry, x)
+            ys.append(y)
+        return carry, np.stack(ys)
+
+    def fori(self, n, body, x):
+        for i in range(n):
+            x = body(i, x)
+        return x
+
 
 class NumPy(Peer):
     xp = Ops()

@@ -63,6 +63,24 @@ class Ops:
     def cols(self, x, start, stop):
         return x[:, start:stop]
 
+    def zeros(self, shape):
+        return torch.zeros(shape)
+
+    def to_f32(self, i):
+        return torch.tensor(float(i))
+
+    def scan(self, step, carry, xs, n):
+        ys = []
+        for x in xs:
+            carry, y = step(carry, x)
+            ys.append(y)
+        return carry, torch.stack(ys)
+
+    def fori(self, n, body, x):
+        for i in range(n):
+            x = body(i, x)
+        return x
+
 
 class Torch(Peer):
     xp = Ops()

@@ -69,6 +69,7 @@ class FuncResolver:
         self.level = "tensor" if function.keyword.type == "FUNC" else "loop"
         self.scope: dict[str, Value] = {}
         self.trail: list[str] = []  # names in the order they came into scope
+        self.outside: list[dict[str, Value]] = []  # scopes around the bodies of control flow that are being read
         self.later: dict[str, Loc] | None = None
         self.returned: list[Token] = []
         self.lost_end = False  # the `return` could not be read
@@ -215,7 +216,7 @@ class FuncResolver:
         attrs: dict[str, Any] | None = {}
         if prim is not None and None not in annotations and (attributes or literal is not None):
             attrs = self.attributes.read(prim, literal, attributes or [], annotations)
-        regions = [self.region(r) for r in region_syntax] if region_syntax else []
+        regions = [self.body(r) if prim is not None and prim.control else self.region(r) for r in region_syntax] if region_syntax else []
         if failed or attrs is None or None in regions:
             return None
         assert prim is not None
@@ -272,6 +273,15 @@ class FuncResolver:
 
     def undefined(self, name: str, token: Token) -> None:
         text = clip(value_text(name))
+        around = next((scope[name] for scope in reversed(self.outside) if name in scope), None)
+        if around is POISON:
+            return  # what is wrong with it has been said
+        if around is not None:
+            labels = (Label(around.loc, f"{text} defined here"),) if around.loc.line else ()
+            help = "pass it as one more operand, and take it as an argument"
+            message = f"{text} is outside of this body, which sees its arguments only"
+            self.report.add(UnknownName(message, code="RLX0225", loc=self.context.loc(token), labels=labels, help=help))
+            return
         if self.later is None:
             self.later = {}
             self.find_definitions(self.function.body, self.later)
@@ -428,6 +438,14 @@ class FuncResolver:
         if args is None or POISON in results or len(self.report.errors) > before:
             return None
         return Func("", args, ops, results, "region", self.context.loc(syntax.end))
+
+    def body(self, syntax: RegionSyntax) -> Func | None:
+        """A region that sees its arguments only: its names are its own."""
+        self.outside.append(self.scope)
+        trail, self.scope, self.trail = self.trail, {}, []
+        func = self.region(syntax)
+        self.scope, self.trail = self.outside.pop(), trail
+        return func
 
     def leave(self, mark: int) -> None:
         for name in self.trail[mark:]:

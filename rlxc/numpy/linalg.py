@@ -38,7 +38,7 @@ def _beside_numpy(rule: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _floats(*xs: Any) -> list[Any]:
-    """Operands in one float dtype; f16 is computed in f32, as the ops take no narrower one."""
+    """Operands in one float (or complex) dtype."""
     return promoted(*[default_float(x) for x in xs])
 
 
@@ -134,11 +134,12 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None
 
 @implements(np.linalg.lstsq)
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    """The shortest x with the least |a x - b|, the sums of squares that are left, the rank of a (a number of its own) and its singular values."""
+    """The shortest x with the least |a x - b|; the sums of squares that are left, if a has more rows than columns; its rank and singular values."""
     a, b = _floats(a, b)
     x = np.matmul(emit("pinv", a, rcond=None if rcond is None or rcond < 0 else float(rcond)), b)
     rest = b - np.matmul(a, x)
-    return x, np.sum(rest * rest, axis=0), matrix_rank(a), svdvals(a)
+    left = np.atleast_1d(np.sum(rest * rest, axis=0)) if a.shape[0] > a.shape[1] else np.zeros(0, a.dtype)
+    return x, left, matrix_rank(a), svdvals(a)
 
 
 @implements(np.linalg.matrix_rank)

@@ -9,7 +9,7 @@ An op with linear operands is fine if some set of `linear_in` holds them all, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 
 from rlxc.errors import Diagnostic, Label, LinearityError
@@ -35,9 +35,9 @@ def verify_linearity(module: Module) -> Module:
     return module
 
 
-def check_linear(func: Func) -> None:
-    """Raise LinearityError, with one diagnostic for each op at fault, unless `func` is linear in its `lin` arguments."""
-    states = {a: State.LINEAR if a.linear else State.CONSTANT for a in func.args}
+def check_linear(func: Func, zeros: Collection[Value] = ()) -> None:
+    """Raise LinearityError, with one diagnostic for each op at fault, unless `func` is linear in its `lin` arguments, the `zeros` being zero."""
+    states = {a: State.LINEAR if a.linear else State.ZERO if a in zeros else State.CONSTANT for a in func.args}
     wrong = [
         Diagnostic("RLX0301", f"%{a.name} is {a.type}: only floats can be linear", a.loc) for a in func.args if a.linear and not a.type.dtype.differentiable
     ]
@@ -54,7 +54,7 @@ def follow(ops: Sequence[Op], states: dict[Value, State], help: str) -> list[Dia
     wrong: list[Diagnostic] = []
     for op in ops:
         operands = [states.get(v, State.CONSTANT) for v in op.operands]
-        if op.prim.control and State.LINEAR in operands:
+        if op.prim.control:
             found, reason = op.prim.linear_states(op, operands, _Region(help, wrong))
         else:
             state, reason = _transfer(op, operands)

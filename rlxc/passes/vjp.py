@@ -29,7 +29,7 @@ from rlxc.ir.names import OwnNames
 from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.gradient import prepare
 from rlxc.passes.legalize import legalize
-from rlxc.passes.linearity import check_linear
+from rlxc.passes.linearity import State, check_linear, follow
 from rlxc.passes.linearize import linearize, with_argument_names, wrt_arguments
 from rlxc.passes.manager import module_pass
 from rlxc.passes.residuals import plan
@@ -80,7 +80,10 @@ def vjp(func: Func, wrt: Sequence[str | int] = ()) -> Vjp:
     own |= {v: Residual("result", count + i) for i, v in enumerate(extra)}
     outs = (*results, *extra)
     forward = joint.with_(name=f"{func.name}.forward", args=joint.args[: len(func.args)], ops=tuple(live_ops(early, outs)), results=outs, loc=func.loc)
-    pullback = _pullback(func, residuals, seeds, [*copies, *backward], grads)
+    states: dict[Value, State] = {}
+    follow(early, states, "")
+    zeros = {v for v in residuals if states.get(v) is State.ZERO}
+    pullback = _pullback(func, residuals, seeds, [*copies, *backward], grads, zeros)
     return Vjp(forward, pullback, tuple(own[v] for v in residuals), cotangents)
 
 
@@ -125,7 +128,7 @@ def _crossing(
     return [*read, *kept], again
 
 
-def _pullback(func: Func, residuals: Sequence[Value], seeds: Sequence[Value], ops: Sequence[Op], grads: Sequence[Value]) -> Func:
+def _pullback(func: Func, residuals: Sequence[Value], seeds: Sequence[Value], ops: Sequence[Op], grads: Sequence[Value], zeros: set[Value]) -> Func:
     """The pullback as a function of its own, linear in the cotangents, which is verified."""
     env = {v: v.like(param=False) for v in (*residuals, *seeds)}
     body = Builder()
@@ -134,7 +137,7 @@ def _pullback(func: Func, residuals: Sequence[Value], seeds: Sequence[Value], op
     cts = [env[v] for v in seeds]
     plain = Func(f"{func.name}.pullback", (*(env[v] for v in residuals), *cts), tuple(body.ops), tuple(env.get(v, v) for v in grads), loc=func.loc)
     pullback = with_argument_names(marked(plain, cts))
-    check_linear(pullback)
+    check_linear(pullback, {pullback.args[i] for i, v in enumerate(residuals) if v in zeros})
     return pullback
 
 

@@ -67,7 +67,7 @@ class Bodies:
                 case 3 if x.type.rank:
                     at = self.pick([v for v in pool if v.type == COUNTER] or [None])
                     if at is not None:
-                        update = b.broadcast(b.reduce_sum(x, axes=tuple(range(x.type.rank))), shape=x.type.shape[1:], axes=tuple(range(x.type.rank - 1)))
+                        update = b.broadcast(b.reduce_max(x, axes=tuple(range(x.type.rank))), shape=x.type.shape[1:], axes=tuple(range(x.type.rank - 1)))
                         pool.append(b.scatter_add(x, b.sin(update), at, axes=(0,)))
                 case 4:
                     pool.append(b.select(b.gt(x, 0.0), x, self.pick(same)))
@@ -83,7 +83,7 @@ class Bodies:
             counters = [v for v in pool if v.type == t]
             return b.add(self.pick(counters), 1) if counters else b.constant(1, type=t)
         x = self.pick([v for v in pool if v.type.dtype == F64] or [b.constant(0.5, type=tensor())])
-        scalar = b.reduce_sum(x, axes=tuple(range(x.type.rank)))
+        scalar = b.mul(b.reduce_sum(x, axes=tuple(range(x.type.rank))), 1 / max(x.type.size, 1))  # loops must not be chaotic
         wide = b.broadcast(scalar, shape=t.shape, axes=tuple(range(t.rank)))
         return b.sin(wide)
 

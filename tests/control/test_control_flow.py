@@ -270,7 +270,7 @@ WRONG = [
     ("switch %k, %k do (%c: f64[]) { yield %c }", "the index is an i32[] or i64[]"),
     ("while %k {consts = 0} do (%c: f64[]) { yield %c } do (%c: f64[]) { yield %c }", "its condition yields f64[], not bool[]"),
     ("map %k, %k {consts = 1} do (%c: f64[], %d: f64[]) { yield %c }", "the first axes of what is mapped over have one size"),
-    ("map %xs {consts = 0} do (%x: f64[3]) { %m = add %x, %k yield %m }", "uses %k, which is not one of its arguments"),
+    ("map %xs {consts = 0} do (%x: f64[3]) { %m = add %x, %k yield %m }", "%k is outside of this body, which sees its arguments only"),
 ]
 
 
@@ -298,3 +298,18 @@ def test_bodies_are_interpreted_with_the_functions_they_call():
     }"""
     np.testing.assert_array_equal(both(text, np.ones(3)), np.full(3, 16.0))
     assert str(rlxc.interpret(rlxc.parse(text)["f"], np.ones(3))) == str(np.full(3, 16.0))
+
+
+def test_a_body_has_names_of_its_own():
+    text = """
+    func @f(%x: f64[3], %y: f64[3]) -> f64[3] {
+      %z = scan %y, %x {consts = 1, carries = 1, length = 2} do (%y: f64[3], %x: f64[3]) {
+        %z = mul %x, %y
+        yield %z
+      }
+      return %z
+    }"""
+    np.testing.assert_array_equal(both(text, np.full(3, 2.0), np.full(3, 5.0)), np.full(3, 50.0))
+    module = rlxc.parse(text)
+    assert rlxc.parse(str(module)) == module
+    assert str(rlxc.parse(str(module))) == str(module)

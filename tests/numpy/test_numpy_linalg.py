@@ -40,6 +40,9 @@ SAME = [
     (np.linalg.svdvals, (BATCH,)),
     (np.linalg.pinv, (TALL,)),
     (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[0], (TALL, RNG.normal(size=5))),
+    (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[1], (TALL, RNG.normal(size=5))),
+    (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[1], (TALL, RNG.normal(size=(5, 2)))),
+    (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[1], (TALL.T, RNG.normal(size=3))),
     (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[3], (TALL, RNG.normal(size=(5, 2)))),
     (np.linalg.matrix_rank, (np.outer(np.arange(3.0), np.ones(4)),)),
     (np.linalg.cond, (A,)),
@@ -140,3 +143,80 @@ def test_a_factorization_of_each_of_a_batch_by_vmap():
     x = RNG.normal(size=(3, 4, 4)) + 3 * np.eye(4)
     got = rlxc.vmap(rlxc.grad(lambda a: np.linalg.slogdet(a)[1]))(x)
     np.testing.assert_allclose(got, np.linalg.inv(x).swapaxes(-1, -2), rtol=1e-9, atol=1e-10)
+
+
+def stiff(m, y):
+    """dy/dt of a nonlinear system, and its Jacobian."""
+    return m @ y - 0.1 * y**3, m - np.diag(np.ones(3)) * (0.3 * y**2)
+
+
+def test_backward_euler_with_a_solve_in_the_loop():
+    """Each step is implicit: two iterations of Newton's method, each of which solves with the Jacobian. Gradients go through all of it."""
+    m = np.array([[-3.0, 2.0, 0.3], [-2.0, -40.0, 0.1], [0.2, -0.4, -0.5]])
+    start, h, steps = np.array([1.0, 0.5, -0.3]), 0.02, 60
+
+    def step(m, y):
+        z = y
+        for _ in range(2):
+            slope, jacobian = stiff(m, z)
+            z = z - np.linalg.solve(np.eye(3) - h * jacobian, z - y - h * slope)
+        return z
+
+    def last(m, y):
+        y, _ = rlxc.scan(lambda y, _: (step(m, y), None), y, None, length=steps)
+        return np.sum(y**2)
+
+    def unrolled(m, y):
+        for _ in range(steps):
+            y = step(m, y)
+        return np.sum(y**2)
+
+    value, (dm, dy) = rlxc.value_and_grad(last, argnums=(0, 1))(m, start)
+    np.testing.assert_allclose(value, unrolled(m, start), rtol=1e-12)
+    np.testing.assert_allclose(dm, differences(lambda x: unrolled(x, start), m), atol=1e-7)
+    np.testing.assert_allclose(dy, differences(lambda x: unrolled(m, x), start), atol=1e-7)
+
+
+def test_linear_backward_euler_is_its_closed_form():
+    m, h, steps = np.array([[-1.0, 2.0], [-2.0, -1.0]]), 0.01, 500
+    end = rlxc.jit(lambda y: rlxc.scan(lambda y, _: (np.linalg.solve(np.eye(2) - h * m, y), None), y, None, length=steps)[0])
+    y = np.array([1.0, -0.5])
+    np.testing.assert_allclose(end(y), np.linalg.matrix_power(np.linalg.inv(np.eye(2) - h * m), steps) @ y, rtol=1e-11)
+
+
+def differences(f, x, h=1e-5):
+    """The gradient by central differences of the fourth order."""
+    out = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[i] = h
+        out[i] = (8 * (f(x + step) - f(x - step)) - (f(x + 2 * step) - f(x - 2 * step))) / (12 * h)
+    return out
+
+
+def test_complex_systems_and_their_gradients():
+    z = A + 1j * BATCH[1] / 3
+    f = rlxc.jit(lambda a, b: (np.linalg.solve(a, b), np.linalg.inv(a), rnp.linalg.expm(a / 4)))
+    for got, want in zip(f(z, B), (np.linalg.solve(z, B), np.linalg.inv(z), rnp.linalg.expm(z / 4)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10)
+
+    def of_planes(x, y):
+        solved = np.linalg.solve(x + 1j * y, B)
+        return np.sum(np.abs(solved) ** 2)
+
+    dx, dy = rlxc.grad(of_planes, argnums=(0, 1))(z.real.copy(), z.imag.copy())
+    np.testing.assert_allclose(dx, differences(lambda x: of_planes(x, z.imag), z.real.copy()), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(dy, differences(lambda y: of_planes(z.real, y), z.imag.copy()), rtol=1e-7, atol=1e-8)
+
+
+def test_the_derivative_of_eigenvectors_of_equal_eigenvalues_is_not_finite():
+    assert not np.isfinite(rlxc.grad(lambda a: np.sum(np.linalg.eigh(a)[1] ** 3))(np.eye(2))).all()
+    np.testing.assert_allclose(rlxc.grad(lambda a: np.sum(np.linalg.eigh(a)[0] ** 2))(2 * np.eye(2)), 4 * np.eye(2))
+
+
+def test_eager_tensors_take_them_too():
+    a = rlxc.eager.tensor(A, requires_grad=True)
+    y = np.linalg.slogdet(a)[1] + np.sum(np.linalg.solve(a, B) ** 2)
+    y.backward()
+    want = rlxc.grad(lambda a: np.linalg.slogdet(a)[1] + np.sum(np.linalg.solve(a, B) ** 2))(A)
+    np.testing.assert_allclose(np.asarray(a.grad), want, rtol=1e-12)

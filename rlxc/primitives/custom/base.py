@@ -34,6 +34,22 @@ class Wrapper(Control):
     def active_regions(self, op: Op, flags: Any, active: Any) -> list[bool]:
         return active(op.regions[0], flags)
 
+    def not_linear(self, op: Op, states: Any, follow: Any) -> Any:
+        """States of the results of a function that has a rule of its own."""
+        if follow.LINEAR in states:
+            return [follow.LINEAR] * len(op.results), "a function with a rule of its own is not linear by that"
+        return [follow.CONSTANT] * len(op.results), None
+
+    def linear_after(self, residuals: int, op: Op, states: Any, follow: Any) -> Any:
+        """States of the results of what is linear in all operands but the first so many."""
+        if follow.LINEAR in states[:residuals]:
+            return [follow.LINEAR] * len(op.results), "a residual is no constant"
+        zero = all(s is follow.ZERO for s in states[residuals:])
+        if follow.CONSTANT in states[residuals:]:
+            mixed = follow.LINEAR in states
+            return [follow.LINEAR if mixed else follow.CONSTANT] * len(op.results), "a constant is mixed into linear values" if mixed else None
+        return [follow.ZERO if zero else follow.LINEAR] * len(op.results), None
+
     def require_rule(self, rule: Func, what: str, takes: Sequence[Any], gives: Sequence[Any], said: str) -> None:
         """Raise RuleError unless a rule takes and gives values of these types."""
         types = [a.type for a in rule.args]

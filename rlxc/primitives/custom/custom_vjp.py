@@ -73,7 +73,7 @@ class CustomVjp(Wrapper):
         return [next(outs) if j in floats(op.results) else None for j in range(len(op.results))]
 
     def linear_states(self, op, states, follow):
-        return [follow.LINEAR] * len(op.results), "a function with a rule of its own is not linear by that"
+        return self.not_linear(op, states, follow)
 
     def batch_regions(self, b, op, operands, batched, bodies):
         function, forward, backward = op.regions
@@ -128,8 +128,7 @@ class CustomPullback(Wrapper):
         return [[False] * len(op.regions[0].args)]
 
     def linear_states(self, op, states, follow):
-        constant = states[: op.attrs["residuals"]]
-        return [follow.LINEAR] * len(op.results), "a residual is no constant" if follow.LINEAR in constant else None
+        return self.linear_after(op.attrs["residuals"], op, states, follow)
 
     def transpose_regions(self, b, op, cts, transpose_ops):
         residuals = op.attrs["residuals"]
@@ -169,8 +168,7 @@ class CustomBackward(Wrapper):
         raise DifferentiationError("the backward rule of a custom_vjp has no transpose", loc=op.loc)
 
     def linear_states(self, op, states, follow):
-        constant = states[: op.attrs["residuals"]]
-        return [follow.LINEAR] * len(op.results), "a residual is no constant" if follow.LINEAR in constant else None
+        return self.linear_after(op.attrs["residuals"], op, states, follow)
 
     def batch_regions(self, b, op, operands, batched, bodies):
         (body,) = op.regions

@@ -8,7 +8,7 @@ from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Sample, register
 from rlxc.ir.types import DType
 from rlxc.primitives.families import is_linear, require_dtype
-from rlxc.primitives.linalg import lapack, triangular_solve
+from rlxc.primitives.linalg import lapack, tiny, triangular_solve
 from rlxc.primitives.linalg.matrices import (
     MatrixPrimitive,
     check_matrix,
@@ -28,6 +28,7 @@ I32 = DType("i32")
 
 _A = np.array([[0.5, 2.0, -1.0], [3.0, 0.25, 1.0], [-1.0, 1.5, 2.0]])
 _TALL = np.array([[1.0, -3.0], [2.5, 0.5], [-0.5, 1.0]])
+_FIVE = np.cos(np.arange(25.0) ** 2).reshape(5, 5)
 
 
 @register
@@ -42,7 +43,16 @@ class Lu(MatrixPrimitive):
 
     name = "lu"
     domain = (-8.0, 8.0)
-    samples = (Sample(_A), Sample(_TALL), Sample(_TALL.T), Sample(np.stack([_A[:2, :2], _TALL[:2]])), Sample(np.array([[-2.0]])), "f64[0, 0]", "f64[0, 3, 2]")
+    samples = (
+        Sample(_A),
+        Sample(_TALL),
+        Sample(_TALL.T),
+        Sample(np.stack([_A[:2, :2], _TALL[:2]])),
+        Sample(_FIVE),
+        Sample(np.array([[-2.0]])),
+        "f64[0, 0]",
+        "f64[0, 3, 2]",
+    )
 
     def infer(self, x):
         check_matrix(self.name, x)
@@ -96,7 +106,9 @@ class Lu(MatrixPrimitive):
     def one(self, e, reads, writes):
         (x,), (lu, pivots, permutation) = reads, writes
         permutation.fill(lambda i: e.convert(i, dtype="i32"))
-        if e.target.lapack and min(x.shape) > SMALL:
+        if tiny.is_tiny(x.shape):
+            tiny.factorize(e, x, lu, pivots)
+        elif e.target.lapack and min(x.shape) > SMALL:
             _by_library(e, x, lu, pivots)
         else:
             lu.fill(x)
@@ -210,6 +222,8 @@ class LuSolve(MatrixPrimitive):
         Sample(_A, *Lu().eval(_A)[::2], np.array([[1.0, -2.0], [0.5, 0.25], [-1.5, 2.0]])),
         Sample(_A, *Lu().eval(_A)[::2], np.array([[1.0], [0.5], [-1.5]]), transposed=True),
         Sample(np.stack([_A, _A.T]), *Lu().eval(np.stack([_A, _A.T]))[::2], np.cos(np.arange(54.0)).reshape(2, 3, 9)),
+        Sample(_FIVE, *Lu().eval(_FIVE)[::2], np.arange(5.0).reshape(5, 1)),
+        Sample(_FIVE, *Lu().eval(_FIVE)[::2], np.arange(45.0).reshape(5, 9) / 20, transposed=True),
         Sample(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, np.int32), np.zeros((0, 2))),
     )
 
@@ -254,6 +268,14 @@ class LuSolve(MatrixPrimitive):
         a, lu, permutation, right = operands
         assert is_linear(right)
         return None, None, None, b.lu_solve(a, lu, permutation, cts[0], transposed=not transposed)
+
+    def batch(self, b, a, lu, permutation, y, *, batched, transposed):
+        """Of right sides alone: more columns, for one factorization."""
+        if any(batched[:3]):
+            return super().batch(b, a, lu, permutation, y, batched=batched, transposed=transposed)
+        axis = y.type.rank - 1
+        columns = triangular_solve.beside(b, y, axis)
+        return triangular_solve.apart(b, b.lu_solve(a, lu, permutation, columns, transposed=transposed), axis, y.type.shape)
 
     def flops(self, operands, results, *, transposed):
         return 2.0 * operands[0].shape[-1] * results[0].size

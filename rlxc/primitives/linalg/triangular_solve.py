@@ -7,7 +7,7 @@ import numpy as np
 from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.families import is_linear
-from rlxc.primitives.linalg import lapack
+from rlxc.primitives.linalg import lapack, tiny
 from rlxc.primitives.linalg.matrices import (
     MatrixPrimitive,
     check_matrix,
@@ -24,6 +24,7 @@ SMALL = 8  # rows up to which loops are as fast as the library
 _LOWER = np.array([[2.0, 5.0, 6.0], [0.5, -1.5, 7.0], [1.0, 0.25, 1.25]])
 _TWO = np.stack([_LOWER, _LOWER.T + np.eye(3)])
 _B = np.array([[1.0, -2.0], [0.5, 0.25], [-1.5, 2.0]])
+_FIVE = np.cos(np.arange(25.0)).reshape(5, 5) + 2 * np.eye(5)
 _WIDE = np.sin(np.arange(30.0)).reshape(3, 10)
 
 
@@ -45,6 +46,9 @@ class TriangularSolve(MatrixPrimitive):
         Sample(_LOWER, _B.T, lower=False, right=True),
         Sample(_LOWER, _B[:, :1], lower=False),
         Sample(_LOWER, _WIDE, lower=True, unit=True),
+        Sample(_FIVE, _WIDE.reshape(5, 6)[:, :2], lower=True),
+        Sample(_FIVE, np.arange(45.0).reshape(5, 9) / 10, transposed=True),
+        Sample(_FIVE, _WIDE.reshape(6, 5)[:1], lower=True, right=True, unit=True),
         Sample("f64[0, 0], f64[0, 2]", lower=True),
         Sample("f64[2, 0, 0], f64[2, 3, 0]", lower=True, right=True),
     )
@@ -89,6 +93,13 @@ class TriangularSolve(MatrixPrimitive):
         assert is_linear(operands[1])
         return None, b.apply(self, operands[0], cts[0], transposed=not transposed, **attrs)
 
+    def batch(self, b, a, y, *, batched, **attrs):
+        """Of right sides alone: more columns, or rows where it is the right one, for one a."""
+        if batched[0]:
+            return super().batch(b, a, y, batched=batched, **attrs)
+        axis = y.type.rank - (2 if attrs["right"] else 1)
+        return apart(b, b.apply(self, a, beside(b, y, axis), **attrs), axis, y.type.shape)
+
     def flops(self, operands, results, **attrs):
         return float(operands[0].shape[-1] * results[0].size)
 
@@ -98,6 +109,21 @@ class TriangularSolve(MatrixPrimitive):
 
     def packs(self, operand):
         return True
+
+
+def beside(b, y, axis):
+    """A batch of matrices with its first axis joined to another one, before it."""
+    rank = y.type.rank
+    perm = (*range(1, axis), 0, *range(axis, rank))
+    shape = y.type.shape
+    return b.reshape(b.transpose(y, perm=perm), shape=(*shape[1:axis], shape[0] * shape[axis], *shape[axis + 1 :]))
+
+
+def apart(b, y, axis, shape):
+    """What `beside` joined, as a batch again, of this shape."""
+    rank = len(shape)
+    split = b.reshape(y, shape=(*shape[1:axis], shape[0], *shape[axis:]))
+    return b.transpose(split, perm=(axis - 1, *range(axis - 1), *range(axis, rank)))
 
 
 def in_memory(e, a):
@@ -114,7 +140,9 @@ def solve(e, a, y, x, *, lower, transposed=False, unit=False, right=False):
     n = a.shape[-1]
     if 0 in x.shape:
         return
-    if e.target.lapack and n > SMALL:
+    if n <= tiny.TINY:
+        tiny.substitute(e, a, y, x, forward=(lower != transposed) != right, transposed=transposed, unit=unit, right=right)
+    elif e.target.lapack and n > SMALL:
         if y is not x:
             x.fill(y)
         _by_library(e, a, x, lower, transposed, unit, right)
