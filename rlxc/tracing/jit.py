@@ -58,7 +58,7 @@ def jit(
     if f is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames, **options)
     if not callable(f):
-        raise TracingError(f"jit takes a function, not {f!r}", code="RLX0804")
+        raise TracingError(f"jit takes a Python function, not {f!r}", code="RLX0804", help="rlxc.compile takes a Func")
     kind = _kind()
     cls = Jit if kind is None else kind.type
     return cls(f, static_argnums, static_argnames, options)

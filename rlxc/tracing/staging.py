@@ -18,7 +18,7 @@ from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
-from rlxc.tracing.location import definition, user_location, with_source
+from rlxc.tracing.location import code_of, definition, user_location, with_source
 from rlxc.tracing.promotion import kind_of
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
 from rlxc.tracing.trace import Snapshot, Trace, current, here, tracing
@@ -115,7 +115,7 @@ def trace(f: Callable[..., Any], /, *types: Any, **named: Any) -> Func:
 
 def argument_names(f: Callable[..., Any], tree: Tree, skip: int = 0) -> list[str]:
     """A name for each leaf of `(args, kwargs)`: that of the parameter, with what leads to the leaf. The first `skip` parameters are bound."""
-    code = getattr(getattr(f, "__func__", f), "__code__", None)
+    code = code_of(f)
     known = code.co_varnames[skip + hasattr(f, "__self__") : code.co_argcount] if code is not None else ()
     args, kwargs = tree.children
     names = []

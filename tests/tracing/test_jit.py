@@ -315,9 +315,9 @@ def test_arrays_with_meanings_of_their_own_are_refused():
         with pytest.raises(rlxc.TracingError, match="not an ndarray"):
             f(x)
     f(X)
-    with pytest.raises(rlxc.Error, match="not an ndarray|masked"):
+    with pytest.raises(rlxc.Error, match="not an ndarray"):
         f(np.ma.masked_array(X, mask=[1, 0, 0]))
-    with pytest.raises(rlxc.DTypeError, match="<lambda>: x has a dtype|x has a dtype"):
+    with pytest.raises(rlxc.DTypeError, match="x has a dtype"):
         f(np.array(["text"]))
 
 
