@@ -74,7 +74,7 @@ _HOMES = {
         "VerifyError",
     ),
 }
-_SUBMODULES = ("eager", "errors", "nn", "numpy", "optim", "random", "testing")
+_SUBMODULES = ("eager", "errors", "nn", "numpy", "optim", "random", "special", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted((*_HOME, *_SUBMODULES))]

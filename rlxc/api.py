@@ -220,7 +220,8 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
             return parse(program)
         case os.PathLike():
             return load(Path(program))
-    raise ArgumentError(f"rlxc takes a Func, a Module, .rlx text or a Path, not {type(program).__name__}", code="RLX0502")
+    help = "rlxc.jit compiles Python functions, and rlxc.trace makes Funcs of them" if callable(program) else None
+    raise ArgumentError(f"rlxc takes a Func, a Module, .rlx text or a Path, not {type(program).__name__}", code="RLX0502", help=help)
 
 
 def pick(program: Func | Module | str | os.PathLike[str], name: str | None = None) -> Func:

@@ -23,10 +23,11 @@ MAY_IMPORT = {
     "tracing": {"errors", "diagnostics", "ir", "primitives", "passes", "runtime"},
     "numpy": {"errors", "ir", "primitives", "tracing"},
     "random": {"errors", "ir", "numpy", "tracing"},
+    "special": {"numpy", "tracing"},
     "nn": {"numpy", "random", "tracing"},
     "optim": {"tracing"},
     "eager": {"errors", "ir", "passes", "runtime", "api", "tracing"},
-    "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
+    "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime", "eager"},
     "api": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime", "tracing"},
 }
 TOP = {"cli", "commands", "__init__", "__main__"}

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,13 +18,14 @@ from rlxc.eager.executor import NativeExecutor
 from rlxc.eager.kinds import SCALARS, Kind
 from rlxc.eager.modes import RECORDING
 from rlxc.eager.native import native
-from rlxc.eager.traced import Position, call, traced
+from rlxc.eager.traced import Position, call, staged, traced
 from rlxc.eager.variable import Variable
 from rlxc.eager.whole import Whole
 from rlxc.errors import ArgumentError, DifferentiationError
-from rlxc.ir.core import Value
+from rlxc.ir.core import Func, Value
 from rlxc.runtime.arguments import fit
 from rlxc.runtime.compiled import Compiled
+from rlxc.tracing.staging import Staged
 from rlxc.tracing.tracer import Tracer
 
 
@@ -41,20 +41,15 @@ def function(program: Any, name: str | None = None) -> Callable[..., Any]:
     function is traced, once for the kinds of its arguments, which may be trees; what is no array is known while tracing.
     """
     if isinstance(program, Compiled):
-        return _compiled(program)
+        return _whole(program.func)
     if callable(program):
         return wraps(program)(lambda *args, **kwargs: call(program, args, kwargs))
     return Whole(api.pick(program, name), Tensor)
 
 
-def _compiled(program: Compiled) -> Whole:
-    found = _WHOLES.get(program)
-    if found is None:
-        found = _WHOLES[program] = Whole(program.func, Tensor)
-    return found
-
-
-_WHOLES: WeakKeyDictionary[Compiled, Whole] = WeakKeyDictionary()
+@lru_cache(maxsize=1024)
+def _whole(func: Func) -> Whole:
+    return Whole(func, Tensor)
 
 
 def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]:
@@ -176,11 +171,15 @@ class Tensor(Variable):
 
     @classmethod
     def fitted(cls, value: Any, arg: Value, where: str) -> Any:
-        return cls(fit(value, arg, where))
+        return fit(value, arg, where)
 
-    def __rlxc_call__(self, program: Compiled, args: Any, named: Any) -> Any:
-        """What a compiled function is to do where a tensor is among its arguments."""
-        return _compiled(program)(*args, **named)
+    def __rlxc_call__(self, func: Func, args: Any, named: Any) -> Any:
+        """What a compiled function does that is called with tensors."""
+        return _whole(func)(*args, **named)
+
+    def __rlxc_record__(self, name: str, stage: Callable[..., Staged]) -> Callable[[list[Any]], Any]:
+        """What a jitted function does with arguments of one form that has tensors; `stage` traces it for types of the leaves."""
+        return staged(name, stage)
 
     # what it is
 

@@ -56,8 +56,8 @@ class Variable:
 
     @classmethod
     def fitted(cls, value: Any, arg: Value, where: str) -> Any:
-        """`value` as a variable for an argument of a function, which `where` names."""
-        return cls(value)
+        """`value` as an operand for an argument of a function, which `where` names."""
+        return value
 
     def kept(self) -> Any:
         return type(self)(self._data)

@@ -345,6 +345,10 @@ class Primitive:
         """Cotangents of the operands, as `transpose`; `transpose_ops(b, ops, inputs, outputs, cotangents, note)` does it for the ops of a region."""
         raise self.missing("transpose_regions")
 
+    def separate_regions(self, b: Any, op: Any, plan: Any) -> Any:
+        """An op that gives linear and other results, as two; the results. None: it cannot be taken apart."""
+        return None
+
     def linear_states(self, op: Any, states: Any, follow: Any) -> Any:
         """States of the results from those of the operands, and what is wrong, or None; `follow(region, states)` says it of a region."""
         raise self.missing("linear_states")

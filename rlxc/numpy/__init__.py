@@ -10,10 +10,26 @@ from typing import Any
 
 import numpy as _numpy
 
-from rlxc.numpy import arrangement, creation, elementwise, fft, indexing, joining, linalg, nan, products, reductions, refused, series, sorting, ufuncs
+from rlxc.numpy import (
+    arrangement,
+    creation,
+    elementwise,
+    fft,
+    functional,
+    indexing,
+    joining,
+    linalg,
+    nan,
+    products,
+    reductions,
+    refused,
+    series,
+    sorting,
+    ufuncs,
+)
 
 _PUBLIC: dict[str, Any] = {"fft": fft, "linalg": linalg}
-for _module in (arrangement, creation, elementwise, products, reductions, refused, ufuncs, nan, joining, indexing, sorting, series):
+for _module in (arrangement, creation, elementwise, products, reductions, refused, ufuncs, nan, joining, indexing, sorting, series, functional):
     _PUBLIC.update({_name: _value for _name, _value in vars(_module).items() if hasattr(_value, "__wrapped__") and hasattr(_numpy, _name)})
 
 

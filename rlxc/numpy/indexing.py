@@ -115,3 +115,33 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: s
         place = np.clip(i, 0, n - 1) if mode == "clip" else i % n if mode == "wrap" else i
         total = total * n + place
     return total
+
+
+@implements(np.ix_)
+def ix_(*args: Any) -> Any:
+    """Vectors of places as an open mesh: x[np.ix_(i, j)] has the elements of these rows and columns."""
+    vectors = [traced(a) for a in args]
+    return tuple([np.reshape(v, (1,) * i + (v.size,) + (1,) * (len(vectors) - i - 1)) for i, v in enumerate(vectors)])
+
+
+@implements(np.tril_indices_from)
+def tril_indices_from(arr: Any, k: int = 0) -> Any:
+    """Places on and below diagonal k of a matrix of this shape."""
+    rows, columns = traced(arr).shape
+    return np.tril_indices(rows, k, columns)
+
+
+@implements(np.triu_indices_from)
+def triu_indices_from(arr: Any, k: int = 0) -> Any:
+    """Places on and above diagonal k of a matrix of this shape."""
+    rows, columns = traced(arr).shape
+    return np.triu_indices(rows, k, columns)
+
+
+@implements(np.diag_indices_from)
+def diag_indices_from(arr: Any) -> Any:
+    """Places on the diagonal of an array of this shape, whose axes are of one size."""
+    x = traced(arr)
+    if len(set(x.shape)) != 1 or x.ndim < 2:
+        wrong(f"np.diag_indices_from: {x.aval}", "two axes or more, all of one size")
+    return np.diag_indices(x.shape[0], x.ndim)

@@ -38,7 +38,7 @@ def _beside_numpy(rule: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _floats(*xs: Any) -> list[Any]:
-    """Operands in one float dtype; f16 is computed in f32, as the ops take no narrower one."""
+    """Operands in one float (or complex) dtype."""
     return promoted(*[default_float(x) for x in xs])
 
 

@@ -57,7 +57,8 @@ def inner(a: Any, b: Any) -> Any:
 @implements(np.vdot)
 def vdot(a: Any, b: Any, /) -> Any:
     """The sum of products of all elements."""
-    return dot(tracer_of(a).ravel(), tracer_of(b).ravel())
+    x, y = tracer_of(a).ravel(), tracer_of(b).ravel()
+    return dot(np.conj(x) if x.dtype.kind == "c" else x, y)
 
 
 @implements(np.outer)
@@ -216,7 +217,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     x = default_float(x)
     axes = tuple([normalize_axis(a, x.ndim) for a in axis]) if isinstance(axis, tuple | list) else normalize_axes(axis, x.ndim)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
-        return np.sqrt(_sum(x * x, axes, keepdims=keepdims))
+        square = x * x if x.aval.dtype.is_float else np.real(x) ** 2 + np.imag(x) ** 2
+        return np.sqrt(_sum(square, axes, keepdims=keepdims))
     if len(axes) == 1:
         if ord == np.inf:
             return np.max(np.abs(x), axes, keepdims=keepdims)

@@ -180,6 +180,10 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     high = {"full": k - 1, "same": k - 1 - k // 2, "valid": 0}[mode]
     if x.aval.dtype.is_bool:
         return convolve(convert(x, I64), convert(w, I64), mode) > 0
+    if x.aval.dtype.is_complex:
+        (a_re, a_im), (b_re, b_im) = ((np.real(t), np.imag(t)) for t in (x, w))
+        re, im = convolve(a_re, b_re, mode) - convolve(a_im, b_im, mode), convolve(a_re, b_im, mode) + convolve(a_im, b_re, mode)
+        return emit("complex", re, im)
     image, kernel = reshape(x, (1, 1, n)), reshape(np.flip(w), (1, 1, k))
     y = emit("conv", image, kernel, padding=((low, high),))
     return flat(y)
@@ -219,7 +223,8 @@ def cov(
 ) -> Any:
     """Covariances of the rows."""
     refuse("cov", fweights=fweights, aweights=aweights)
-    x = np.atleast_2d(convert(traced(m), dtype if given(dtype) else F64))
+    x = promoted(m, np.float64(0))[0]
+    x = np.atleast_2d(convert(x, dtype) if given(dtype) else x)
     if not rowvar and np.ndim(as_operand(m)) > 1:
         x = x.T
     if y is not None:
@@ -272,6 +277,20 @@ def polymul(a1: Any, a2: Any) -> Any:
     """The product of two polynomials."""
     x, y = (np.atleast_1d(t) for t in promoted(a1, a2))
     return convolve(x, y)
+
+
+@implements(np.polyfit)
+def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
+    """The polynomial of a degree that is nearest to points, by least squares (of distances times w)."""
+    refuse("polyfit", rcond=rcond, full=full or None, cov=cov or None)
+    at, values = (promoted(t, np.float64(0))[0] for t in (x, y))
+    rows = np.vander(at, operator.index(deg) + 1)
+    if w is not None:
+        weights = traced(w)
+        rows, values = rows * weights[:, None], values * (weights if values.ndim == 1 else weights[:, None])
+    scale = np.sqrt(np.sum(rows * rows, 0))
+    coefficients = np.linalg.lstsq(rows / scale, values, None)[0]
+    return (coefficients.T / scale).T
 
 
 @implements(np.polyder)

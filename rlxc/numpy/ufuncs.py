@@ -135,6 +135,16 @@ def heaviside(x: Any, at_zero: Any, /, **options: Any) -> Any:
     return np.where(np.isnan(x), x, step)
 
 
+@implements(np.sign)
+def sign(x: Any, /, **options: Any) -> Any:
+    """-1, 0 or 1; of complex numbers x / |x|, 0 at 0."""
+    (x,) = _operands(np.sign, x, **options)
+    if not x.aval.dtype.is_complex:
+        return emit("sign", x, weak=x._weak)
+    zero = x == 0
+    return np.where(zero, constant(0, x), x / np.where(zero, 1.0, np.abs(x)))
+
+
 @implements(np.signbit)
 def signbit(x: Any, /, **options: Any) -> Any:
     """Whether the sign is minus, that of zero and nan too."""

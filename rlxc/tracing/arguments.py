@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlxc.errors import ArgumentError, DifferentiationError, TracingError
-from rlxc.tracing.location import definition, user_location, with_source
+from rlxc.tracing.location import code_of, definition, user_location, with_source
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, argument_names, aval_of, name_of, stage
 
@@ -52,7 +52,7 @@ class Arguments:
 
     def _number(self, n: int | str, what: str) -> int:
         if isinstance(n, str):
-            code = getattr(getattr(self.f, "__func__", self.f), "__code__", None)
+            code = code_of(self.f)
             known = code.co_varnames[hasattr(self.f, "__self__") : code.co_argcount] if code is not None else ()
             if n in known[: self.count]:
                 return known.index(n)

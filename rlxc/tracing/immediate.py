@@ -31,6 +31,9 @@ def immediate(f: F) -> F:
         if current() is not None:
             return f(*args, **kwargs)
         leaves, tree = flatten((args, kwargs))
+        other = next((x for x in leaves if _overrides(x)), None)
+        if other is not None:  # tensors of a tape, and the like: by NumPy's own protocol
+            return other.__array_function__(public, (type(other),), args, kwargs)
         avals = tuple([aval_of(x) if _is_array(x) else None for x in leaves])
         key = (tree, avals, tuple([(type(x), x) for x, a in zip(leaves, avals, strict=True) if a is None]))
         with lock:
@@ -51,8 +54,13 @@ def immediate(f: F) -> F:
     return public  # type: ignore[return-value]
 
 
+def _overrides(x: Any) -> bool:
+    return hasattr(type(x), "__array_function__") and not isinstance(x, np.ndarray)
+
+
 def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray | np.generic) or (hasattr(x, "__array_interface__") and not isinstance(x, type))
+    array_like = hasattr(x, "__array_interface__") or hasattr(x, "__rlxc_call__")
+    return isinstance(x, np.ndarray | np.generic) or (array_like and not isinstance(x, type))
 
 
 def _stage(f: Callable[..., Any], leaves: list[Any], avals: tuple[Aval | None, ...], tree: Any) -> Staged:

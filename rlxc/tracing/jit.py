@@ -30,6 +30,7 @@ from rlxc.tracing.trace import check_alive, current
 from rlxc.tracing.tracer import Tracer
 
 _WEAK = (float, int, complex)
+_PLAIN = frozenset((np.ndarray, float, int, complex, bool))
 
 
 class CacheInfo(NamedTuple):
@@ -57,7 +58,7 @@ def jit(
     if f is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames, **options)
     if not callable(f):
-        raise TracingError(f"jit takes a function, not {f!r}", code="RLX0804")
+        raise TracingError(f"jit takes a Python function, not {f!r}", code="RLX0804", help="rlxc.compile takes a Func")
     kind = _kind()
     cls = Jit if kind is None else kind.type
     return cls(f, static_argnums, static_argnames, options)
@@ -76,6 +77,7 @@ class Jit:
         self._static = _static_arguments(f, static_argnums, static_argnames)
         self._options = options
         self._entries: dict[Any, Entry] = {}
+        self._tapes: dict[Any, Callable[[list[Any]], Any]] = {}
         self._hits = self._misses = 0
         self._lock = threading.RLock()
         _all.add(self)
@@ -90,6 +92,9 @@ class Jit:
 
     def _apply(self, args: tuple[Any, ...], kwargs: dict[str, Any], owner: Any = None) -> Any:
         leaves, tree, static = self._taken_apart(args, kwargs, owner)
+        for x in leaves:
+            if type(x) not in _PLAIN and hasattr(x, "__rlxc_record__"):  # an eager tensor: the call is one node of its tape
+                return self._recorded(x, tree, static, owner)(leaves)
         key = (tree, static, tuple([_key(x) for x in leaves]))
         entry = self._entries.get(key)
         if entry is None:
@@ -114,6 +119,17 @@ class Jit:
                     weakref.finalize(owner, self._entries.pop, key, None)
                 self._misses += 1
             return entry
+
+    def _recorded(self, x: Any, tree: Tree, static: tuple[Any, ...], owner: Any) -> Callable[[list[Any]], Any]:
+        """What runs the function on leaves some of which are like `x`, and records it."""
+        key = tree, static
+        made: Callable[[list[Any]], Any] | None = self._tapes.get(key)
+        if made is None:
+            of = (lambda: None) if owner is None else weakref.ref(owner)
+            made = self._tapes[key] = x.__rlxc_record__(self.__name__, lambda avals: self._stage(avals, tree, static, of()))
+            if owner is not None:
+                weakref.finalize(owner, self._tapes.pop, key, None)
+        return made
 
     def _stage(self, avals: list[Aval], tree: Tree, static: tuple[Any, ...], owner: Any) -> Staged:
         f = self._f if owner is None else functools.partial(self._f, owner)
@@ -165,6 +181,7 @@ class Jit:
         """Forget all compiled code."""
         with self._lock:
             self._entries.clear()
+            self._tapes.clear()
             self._hits = self._misses = 0
             if hasattr(self, "_call"):
                 del self._call
@@ -254,6 +271,8 @@ def _key(x: Any) -> Any:
         return cls
     if cls is Tracer:
         check_alive(x)
+    if isinstance(x, np.ndarray):
+        return cls, x.dtype, x.shape
     dtype, shape = getattr(x, "dtype", None), getattr(x, "shape", None)
     if dtype is not None and isinstance(shape, tuple):
         return np.dtype(dtype), shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -31,9 +32,16 @@ def user_location() -> Loc:
     return UNKNOWN
 
 
+def code_of(function: Any) -> CodeType | None:
+    """The code of a Python function, through decorators; None for what has none."""
+    function = inspect.unwrap(function)
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
 def definition(function: Any) -> Loc:
     """Where a function is defined."""
-    code = getattr(function, "__code__", None)
+    code = code_of(function)
     return Loc(code.co_filename, code.co_firstlineno, 1) if code is not None else UNKNOWN
 
 

@@ -20,6 +20,8 @@ from rlxc.tracing.location import user_location, with_source
 
 #: by the function of NumPy's, or (ufunc, method) for `np.add.reduce` and its like
 _TABLE: dict[Any, Callable[..., Any]] = {}
+#: by the name of a ufunc of another package
+_BY_NAME: dict[str, Callable[..., Any]] = {}
 
 
 def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -41,12 +43,25 @@ def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., 
     return register
 
 
+def implements_named(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates what ufuncs of these names, of other packages than NumPy, mean on tracers. Gives the function itself."""
+
+    def register(rule: Callable[..., Any]) -> Callable[..., Any]:
+        _BY_NAME.update(dict.fromkeys(names, rule))
+        return rule
+
+    return register
+
+
 def rule_of(function: Any) -> Callable[..., Any]:
     """What `function` of NumPy's means on tracers; raises Unsupported where rlxc does not say."""
     rule = _TABLE.get(function)
     if rule is None:
         import_module("rlxc.numpy")  # which fills the table
         rule = _TABLE.get(function)
+    if rule is None and isinstance(function, np.ufunc):
+        import_module("rlxc.special")  # which knows ufuncs of other packages
+        rule = _BY_NAME.get(function.__name__)
     if rule is None:
         name = _name(function)
         help = "write it with functions that are there (dir(rlxc.numpy)), or compute it outside of the traced function"

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import Error, Loc, TracingError
+from rlxc.errors import DTypeError, Error, Loc, TracingError
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
-from rlxc.tracing.location import definition, user_location, with_source
+from rlxc.tracing.location import code_of, definition, user_location, with_source
 from rlxc.tracing.promotion import kind_of
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
 from rlxc.tracing.trace import Snapshot, Trace, current, here, tracing
@@ -47,10 +47,16 @@ class Staged:
 def aval_of(x: Any, name: str = "a leaf") -> Aval:
     """Type and weakness of an array, a number or a tracer; raises TracingError, which opens with `name`, for anything else."""
     cls = type(x)
-    if cls is np.ndarray:
-        return Aval(TensorType(dtype_of(x.dtype), x.shape))
     if cls is Tracer:
         return Aval(x._value.type, x._weak)
+    if isinstance(x, np.ma.MaskedArray | np.matrix):
+        help = "fill it first: .filled(0)" if isinstance(x, np.ma.MaskedArray) else "its operators mean other things: take np.asarray of it"
+        raise with_source(TracingError(f"{name} is a {cls.__name__}, not an ndarray", code="RLX0804", loc=user_location(), help=help))
+    if cls is np.ndarray:
+        try:
+            return Aval(TensorType(dtype_of(x.dtype), x.shape))
+        except DTypeError as error:
+            raise with_source(DTypeError(f"{name} has a dtype that rlxc does not: {x.dtype}", code=error.code, loc=user_location())) from None
     if cls in (bool, int, float, complex) or isinstance(x, np.generic | np.ndarray) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         dtype, weak = kind_of(x)
         return Aval(TensorType(dtype, np.shape(x)), weak)
@@ -79,6 +85,10 @@ def stage(f: Callable[..., Any], avals: Sequence[Aval], rebuild: Callable[[list[
             returned = f(*args, **kwargs)
         except Error as error:
             raise with_source(error) from None
+        except ValueError as error:
+            if isinstance(error.__cause__, TracingError):  # NumPy asked a tracer for a number: array[i] = x
+                raise error.__cause__ from None
+            raise
         outs, tree = flatten(returned)
         results = [_result(made, x, n, name, loc) for x, n in zip(outs, leaf_names(tree, "the result"), strict=True)]
         func = made.func([r._value for r in results], loc)
@@ -105,7 +115,7 @@ def trace(f: Callable[..., Any], /, *types: Any, **named: Any) -> Func:
 
 def argument_names(f: Callable[..., Any], tree: Tree, skip: int = 0) -> list[str]:
     """A name for each leaf of `(args, kwargs)`: that of the parameter, with what leads to the leaf. The first `skip` parameters are bound."""
-    code = getattr(getattr(f, "__func__", f), "__code__", None)
+    code = code_of(f)
     known = code.co_varnames[skip + hasattr(f, "__self__") : code.co_argcount] if code is not None else ()
     args, kwargs = tree.children
     names = []
@@ -147,7 +157,9 @@ _lock = threading.Lock()
 
 def run(func: Func, operands: Sequence[Any]) -> list[Any]:
     """Results of `func` on arrays, by native code that is kept for functions that are the same program."""
-    results = compiled(func)(*[as_native(x, a.type) for x, a in zip(operands, func.args, strict=True)])
+    given = [as_native(x, a.type) for x, a in zip(operands, func.args, strict=True)]
+    taker = next((x for x in given if type(x) is not np.ndarray and hasattr(x, "__rlxc_call__")), None)
+    results = compiled(func)(*given) if taker is None else taker.__rlxc_call__(func, given, {})
     return list(results) if len(func.results) > 1 else [results] if func.results else []
 
 
@@ -158,7 +170,7 @@ def as_native(x: Any, type: TensorType) -> np.ndarray:
         raise with_source(TracingError(f"{x!r} is used outside of the trace it belongs to", code="RLX0802", loc=from_trace))
     if isinstance(x, Snapshot):
         return x.view(np.ndarray)
-    return x if isinstance(x, np.ndarray) else np.asarray(x, dtype=type.dtype.numpy)
+    return x if isinstance(x, np.ndarray) or hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
 
 
 def compiled(func: Func) -> Compiled:

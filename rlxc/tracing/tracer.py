@@ -83,7 +83,8 @@ class Tracer(NumPyProtocols):
         self._refuse("if, while, and, or, not, bool() need", _WHERE + ", or compare shapes, which are known")
 
     def __float__(self) -> NoReturn:
-        self._refuse("float() needs", "leave it an array: NumPy's and rlxc.numpy's functions take it where math's do not")
+        help = "NumPy's and rlxc.numpy's functions take it where math's do not; for array[i] = x write np.stack, or rlxc.numpy.zeros(n).at[i].set(x)"
+        self._refuse("float() needs", help)
 
     def __int__(self) -> NoReturn:
         self._refuse("int() needs", "x.astype(int) converts arrays; what must be a number while tracing is a static argument (static_argnums)")

@@ -229,3 +229,36 @@ def test_a_python_function_of_trees_is_one_node():
     out["loss"].backward()
     h = np.tanh(np.ones(2) @ w.numpy() + b.numpy())
     np.testing.assert_allclose(b.grad.numpy(), 2 * h * (1 - h * h), rtol=1e-12)
+
+
+def test_jitted_functions_and_transforms_record_themselves():
+    @rlxc.jit
+    def loss(params, x, scale):
+        return np.sum(np.tanh(x @ params["w"]) ** 2) * scale
+
+    array, rows = np.array([[0.1, 0.2], [0.3, -0.4]]), np.array([[1.0, 2.0], [0.5, -1.0]])
+    want = rlxc.grad(loss)({"w": array}, rows, 3.0)["w"]
+    for _ in range(2):
+        w = leaf(array)
+        y = loss({"w": w}, rows, 3.0)
+        assert getattr(y._edge, "node", y._edge).parents == (w._edge,)
+        y.backward()
+        np.testing.assert_allclose(w.grad.numpy(), want, rtol=1e-12)
+
+    w = leaf(array)
+    _, slope = rlxc.value_and_grad(lambda w: loss({"w": w}, rows, 3.0))(w)
+    np.testing.assert_allclose(slope.numpy(), want, rtol=1e-12)
+    np.sum(slope * slope).backward()
+    h = 1e-6 * rows
+    differences = [np.sum(rlxc.grad(loss)({"w": array + s * h}, rows, 3.0)["w"] ** 2) for s in (1, -1)]
+    assert np.sum(w.grad.numpy() * h) == pytest.approx((differences[0] - differences[1]) / 2, rel=1e-6)
+
+
+def test_functions_of_rlxc_take_tensors():
+    x = leaf(np.array([[-1.0, 0.5, 2.0]]))
+    y = rlxc.nn.gelu(x)
+    y.backward(np.ones((1, 3)))
+    want = rlxc.grad(lambda a: np.sum(rlxc.nn.gelu(a)))(x.numpy())
+    np.testing.assert_allclose(x.grad.numpy(), want, rtol=1e-12)
+    z = rlxc.numpy.sum(rlxc.numpy.exp(x), axis=1)
+    assert z.requires_grad

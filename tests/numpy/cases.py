@@ -228,6 +228,10 @@ CASES = {
     "tril": ["np.tril(x)", "np.tril(sq, -1)", "np.tril(z, 1)"],
     "triu": ["np.triu(x)", "np.triu(sq, 1)", "np.triu(r)"],
     "vander": ["np.vander(v)", "np.vander(r, 3, increasing=True)"],
+    "ix_": ["x[np.ix_(k[1:3], k[:2] % 3)]"],
+    "tril_indices_from": ["x[np.tril_indices_from(x)]"],
+    "triu_indices_from": ["x[np.triu_indices_from(x, 1)]"],
+    "diag_indices_from": ["sq[np.diag_indices_from(sq)]"],
     "unravel_index": ["np.unravel_index(k, (2, 5))"],
     "ravel_multi_index": ["np.ravel_multi_index((k % 2, k % 3), (2, 3))"],
     # making
@@ -277,6 +281,9 @@ CASES = {
     "polymul": ["np.polymul(r, v)"],
     "polyder": ["np.polyder(v)", "np.polyder(v, 2)"],
     "polyint": ["np.polyint(v)", "np.polyint(v, 2, [1, 2])"],
+    "polyfit": ["np.polyfit(sorted, tiny[:6], 2)", "np.polyfit(w, np.stack([v, w], 1), 1)", "np.polyfit(w, v, 2, w=tiny[:5])"],
+    "apply_along_axis": ["np.apply_along_axis(np.sum, 0, x)", "np.apply_along_axis(np.sort, 1, z)", "np.apply_along_axis(lambda t: t[:2] * t[1], -1, x)"],
+    "apply_over_axes": ["np.apply_over_axes(np.sum, z, (0, 2))"],
     # products
     "dot": ["np.dot(r, r)", "np.dot(x, r)", "np.dot(x, t)", "np.dot(z, t)", "x.dot(t)", "np.dot(x, 2)"],
     "matmul": ["x @ t", "np.matmul(z, sq)", "r @ t", "x @ r"],
@@ -307,5 +314,5 @@ REFUSED = {
     "np.putmask(x, b, 0)": "written", "np.add.at(x, [0], 1)": ".at[", "np.sum(x, out=y)": "out=", "np.repeat(v, k)": "known",
     "np.reshape(x, (5, 5))": "elements", "np.split(x, 3, axis=1)": "equal", "np.quantile(x, s)": "known",
     "np.digitize(x, sorted)": "known", "np.histogram(x, 'auto')": "number of bins", "np.gcd(k, k)": "not defined", "np.add(x, y, out=x)": "out=",
-    "np.apply_along_axis(np.sum, 0, x)": "not defined", "np.pad(x, 1, mode='mean')": "no mode", "np.take(x, 99)": "out of bounds", "np.where(x)": "places",
+    "np.save('x.npy', x)": "not defined", "np.pad(x, 1, mode='mean')": "no mode", "np.take(x, 99)": "out of bounds", "np.where(x)": "places",
 }  # fmt: skip

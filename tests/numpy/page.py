@@ -14,12 +14,14 @@ Under `rlxc.jit`, `rlxc.grad` and the other transforms, NumPy's own functions ta
 has the same functions under the same names; on ordinary arrays they are NumPy's. This page is made of the table that the tests try: each expression is compared
 with NumPy in f64, f32, i32 and bool (numbers, shapes, dtypes by NumPy 2's promotion), as native code too, and its derivative with finite differences.
 
+Ufuncs of `scipy.special` mean the same on traced arrays: erf, gammaln, digamma, expit, logit, ndtr, xlogy, entr and others, which `rlxc.special` has, too.
+
 `tests/numpy/cases.py` says what the variables are. *d*: the derivative is tried.
 
 ## What is different
 
 * Nothing is written in place: no `out=`, no `x[i] = y`. `x.at[i].set(y)`, `.add`, `.multiply`, `.min`, `.max` give new arrays.
-* Shapes are known while tracing. What depends on the numbers of a traced array is an error that says so: `np.nonzero`, `np.unique`, `x[mask]` for a traced mask.
+* Shapes are known while tracing. What depends on the numbers of traced arrays is an error that says so: `np.nonzero`, `np.unique`, `x[mask]` for traced masks.
 * Indices that are computed are not checked: out of bounds they are moved to the nearest element.
 * `np.array([x, y])` of traced arrays cannot work, since NumPy asks for their numbers: `np.stack([x, y])`, or `rlxc.numpy.array`.
 * Integers divided by zero give 0; functions of bools give f16 as in NumPy, powers and rounding of bools do not.

@@ -192,3 +192,31 @@ def differences(f, x, h=1e-5):
         step[i] = h
         out[i] = (8 * (f(x + step) - f(x - step)) - (f(x + 2 * step) - f(x - 2 * step))) / (12 * h)
     return out
+
+
+def test_complex_systems_and_their_gradients():
+    z = A + 1j * BATCH[1] / 3
+    f = rlxc.jit(lambda a, b: (np.linalg.solve(a, b), np.linalg.inv(a), rnp.linalg.expm(a / 4)))
+    for got, want in zip(f(z, B), (np.linalg.solve(z, B), np.linalg.inv(z), rnp.linalg.expm(z / 4)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10)
+
+    def of_planes(x, y):
+        solved = np.linalg.solve(x + 1j * y, B)
+        return np.sum(np.abs(solved) ** 2)
+
+    dx, dy = rlxc.grad(of_planes, argnums=(0, 1))(z.real.copy(), z.imag.copy())
+    np.testing.assert_allclose(dx, differences(lambda x: of_planes(x, z.imag), z.real.copy()), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(dy, differences(lambda y: of_planes(z.real, y), z.imag.copy()), rtol=1e-7, atol=1e-8)
+
+
+def test_the_derivative_of_eigenvectors_of_equal_eigenvalues_is_not_finite():
+    assert not np.isfinite(rlxc.grad(lambda a: np.sum(np.linalg.eigh(a)[1] ** 3))(np.eye(2))).all()
+    np.testing.assert_allclose(rlxc.grad(lambda a: np.sum(np.linalg.eigh(a)[0] ** 2))(2 * np.eye(2)), 4 * np.eye(2))
+
+
+def test_eager_tensors_take_them_too():
+    a = rlxc.eager.tensor(A, requires_grad=True)
+    y = np.linalg.slogdet(a)[1] + np.sum(np.linalg.solve(a, B) ** 2)
+    y.backward()
+    want = rlxc.grad(lambda a: np.linalg.slogdet(a)[1] + np.sum(np.linalg.solve(a, B) ** 2))(A)
+    np.testing.assert_allclose(np.asarray(a.grad), want, rtol=1e-12)

@@ -307,3 +307,22 @@ def test_a_jitted_function_is_freed():
     del f
     gc.collect()
     assert gone() is None
+
+
+def test_arrays_with_meanings_of_their_own_are_refused():
+    f = rlxc.jit(lambda x: x + 1)
+    for x in (np.ma.masked_array(X, mask=[1, 0, 0]), np.ones((1, 1)).view(np.matrix)):
+        with pytest.raises(rlxc.TracingError, match="not an ndarray"):
+            f(x)
+    f(X)
+    with pytest.raises(rlxc.Error, match="not an ndarray"):
+        f(np.ma.masked_array(X, mask=[1, 0, 0]))
+    with pytest.raises(rlxc.DTypeError, match="x has a dtype"):
+        f(np.array(["text"]))
+
+
+def test_a_jitted_function_of_eager_tensors_is_one_node():
+    x = rlxc.eager.tensor(X, requires_grad=True)
+    y = rlxc.jit(lambda p, n: np.sum(p["x"] ** n), static_argnums=1)({"x": x}, 2)
+    y.backward()
+    np.testing.assert_allclose(x.grad, 2 * X)

@@ -124,11 +124,11 @@ import numpy as np, rlxc
 
 @rlxc.jit
 def f(x):
-    for _ in range(60):
+    for _ in range(40):
         x = np.tanh(x @ x)
     return x
 
-x = np.eye(600) * 0.5
+x = np.eye(300) * 0.5
 f(x)
 threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
@@ -139,7 +139,7 @@ try:
 except KeyboardInterrupt:
     y = f(x)
     want = x
-    for _ in range(60):
+    for _ in range(40):
         want = np.tanh(want @ want)
     print("right" if np.allclose(y, want) else "wrong")
 

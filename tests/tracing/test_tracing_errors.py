@@ -170,3 +170,14 @@ def test_a_failed_trace_leaves_no_trace():
         with pytest.raises(ZeroDivisionError):
             rlxc.jit(f)(X)
         assert current() is None
+
+
+def test_assigning_a_tracer_to_an_array_of_numpys_names_the_remedy():
+    def f(x):
+        out = np.zeros(3)
+        out[0] = x[0]  # here: assigned
+        return out
+
+    with pytest.raises(rlxc.TracingError, match=r"\.at\[i\]") as caught:
+        rlxc.jit(f)(X)
+    assert caught.value.loc.line == line_of("here: assigned")

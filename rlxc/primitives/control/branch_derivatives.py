@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rlxc.ir.builder import remap_region
 from rlxc.ir.core import Op, Value
 from rlxc.ir.liveness import depends, live_region
 from rlxc.ir.types import DType, TensorType
@@ -19,6 +20,8 @@ from rlxc.primitives.control.linear import RegionBuilder, is_linear_op, linear_o
 
 
 def active(op: Op, flags: Sequence[bool], active_results: Any) -> list[bool]:
+    if flags[0]:
+        return [True] * len(op.results)
     outs = [active_results(region, flags[1:]) for region in op.regions]
     return [any(column) for column in zip(*outs, strict=True)]
 
@@ -107,6 +110,16 @@ def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -
     operands: list[Any] = [op.operands[0], *(op.operands[1 + i] for i in fixed), *(cts[j] for j in asked)]
     found = dict(zip(wanted, linear_op(b, op, operands, dict(op.attrs), regions, is_linear), strict=True))
     return [None, *(found.get(i) for i in range(len(op.operands) - 1))]
+
+
+def separate(b: Any, op: Op, plan: Any) -> list[Value]:
+    """Branches that give linear and other results, as two ops; the linear one computes again what it needs."""
+    first = op.prim.prune_regions(op, {v for v in op.results if not v.linear})
+    second = op.prim.prune_regions(op, {v for v in op.results if v.linear})
+    b.insert(first)
+    regions = tuple(remap_region(r, {}) for r in second.regions)
+    b.insert(Op(second.prim, second.operands, second.attrs, second.results, regions, op.loc))
+    return list(op.results)
 
 
 def states(op: Op, operands: Sequence[Any], follow: Any) -> tuple[list[Any], str | None]:

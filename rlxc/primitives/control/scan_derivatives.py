@@ -11,6 +11,7 @@ it depends on consts alone; computed again where that is cheap; stacked otherwis
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rlxc.errors import ShapeError, Unsupported
@@ -45,21 +46,59 @@ def linearize(d: Any, op: Op, tangents: Sequence[Value | None]) -> list[Value | 
         b = Builder()
         b.loc = op.loc
         return d.visit_instead(op, b.ops, in_segments(b, op))
+    flags = carry_flags(op, [t is not None for t in tangents], d.active)
+    return _loops(d.b, d.plan, op, flags, tangents, d.linearize(body, flags))
+
+
+def separate(b: Any, op: Op, plan: Any) -> list[Value]:
+    """A loop over linear and other values as two loops."""
+    (body,) = op.regions
+    linear_ops = tuple(o for o in body.ops if is_linear_op(o))
+    own = {v for o in linear_ops for v in o.results} | {a for a in body.args if a.linear}
+    halves = Halves(
+        tuple(o for o in body.ops if not is_linear_op(o)),
+        linear_ops,
+        tuple(a for a in body.args if a.linear),
+        tuple(v if v.linear else None for v in body.results),
+        tuple(dict.fromkeys(v for o in linear_ops for v in o.operands if v not in own)),
+    )
+    flags = [a.linear for a in body.args]
+    given = [v if flag else None for v, flag in zip(op.operands, flags, strict=True)]
+    outs = _loops(b, plan, op, flags, given, halves)
+    return [v if not v.linear else b.zeros(v.type) if out is None else out for v, out in zip(op.results, outs, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """A body in two, as linearize gives it."""
+
+    primal_ops: tuple[Op, ...]
+    linear_ops: tuple[Op, ...]
+    tangents_in: tuple[Value, ...]
+    tangents_out: tuple[Value | None, ...]
+    needs: tuple[Value, ...]
+
+    def residuals(self) -> tuple[Value, ...]:
+        return self.needs
+
+
+def _loops(b: Any, planner: Any, op: Op, flags: Sequence[bool], tangents: Sequence[Value | None], halves: Any) -> list[Value | None]:
+    """Emit the loop with what its linear part needs, and the linear one; tangents of the results."""
+    (body,) = op.regions
     consts, carries = op.attrs["consts"], op.attrs["carries"]
     first = consts + carries
-    flags = carry_flags(op, [t is not None for t in tangents], d.active)
-    halves = d.linearize(body, flags)
     invariant = _invariant(halves.primal_ops, body.args[:consts])
     ys = body.results[carries:]
-    plan = d.plan(halves.primal_ops, halves.residuals(), {*body.args[:consts], *body.args[first:], *(v for v, o in invariant.items() if o.operands), *ys})
+    exists = {*body.args[:consts], *body.args[first:], *(v for v, o in invariant.items() if o.operands), *(v for v in ys if not v.linear)}
+    plan = planner(halves.primal_ops, halves.residuals(), exists)
     outer = dict(zip((*body.args[:consts], *body.args[first:]), (*op.operands[:consts], *op.operands[first:]), strict=True))
-    hoisted = _hoist(d.b, plan.read, invariant, outer)
+    hoisted = _hoist(b, plan.read, invariant, outer)
     for y, stack in zip(ys, op.results[carries:], strict=True):
         outer.setdefault(y, stack)
-    outer |= _primal(d.b, op, halves.primal_ops, hoisted, outer, plan.kept)
+    outer |= _primal(b, op, halves.primal_ops, hoisted, outer, plan.kept)
     same = [v for v in plan.read if v in body.args[:consts] or v in hoisted]
     stacked = [v for v in plan.read if v not in same] + plan.kept
-    return _linear(d.b, op, flags, tangents, halves, plan.again, [(v, outer[v]) for v in same], [(v, outer[v]) for v in stacked])
+    return _linear(b, op, flags, tangents, halves, plan.again, [(v, outer[v]) for v in same], [(v, outer[v]) for v in stacked])
 
 
 def _invariant(ops: Sequence[Op], consts: Sequence[Value]) -> dict[Value, Op]:
@@ -90,10 +129,12 @@ def _primal(b: Any, op: Op, ops: Sequence[Op], hoisted: list[Value], outer: dict
     args = (*body.args[:consts], *hoisted, *body.args[consts:])
     rest = tuple(o for o in ops if not any(v in hoisted for v in o.results))
     stacks = [Value(stacked_type(v.type, length), v.name, loc=op.loc) for v in kept]
-    region = live_region(body.with_(args=args, ops=rest, results=(*body.results, *kept)))
+    linear = tuple(o for o in body.ops if is_linear_op(o))  # if it is a loop that is taken apart
+    region = live_region(body.with_(args=args, ops=(*rest, *linear), results=(*body.results, *kept)))
     operands = (*op.operands[:consts], *(outer[v] for v in hoisted), *op.operands[consts:])
     attrs = dict(op.attrs) | {"consts": consts + len(hoisted)}
-    b.insert(Op(op.prim, operands, attrs, (*op.results, *stacks), (region,), op.loc))
+    whole = Op(op.prim, operands, attrs, (*op.results, *stacks), (region,), op.loc)
+    b.insert(op.prim.prune_regions(whole, {v for v in whole.results if not v.linear}) if linear else whole)
     return dict(zip(kept, stacks, strict=True))
 
 

@@ -13,10 +13,11 @@ from rlxc.primitives.linalg.matrices import (
     diagonal,
     each_finite,
     identity,
-    is_finite,
+    largest,
     mean_with_transpose,
     product,
     scratch,
+    square_safely,
     symmetric,
 )
 from rlxc.primitives.linalg.signs import sign, signs_of_columns
@@ -119,10 +120,13 @@ def _decompose(e, x, w, rows):
     """Eigenvalues into w, eigenvectors into `rows` (None: they are not wanted); nan if that fails."""
     n, dtype = x.shape[0], x.dtype
     nan = e.constant(np.nan, dtype=dtype)
-    finite = is_finite(e, x)
+    size = largest(e, x)
+    finite = e.lt(size, np.inf)
+    factor, back = square_safely(e, size)
 
     def element(i, j):
-        return e.select(finite, e.mul(e.add(x(i, j), x(j, i)), 0.5), e.constant(0.0, dtype=dtype))
+        mean = e.mul(e.add(e.mul(x(i, j), factor), e.mul(x(j, i), factor)), 0.5)
+        return e.select(finite, mean, e.constant(0.0, dtype=dtype))
 
     if e.target.lapack and n > SMALL:
         work = scratch(e, dtype, n, n) if rows is None else rows
@@ -133,7 +137,7 @@ def _decompose(e, x, w, rows):
         work.fill(element)
         bad = diagonalize(e, work, w, rows)
     bad = e.or_(bad, e.not_(finite))
-    w.fill(lambda i: e.select(bad, nan, w(i)))
+    w.fill(lambda i: e.select(bad, nan, e.mul(w(i), back)))
     if rows is not None:
         rows.fill(lambda i, j: e.select(bad, nan, rows(i, j)))
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from rlxc.errors import AttrError
-from rlxc.ir.primitive import Sample, register
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Value
+from rlxc.ir.primitive import Sample, lookup, register
 from rlxc.primitives.families import Composite
+from rlxc.primitives.linalg.embedding import COMPLEX, embedded, unembedded
 from rlxc.primitives.linalg.matrices import WIDE, check_matrix, identity, product
 
 #: of the Pade approximant of degree (13, 13), and the norm up to which it is exact to f64 (Higham 2005, table 2.3)
 _PADE = (64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0, 10559470521600.0, 670442572800.0,
          33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0)  # fmt: skip
 _NORM = 5.371920351148152
+LARGE = 16  # rows from which one matrix alone is squared only where that is wanted
 
 
 @register
@@ -24,17 +28,17 @@ class Expm(Composite):
     """
 
     name = "expm"
-    dtypes = WIDE
+    dtypes = (*WIDE, *COMPLEX)
     samples = (
         Sample(np.array([[0.5, -1.0], [2.0, 0.25]]), squarings=1),
         Sample(np.stack([np.array([[1.5, 9.0], [-4.0, 0.5]]), np.zeros((2, 2))]), squarings=3),
-        Sample(np.array([[0.5]]), squarings=0),
+        Sample(np.array([[0.5 + 1.0j]]), squarings=0),
         Sample("f64[0, 0]", squarings=2),
     )
     domain = (-16.0, 16.0)
 
     def infer(self, x, *, squarings: int = 16):
-        check_matrix(self.name, x, square=True)
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
         if not 0 <= squarings <= 64:
             raise AttrError(f"expm: squarings are 0 to 64, not {squarings}")
         return x
@@ -63,6 +67,8 @@ class Expm(Composite):
         type, rank = x.type, x.type.rank
         if type.shape[-1] == 0:
             return x
+        if type.dtype.is_complex:
+            return unembedded(b, b.expm(embedded(b, x), squarings=squarings))
 
         def spread(v):
             return b.broadcast(v, shape=type.shape, axes=(rank - 2, rank - 1))
@@ -88,6 +94,17 @@ class Expm(Composite):
         even = b.add(product(b, a6, high), low)
         r = b.solve(b.sub(even, odd), b.add(even, odd))
         for k in range(squarings):
-            r = b.select(spread(b.gt(count, float(k))), product(b, r, r), r)
+            wanted = b.gt(count, float(k))
+            if rank == 2 and type.shape[-1] >= LARGE:
+                r = b.with_regions(lookup("cond"), [wanted, r], {}, _square_or_not(r.type))[0]
+            else:
+                r = b.select(spread(wanted), product(b, r, r), r)
         fits = b.le(count, float(squarings))
         return b.select(spread(fits), r, b.constant(np.nan, type=type))
+
+
+def _square_or_not(type):
+    """Two regions: x times x, and x as it is."""
+    x, y = Value(type, "x"), Value(type, "x")
+    b = Builder()
+    return Func("", (x,), (), (product(b, x, x),), "region").with_(ops=tuple(b.ops)), Func("", (y,), (), (y,), "region")

@@ -269,6 +269,14 @@ class LuSolve(MatrixPrimitive):
         assert is_linear(right)
         return None, None, None, b.lu_solve(a, lu, permutation, cts[0], transposed=not transposed)
 
+    def batch(self, b, a, lu, permutation, y, *, batched, transposed):
+        """Of right sides alone: more columns, for one factorization."""
+        if any(batched[:3]):
+            return super().batch(b, a, lu, permutation, y, batched=batched, transposed=transposed)
+        axis = y.type.rank - 1
+        columns = triangular_solve.beside(b, y, axis)
+        return triangular_solve.apart(b, b.lu_solve(a, lu, permutation, columns, transposed=transposed), axis, y.type.shape)
+
     def flops(self, operands, results, *, transposed):
         return 2.0 * operands[0].shape[-1] * results[0].size
 

@@ -90,18 +90,27 @@ def scratch(e: Any, dtype: str, *shape: int) -> Matrix:
     return Matrix(e, e.alloc(dtype, shape), (), len(shape))
 
 
-def is_finite(e: Any, x: Matrix) -> Value:
-    """Whether no element of x is nan or infinite."""
+def largest(e: Any, x: Matrix) -> Value:
+    """The size of the largest element of x; nan or inf where one is not finite."""
     (size,) = e.loop(x.shape, (e.constant(0.0, dtype=x.dtype),), lambda index, most: e.max(most, e.abs(x(*index))))
-    return e.lt(size, np.inf)
+    return size
+
+
+def square_safely(e: Any, size: Value) -> tuple[Value, Value]:
+    """A power of 2, and its inverse: a matrix whose largest element is `size` times the first can be squared without over- or underflow."""
+    is_double = str(size.type.dtype) == "f64"  # type: ignore[union-attr]
+    power, small = (2.0**600, 1e-100) if is_double else (2.0**70, 1e-12)
+    one, up, down = (e.constant(v, like=size) for v in (1.0, power, 1 / power))
+    tiny, huge = e.lt(size, small), e.gt(size, 1 / small)
+    return e.select(tiny, up, e.select(huge, down, one)), e.select(tiny, down, e.select(huge, up, one))
 
 
 # checks
 
 
-def check_matrix(name: str, x: Any, *, square: bool = False) -> None:
+def check_matrix(name: str, x: Any, *, square: bool = False, dtypes: Sequence[str] = WIDE) -> None:
     """Raise DTypeError or ShapeError unless x is a tensor of matrices."""
-    require_dtype(name, x, WIDE)
+    require_dtype(name, x, dtypes)
     if x.rank < 2:
         raise ShapeError(f"{name} takes matrices: {x} has no two axes")
     if square and x.shape[-1] != x.shape[-2]:

@@ -8,7 +8,7 @@ from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.linalg import lapack
 from rlxc.primitives.linalg.lu import _A, _TALL
-from rlxc.primitives.linalg.matrices import MatrixPrimitive, check_matrix, lower_part, product, scratch, transposed
+from rlxc.primitives.linalg.matrices import MatrixPrimitive, check_matrix, largest, lower_part, product, scratch, square_safely, transposed
 from rlxc.primitives.slice import slice_axis
 
 SMALL = 8  # columns up to which loops are as fast as the library
@@ -70,13 +70,16 @@ class Qr(MatrixPrimitive):
     def one(self, e, reads, writes):
         (x,), (q, r) = reads, writes
         a = scratch(e, x.dtype, *x.shape)
-        a.fill(x)
         if e.target.lapack and min(x.shape) > SMALL:
+            a.fill(x)
+            back = e.constant(1.0, dtype=x.dtype)
             _by_library(e, a, q)
         else:
+            factor, back = square_safely(e, largest(e, x))
+            a.fill(lambda i, j: e.mul(x(i, j), factor))
             _by_loops(e, a, q)
         zero = e.constant(0.0, dtype=x.dtype)
-        r.fill(lambda i, j: e.select(e.le(e.as_index(i), e.as_index(j)), a(i, j), zero))
+        r.fill(lambda i, j: e.select(e.le(e.as_index(i), e.as_index(j)), e.mul(a(i, j), back), zero))
 
 
 def _by_library(e, a, q):

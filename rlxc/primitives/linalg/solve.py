@@ -7,29 +7,32 @@ import numpy as np
 from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.families import Composite, broadcast_shapes, broadcast_to, same_dtype
+from rlxc.primitives.linalg.embedding import COMPLEX, embedded, stacked, unstacked
 from rlxc.primitives.linalg.lu import _A, Lu, LuSolve
 from rlxc.primitives.linalg.matrices import WIDE, check_matrix, identity
+from rlxc.primitives.slice import slice_axis
 
 
 @register
 class Solve(Composite):
-    """x with `a x = b`, for a [..., n, n] and b [..., n, k], or [n]; leading axes broadcast. A singular a gives inf or nan.
+    """x with `a x = b`, for a [..., n, n] and b [..., n, k], or [n]; leading axes broadcast. A singular a gives inf or nan. Complex systems are real
+    ones of twice the size.
 
     One factorization serves the value and its derivatives: dx = a^-1 (db - da x) (Giles, "Collected matrix derivative results", 2008).
     """
 
     name = "solve"
-    dtypes = WIDE
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
     samples = (
-        Sample(_A, np.array([1.0, -2.0, 0.5])),
-        Sample(_A, np.array([[1.0, -2.0], [0.5, 0.25], [-1.5, 2.0]])),
+        Sample(_A[1:, 1:], np.array([1.0, -2.0])),
         Sample(np.stack([_A, _A.T]), np.array([[1.0], [0.5], [-1.5]])),
+        Sample(_A[:2, :2] + 1j * _A[1:, 1:], np.array([1.0 + 2.0j, -0.5])),
         "f64[0, 0], f64[0, 3]",
     )
 
     def infer(self, a, b):
-        check_matrix(self.name, a, square=True)
+        check_matrix(self.name, a, square=True, dtypes=self.dtypes)
         same_dtype(self.name, (a, b))
         if b.rank == 0 or b.shape[0 if b.rank == 1 else -2] != a.shape[-1]:
             raise ShapeError(f"solve: {b} does not fit {a}", help="b is [..., n, k], or [n]")
@@ -48,7 +51,10 @@ class Solve(Composite):
         leading = _leading(a.type, y.type)
         column = y if y.type.rank > 1 else b.reshape(y, shape=(*y.type.shape, 1))
         column = broadcast_to(b, column, (*leading, *column.type.shape[-2:]))
-        x = solve_columns(b, a, column, leading)
+        if a.type.dtype.is_complex:
+            x = unstacked(b, solve_columns(b, embedded(b, a), stacked(b, column), leading))
+        else:
+            x = solve_columns(b, a, column, leading)
         return x if y.type.rank > 1 else b.reshape(x, shape=x.type.shape[:-1])
 
 
@@ -70,12 +76,12 @@ class Inv(Composite):
     """The inverse of x [..., n, n]. A singular matrix gives inf or nan. The tangent is -y dx y for the inverse y (Giles 2008)."""
 
     name = "inv"
-    dtypes = WIDE
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = (Sample(_A), Sample(np.stack([_A[:2, :2], _A[1:, 1:]])), Sample(np.array([[-0.5]])), "f64[2, 0, 0]")
+    samples = (Sample(_A), Sample(np.stack([_A[:2, :2], _A[1:, 1:]])), Sample(_A[:2, :2] + 1j * _A[1:, 1:]), "f64[2, 0, 0]")
 
     def infer(self, x):
-        check_matrix(self.name, x, square=True)
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
         return x
 
     def eval(self, x):
@@ -83,4 +89,8 @@ class Inv(Composite):
         return LuSolve().eval(x, None, None, ones)
 
     def decompose(self, b, x):
+        if x.type.dtype.is_complex:
+            real = embedded(b, x)
+            ones = slice_axis(b, identity(b, real.type), real.type.rank - 1, 0, x.type.shape[-1])
+            return unstacked(b, solve_columns(b, real, ones, x.type.shape[:-2]))
         return solve_columns(b, x, identity(b, x.type), x.type.shape[:-2])

@@ -14,9 +14,10 @@ from rlxc.primitives.linalg.matrices import (
     diagonal,
     each_finite,
     identity,
-    is_finite,
+    largest,
     product,
     scratch,
+    square_safely,
     times_columns,
     times_rows,
     transposed,
@@ -150,13 +151,17 @@ def _outside(b, u, x):
 
 def _decompose(e, x, s, u, vh):
     """Singular values into s, vectors into u and vh (None: they are not wanted). Whether it failed."""
-    finite = is_finite(e, x)
+    size = largest(e, x)
+    finite = e.lt(size, np.inf)
+    factor, back = square_safely(e, size)
 
     def element(i, j):
-        return e.select(finite, x(i, j), e.constant(0.0, dtype=x.dtype))
+        return e.select(finite, e.mul(x(i, j), factor), e.constant(0.0, dtype=x.dtype))
 
     way = _by_library if e.target.lapack and min(x.shape) > SMALL else _by_loops
-    return e.or_(way(e, x.shape, x.dtype, element, s, u, vh), e.not_(finite))
+    failed = way(e, x.shape, x.dtype, element, s, u, vh)
+    s.fill(lambda i: e.mul(s(i), back))
+    return e.or_(failed, e.not_(finite))
 
 
 def _by_library(e, shape, dtype, element, s, u, vh):

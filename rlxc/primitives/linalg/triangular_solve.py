@@ -93,6 +93,13 @@ class TriangularSolve(MatrixPrimitive):
         assert is_linear(operands[1])
         return None, b.apply(self, operands[0], cts[0], transposed=not transposed, **attrs)
 
+    def batch(self, b, a, y, *, batched, **attrs):
+        """Of right sides alone: more columns, or rows where it is the right one, for one a."""
+        if batched[0]:
+            return super().batch(b, a, y, batched=batched, **attrs)
+        axis = y.type.rank - (2 if attrs["right"] else 1)
+        return apart(b, b.apply(self, a, beside(b, y, axis), **attrs), axis, y.type.shape)
+
     def flops(self, operands, results, **attrs):
         return float(operands[0].shape[-1] * results[0].size)
 
@@ -102,6 +109,21 @@ class TriangularSolve(MatrixPrimitive):
 
     def packs(self, operand):
         return True
+
+
+def beside(b, y, axis):
+    """A batch of matrices with its first axis joined to another one, before it."""
+    rank = y.type.rank
+    perm = (*range(1, axis), 0, *range(axis, rank))
+    shape = y.type.shape
+    return b.reshape(b.transpose(y, perm=perm), shape=(*shape[1:axis], shape[0] * shape[axis], *shape[axis + 1 :]))
+
+
+def apart(b, y, axis, shape):
+    """What `beside` joined, as a batch again, of this shape."""
+    rank = len(shape)
+    split = b.reshape(y, shape=(*shape[1:axis], shape[0], *shape[axis:]))
+    return b.transpose(split, perm=(axis - 1, *range(axis - 1), *range(axis, rank)))
 
 
 def in_memory(e, a):
