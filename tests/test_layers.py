@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "nn": {"numpy", "random", "tracing"},
     "optim": {"tracing"},
     "eager": {"errors", "ir", "passes", "runtime", "api", "tracing"},
-    "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime"},
+    "testing": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime", "eager"},
     "api": {"errors", "ir", "primitives", "passes", "frontend", "codegen", "runtime", "tracing"},
 }
 TOP = {"cli", "commands", "__init__", "__main__"}

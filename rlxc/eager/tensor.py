@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,13 +18,14 @@ from rlxc.eager.executor import NativeExecutor
 from rlxc.eager.kinds import SCALARS, Kind
 from rlxc.eager.modes import RECORDING
 from rlxc.eager.native import native
-from rlxc.eager.traced import Position, call, traced
+from rlxc.eager.traced import Position, call, staged, traced
 from rlxc.eager.variable import Variable
 from rlxc.eager.whole import Whole
 from rlxc.errors import ArgumentError, DifferentiationError
-from rlxc.ir.core import Value
+from rlxc.ir.core import Func, Value
 from rlxc.runtime.arguments import fit
 from rlxc.runtime.compiled import Compiled
+from rlxc.tracing.staging import Staged
 from rlxc.tracing.tracer import Tracer
 
 
@@ -41,20 +41,15 @@ def function(program: Any, name: str | None = None) -> Callable[..., Any]:
     function is traced, once for the kinds of its arguments, which may be trees; what is no array is known while tracing.
     """
     if isinstance(program, Compiled):
-        return _compiled(program)
+        return _whole(program.func)
     if callable(program):
         return wraps(program)(lambda *args, **kwargs: call(program, args, kwargs))
     return Whole(api.pick(program, name), Tensor)
 
 
-def _compiled(program: Compiled) -> Whole:
-    found = _WHOLES.get(program)
-    if found is None:
-        found = _WHOLES[program] = Whole(program.func, Tensor)
-    return found
-
-
-_WHOLES: WeakKeyDictionary[Compiled, Whole] = WeakKeyDictionary()
+@lru_cache(maxsize=1024)
+def _whole(func: Func) -> Whole:
+    return Whole(func, Tensor)
 
 
 def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]:
@@ -176,11 +171,15 @@ class Tensor(Variable):
 
     @classmethod
     def fitted(cls, value: Any, arg: Value, where: str) -> Any:
-        return cls(fit(value, arg, where))
+        return fit(value, arg, where)
 
-    def __rlxc_call__(self, program: Compiled, args: Any, named: Any) -> Any:
-        """What a compiled function is to do where a tensor is among its arguments."""
-        return _compiled(program)(*args, **named)
+    def __rlxc_call__(self, func: Func, args: Any, named: Any) -> Any:
+        """What a compiled function does that is called with tensors."""
+        return _whole(func)(*args, **named)
+
+    def __rlxc_record__(self, name: str, stage: Callable[..., Staged]) -> Callable[[list[Any]], Any]:
+        """What a jitted function does with arguments of one form that has tensors; `stage` traces it for types of the leaves."""
+        return staged(name, stage)
 
     # what it is
 
@@ -236,6 +235,18 @@ class Tensor(Variable):
     def __bool__(self) -> bool:
         return bool(self._data)
 
+    def __format__(self, spec: str) -> str:
+        return format(self._data[()], spec) if self.ndim == 0 and spec else str(self)
+
+    def __round__(self, digits: int = 0) -> Any:
+        return self.round(digits)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
@@ -287,10 +298,6 @@ class Tensor(Variable):
         if method == "__call__" and not kwargs and not any(type(x) in (list, tuple) for x in inputs):
             return _ufunc(ufunc).on(Tensor, inputs)
         return call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
-
-    def __rlxc_record__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """A jitted function that is called with tensors."""
-        return call(function, args, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in _OF_SHAPE:
@@ -372,8 +379,14 @@ def _max(x: Any, index: Any, value: Any) -> Any:
 
 
 def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
-    """An index whose whole numbers are operands, so that one rule serves all of them; those that are out of bounds raise IndexError."""
+    """An index whose whole numbers are operands, so that one rule serves all of them; those that are out of bounds raise IndexError.
+
+    Masks become the positions that they select.
+    """
     parts = index if isinstance(index, tuple) else (index,)
+    if any(_is_mask(p) for p in parts):
+        found = [np.asarray(p._data if isinstance(p, Tensor) else p).nonzero() if _is_mask(p) else (p,) for p in parts]
+        return tuple(p for several in found for p in several)
     taken = len([p for p in parts if p is not None and p is not Ellipsis])
     if taken > len(shape) or not any(type(p) is int for p in parts) or not all(type(p) is int or p is None or isinstance(p, _STATIC) for p in parts):
         return index
@@ -389,6 +402,10 @@ def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
         made.append(part)
         axis += part is not None and part is not Ellipsis
     return tuple(made)
+
+
+def _is_mask(x: Any) -> bool:
+    return isinstance(x, Tensor | np.ndarray) and x.dtype == bool and x.ndim > 0
 
 
 _STATIC = (slice, type(Ellipsis))

@@ -6,6 +6,7 @@ A function is traced once for what is known before it runs: the kinds of its ope
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType
 from rlxc.tracing.promotion import DEFAULTS
 from rlxc.tracing.pytree import Tree, unflatten
-from rlxc.tracing.staging import Aval, stage
+from rlxc.tracing.staging import Aval, Staged, stage
 
 MAX_FUNCTIONS = 4096  # that are kept
 
@@ -28,32 +29,33 @@ def traced(function: Callable[..., Any], name: str | None = None) -> Function:
     name = name or _name(function)
 
     def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
-        return _staged(function, kinds, lambda leaves: (leaves, {})).func.with_(name=name)
+        avals = _avals(kinds)
+        return stage(function, avals, lambda leaves: (leaves, {}), [f"x{i}" for i in range(len(avals))], hoists=False).func.with_(name=name)
 
     return Function(name, make)
 
 
-class _Call:
-    """A function with arguments some of which are operands, as it was traced; `trees` say how results are arranged, for kinds of operands."""
+def staged(name: str, trace: Callable[[list[Aval]], Staged]) -> Callable[[Sequence[Any]], Any]:
+    """What is traced by `trace`, for what is known of operands, as a function of operands that is recorded; it gives the tree that was returned."""
+    trees: dict[tuple[Kind | Scalar, ...], Tree] = {}
 
-    __slots__ = ("function", "trees")
+    def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
+        made = trace(_avals(kinds))
+        trees[tuple(kinds)] = made.tree
+        return made.func
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        self.trees: dict[tuple[Kind | Scalar, ...], Tree] = {}
+    function = Function(name, make)
 
-        def rebuild(leaves: list[Any]) -> tuple[Any, Any]:
-            rest = iter(leaves)
-            return _filled(args, rest), _filled(kwargs, rest)
+    def run(operands: Sequence[Any]) -> Any:
+        cls = next(type(x) for x in operands if isinstance(x, Variable))
+        results, kinds = function.of_kinds(cls, operands)
+        tree = trees[kinds]
+        return results if tree.is_leaf else unflatten(tree, results if isinstance(results, tuple) else (results,))
 
-        def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
-            staged = _staged(function, kinds, rebuild)
-            self.trees[tuple(kinds)] = staged.tree
-            return staged.func
-
-        self.function = Function(_name(function), make)
+    return run
 
 
-_CALLS: dict[Any, _Call] = {}
+_CALLS: dict[Any, Callable[[Sequence[Any]], Any]] = {}
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
@@ -68,16 +70,21 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     if known is None:
         if len(_CALLS) >= MAX_FUNCTIONS:
             _CALLS.pop(next(iter(_CALLS)), None)
-        known = _CALLS.setdefault(key, _Call(function, *form))
-    cls = next(type(x) for x in operands if isinstance(x, Variable))
-    results, kinds = known.function.of_kinds(cls, operands)
-    tree = known.trees[kinds]
-    return results if tree.is_leaf else unflatten(tree, results if isinstance(results, tuple) else (results,))
+        known = _CALLS.setdefault(key, staged(_name(function), partial(_stage_call, function, *form)))
+    return known(operands)
 
 
-def _staged(function: Callable[..., Any], kinds: Sequence[Kind | Scalar], rebuild: Callable[[list[Any]], tuple[Any, Any]]) -> Any:
-    avals = [Aval(k.type) if isinstance(k, Kind) else Aval(TensorType(DEFAULTS[k.python]), weak=k.python is not bool) for k in kinds]
+def _stage_call(function: Callable[..., Any], args: Any, kwargs: Any, avals: list[Aval]) -> Staged:
+    def rebuild(leaves: list[Any]) -> tuple[Any, Any]:
+        rest = iter(leaves)
+        return _filled(args, rest), _filled(kwargs, rest)
+
     return stage(function, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
+
+
+def _avals(kinds: Sequence[Kind | Scalar]) -> list[Aval]:
+    """What is known of operands while tracing."""
+    return [Aval(k.type) if isinstance(k, Kind) else Aval(TensorType(DEFAULTS[k.python]), weak=k.python is not bool) for k in kinds]
 
 
 def _name(function: Any) -> str:

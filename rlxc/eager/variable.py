@@ -56,8 +56,8 @@ class Variable:
 
     @classmethod
     def fitted(cls, value: Any, arg: Value, where: str) -> Any:
-        """`value` as a variable for an argument of a function, which `where` names."""
-        return cls(value)
+        """`value` as an operand for an argument of a function, which `where` names."""
+        return value
 
     def kept(self) -> Any:
         return type(self)(self._data)
@@ -168,6 +168,12 @@ class Variable:
             edge.grad = ct if edge.grad is None else variable(ct._kind, ct._kind.add(edge.grad._data, ct._data))
 
         self.register_hook(keep)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are leaves, too."""
+        if not self.is_leaf:
+            raise DifferentiationError("only a leaf can be copied or pickled", code="RLX0322", help="use detach()")
+        return type(self), (self._data, self.requires_grad)
 
     @classmethod
     def like(cls, value: Any, kind: Kind) -> Any:

@@ -57,9 +57,14 @@ def needed(region: Func, wanted: Iterable[Value], follows: Mapping[Value, Value]
 
 
 def depends(region: Func, flags: Sequence[bool]) -> list[bool]:
-    """Which results depend on the arguments with a flag."""
+    """Which results depend on the arguments with a flag, or may. Regions nest only as deep as loops do."""
     found = {a for a, flag in zip(region.args, flags, strict=True) if flag}
     for op in region.ops:
-        if not found.isdisjoint(op.operands):
+        if found.isdisjoint(op.operands):
+            continue
+        if op.prim.control and not op.prim.wraps:
+            outs = op.prim.active_regions(op, [v in found for v in op.operands], depends)
+            found.update(v for v, out in zip(op.results, outs, strict=True) if out)
+        else:
             found.update(op.results)
     return [v in found for v in region.results]

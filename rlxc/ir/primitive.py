@@ -345,6 +345,10 @@ class Primitive:
         """Cotangents of the operands, as `transpose`; `transpose_ops(b, ops, inputs, outputs, cotangents, note)` does it for the ops of a region."""
         raise self.missing("transpose_regions")
 
+    def separate_regions(self, b: Any, op: Any, plan: Any) -> Any:
+        """An op that gives linear and other results, as two; the results. None: it cannot be taken apart."""
+        return None
+
     def linear_states(self, op: Any, states: Any, follow: Any) -> Any:
         """States of the results from those of the operands, and what is wrong, or None; `follow(region, states)` says it of a region."""
         raise self.missing("linear_states")
@@ -389,6 +393,14 @@ class Primitive:
     def reuses(self, operand: int) -> bool:
         """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
         return not self.elementwise
+
+    def read_order(self, operand: int, types: Any, **attrs: Any) -> tuple[int, ...] | None:
+        """The order of an operand's axes in which it is read faster, if that pays for a transposition that serves many times; `with_order` reads it then."""
+        return None
+
+    def with_order(self, operand: int, order: tuple[int, ...], **attrs: Any) -> dict[str, Any]:
+        """The attributes with which the op takes an operand whose axes are in another order."""
+        raise self.missing("with_order")
 
     def packs(self, operand: int) -> bool:
         """Whether an operand that is no plain memory is copied once before it is read often, so that a cheap producer can be drawn in."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from rlxc.errors import TracingError
 from rlxc.ir.types import DType
-from rlxc.numpy.operands import Tracer, cast, convert, emit, tracer_of
+from rlxc.numpy.operands import Tracer, cast, convert, emit, full, tracer_of
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.promotion import as_dtype, kind_of, promote, ufunc_dtypes
 from rlxc.tracing.protocols import implements, refuse_options
@@ -101,8 +101,30 @@ def _array(x: Any) -> Any:
     return np.asarray(x)
 
 
+def _beyond(xs: Any) -> Tracer | None:
+    """The array of integers that is compared with a number its dtype does not hold: less than all of them, or greater."""
+    if len(xs) != 2 or sum(type(x) is int for x in xs) != 1:
+        return None
+    array, number = (xs[1], xs[0]) if type(xs[0]) is int else xs
+    if not isinstance(array, Tracer) or not array.aval.dtype.is_integer or array._weak:
+        return None
+    return array if _in_range(number, array.aval.dtype) != number else None
+
+
+def _in_range(number: Any, dtype: DType) -> Any:
+    """A Python integer moved to the nearest one that an integer dtype holds; anything else as it is."""
+    if type(number) is not int or not dtype.is_integer:
+        return number
+    info = np.iinfo(dtype.numpy)
+    return int(info.min) if number < info.min else int(info.max) if number > info.max else number
+
+
 def _direct(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
+    compares = ufunc in (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal)
+
     def rule(*xs: Any, **options: Any) -> Any:
+        if compares and (known := _beyond(xs)) is not None:
+            return full(bool(ufunc(*[x if type(x) is int else 0 for x in xs])), DType("bool"), known.shape)
         operands, (dtype,), weak = operands_of(ufunc, xs, options)
         name: str | None = prim
         if operands[0].aval.dtype.is_bool:
@@ -180,6 +202,8 @@ def power(x: Any, n: Any, **options: Any) -> Any:
     """x to the power n. Integers are multiplied, so their exponent must be known while tracing."""
     (base, exponent), _, weak = operands_of(np.power, (x, n), options)
     if not base.aval.dtype.is_integer:
+        if type(n) is float and n == 0.5 and base.aval.dtype.is_float:  # as NumPy does
+            return emit("sqrt", base, weak=weak)
         return emit("pow", base, exponent, weak=weak)
     if isinstance(n, Tracer) or np.ndim(n) or int(n) < 0:
         help = "make one of them an array of floats: x.astype(float) ** n"
@@ -229,6 +253,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
     if low is None and high is None:
         return tracer_of(a)
+    low, high = (_in_range(v, kind_of(a)[0]) for v in (low, high))
     if low is None or high is None:
         return globals()["minimum" if low is None else "maximum"](a, high if low is None else low)
     common, weak = promote((kind_of(a), kind_of(low), kind_of(high)))
@@ -242,7 +267,10 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     refuse_options("np.round", {"out": out}, out=None)
     a = tracer_of(a)
     if not a.aval.dtype.differentiable:
-        return a
+        if decimals >= 0:
+            return a
+        scale = 10**-decimals
+        return convert(emit("round", convert(a, DType("f64")) / scale) * scale, a.aval.dtype)
     if not decimals:
         return emit("round", a, weak=a._weak)
     scale = 10.0**decimals

@@ -8,14 +8,16 @@ from typing import Literal, get_args
 from rlxc.errors import DifferentiationError
 from rlxc.ir.builder import Builder
 from rlxc.ir.collection import without_collection
-from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.liveness import live_ops
 from rlxc.ir.marks import rebuild_unmarked
 from rlxc.ir.names import OwnNames
+from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize
 from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass
+from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose_ops
 
 Unused = Literal["zeros", "none", "error"]
@@ -24,6 +26,13 @@ Unused = Literal["zeros", "none", "error"]
 def prepare(func: Func) -> Func:
     """`func` with its calls inlined and its ops legal: what differentiation asks for."""
     return legalize.on_func(inline_calls(func))  # type: ignore[attr-defined]
+
+
+def tidied(func: Func) -> Func:
+    """`func` simplified: worth it before it is differentiated once more."""
+    for step in (legalize, simplify, eliminate_common_subexpressions):
+        func = step.on_func(func)  # type: ignore[attr-defined]
+    return func
 
 
 def grad_with_loss(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False, on_unused: Unused = "zeros") -> Func:
@@ -102,14 +111,43 @@ def jvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
         env[v] = Value(v.type, names.give(v.name or "dx"), loc=v.loc)
     b = Builder()
     b.ops += halves.primal_ops
+    whole = {v: op for op in halves.again.values() for v in op.results}
     for op in halves.linear_ops:
         op.prim.require_forward(op)
-        rebuild_unmarked(b, op, env)
+        rebuild_unmarked(b, whole.get(op.results[0], op), env)
+    same = {v: env[w] for loop, op in halves.again.items() for v, w in zip(loop.results, op.results, strict=False) if w in env}
+    b.ops = _without_repeats(b.ops, same)
     floats = [(r, t) for r, t in zip(func.results, halves.tangents_out, strict=True) if r.type.dtype.differentiable]
     outs = tuple(b.zeros(r.type) if t is None else env.get(t, t) for r, t in floats)
-    results = (*func.results, *outs)
+    results = (*(same.get(v, v) for v in func.results), *outs)
     args = (*func.args, *(env[v] for v in halves.tangents_in))
     return Func(f"{func.name}.jvp", args, tuple(live_ops(b.ops, results)), results, loc=func.loc)
+
+
+def _without_repeats(ops: list[Op], same: dict[Value, Value]) -> list[Op]:
+    """`ops` without those whose results others give too, and in an order in which everything is computed before it is used."""
+    if not same:
+        return ops
+    b = Builder()
+    for op in ops:
+        if not any(v in same for v in op.results):
+            b.insert_with(op, same)
+    made = {v: i for i, op in enumerate(b.ops) for v in op.results}
+    done: set[int] = set()
+    order: list[Op] = []
+    for i in range(len(b.ops)):
+        stack = [i]
+        while stack:
+            at = stack[-1]
+            waiting = [made[v] for v in b.ops[at].operands if v in made and made[v] not in done] if at not in done else []
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if at not in done:
+                done.add(at)
+                order.append(b.ops[at])
+    return order
 
 
 def hvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
@@ -118,7 +156,7 @@ def hvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
     The Hessian itself is never formed: the work is a few times that of the gradient.
     """
     places = [func.args.index(a) for a in wrt_arguments(func, wrt)]
-    slope = grad(func, places)
+    slope = tidied(grad(func, places))
     both = jvp(slope, places)
     results = both.results[len(slope.results) :]
     return both.with_(name=f"{func.name}.hvp", results=results, ops=tuple(live_ops(both.ops, results)))

@@ -9,7 +9,7 @@ A scalar has a basis of one vector, the number 1; then nothing is batched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rlxc.errors import DifferentiationError, Error
 from rlxc.ir.builder import Builder
@@ -18,7 +18,7 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.liveness import live_ops
 from rlxc.ir.marks import rebuild_unmarked
 from rlxc.ir.types import DType, TensorType
-from rlxc.passes.gradient import prepare, replace_funcs
+from rlxc.passes.gradient import prepare, replace_funcs, tidied
 from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass
 from rlxc.passes.transpose import transpose_ops
@@ -44,7 +44,7 @@ def jacrev(func: Func, wrt: Sequence[str | int] = ()) -> Func:
 def hessian(func: Func, wrt: Sequence[str | int] = ()) -> Func:
     """Second derivatives, forward over reverse: for each float result, for each two arguments of `wrt`, an array of all three shapes."""
     places = [func.args.index(a) for a in wrt_arguments(func, wrt)]
-    return jacfwd(jacrev(func, places), places).with_(name=f"{func.name}.hessian")
+    return jacfwd(tidied(jacrev(func, places)), places).with_(name=f"{func.name}.hessian")
 
 
 def _jacobian(func: Func, wrt: Sequence[str | int], name: str, blocks: Callable[[Builder, Func, Sequence[int], Sequence[int]], Blocks]) -> Func:
@@ -75,20 +75,49 @@ def _jacobian(func: Func, wrt: Sequence[str | int], name: str, blocks: Callable[
 
 def _columns(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) -> Blocks:
     """The tangent map of each argument alone, on the argument's basis."""
-    b.ops += func.ops
-    own = set(func.ops)
     found: Blocks = {}
-    for k in places:
-        halves = linearize(func, [k])
-        b.ops += [op for op in halves.primal_ops if op not in own]
-        (tangent,) = halves.tangents_in
-        for op in halves.linear_ops:
+    for k, (tangent, ops, outs) in zip(places, _tangent_maps(b, func, places), strict=True):
+        for op in ops:
             op.prim.require_forward(op)
-        images = _on_basis(b, halves.linear_ops, tangent, halves.tangents_out)
+        images = _on_basis(b, ops, tangent, outs)
         for i in floats:
             out, image = func.results[i].type, images[i]
             found[i, k] = None if image is None else _last(b, image, out, tangent.type)
     return found
+
+
+def _tangent_maps(b: Builder, func: Func, places: Sequence[int]) -> Iterator[tuple[Value, Sequence[Op], Sequence[Value | None]]]:
+    """For each argument its tangent, the linear ops that it reaches, and tangents of the results; what they need of the function is emitted once.
+
+    Straight-line code is linearized for each argument anew, so that the others' tangents are not even zeros. A loop that gives residuals for
+    one argument is another one than that for the next; so there all arguments have tangents, and those of the others are zeros.
+    """
+    if not any(op.prim.control for op in func.ops):
+        b.ops += func.ops
+        own = set(func.ops)
+        for k in places:
+            halves = linearize(func, [k])
+            b.ops += [op for op in halves.primal_ops if op not in own]
+            yield halves.tangents_in[0], halves.linear_ops, halves.tangents_out
+        return
+    halves = linearize(func, places)
+    b.ops += halves.primal_ops
+    for tangent in halves.tangents_in:
+        ops, reached = _reached(halves.linear_ops, tangent)
+        yield tangent, ops, [v if v in reached else None for v in halves.tangents_out]
+
+
+def _reached(ops: Sequence[Op], tangent: Value) -> tuple[list[Op], set[Value]]:
+    """The linear ops that a tangent reaches, with zeros for what it does not; and the values it reaches."""
+    reached = {tangent}
+    zeros = Builder()
+    found: list[Op] = []
+    for op in ops:
+        if reached.isdisjoint(op.operands):
+            continue
+        reached.update(op.results)
+        found.append(op.with_operands(tuple(zeros.zeros(v.type) if v.linear and v not in reached else v for v in op.operands)))
+    return [*zeros.ops, *found], reached
 
 
 def _rows(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) -> Blocks:
@@ -109,16 +138,21 @@ def _rows(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) 
 
 def _on_basis(b: Builder, ops: Sequence[Op], seed: Value, outs: Sequence[Value | None]) -> list[Value | None]:
     """What the linear map `ops` gives for every vector of the basis of `seed`, along a new leading axis (none for a scalar)."""
+    plain = seed.like(linear=False)
+    env = {seed: plain}
+    one = Builder()
+    for op in ops:
+        rebuild_unmarked(one, op, env)
     if seed.type.rank == 0:
-        env = {seed: b.constant(1.0, type=seed.type)}
-        for op in ops:
-            rebuild_unmarked(b, op, env)
-        return [v and env.get(v, v) for v in outs]
+        number = b.constant(1.0, type=seed.type)
+        for op in one.ops:
+            b.insert_with(op, {plain: number})
+        return [v and (number if v is seed else env.get(v, v)) for v in outs]
     batching = Batching(seed.type.size)
     batching.ops = b.ops
-    batching.bind(seed, _basis(b, seed.type))
-    batching.ops_of(ops)
-    return [v and batching.whole(v) for v in outs]
+    batching.bind(plain, _basis(b, seed.type))
+    batching.ops_of(one.ops)
+    return [v and batching.whole(env.get(v, v)) for v in outs]
 
 
 def _basis(b: Builder, type: TensorType) -> Value:

@@ -16,8 +16,8 @@ sorts its ops: an op with a linear operand goes to the linear part, the rest to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rlxc.errors import DifferentiationError, Error, LinearityError, MissingRule, RuleError
 from rlxc.ir.builder import Builder
@@ -27,6 +27,9 @@ from rlxc.ir.names import OwnNames
 from rlxc.passes.linearity import State, follow
 from rlxc.passes.manager import module_pass
 from rlxc.passes.residuals import plan
+from rlxc.passes.separate import separate
+
+PATH = 6  # values that are named between an argument and an op that cannot be differentiated
 
 
 @module_pass("linearize")
@@ -64,6 +67,7 @@ class Linearized:
     linear_ops: tuple[Op, ...]
     tangents_in: tuple[Value, ...]  # one for each argument of wrt
     tangents_out: tuple[Value | None, ...]  # one for each result; None where it does not depend on wrt
+    again: Mapping[Op, Op] = field(default_factory=dict)  # loops, and the linear ops whose first results are what those give
 
     def residuals(self) -> tuple[Value, ...]:
         """Primal values that the linear ops use, in the order of first use."""
@@ -147,13 +151,14 @@ def _split(func: Func, chosen: Sequence[Value], outputs: Sequence[int] | None = 
         d.visit(op)
     outs = tuple(tangents.get(v) if outputs is None or i in outputs else None for i, v in enumerate(func.results))
     linear_ops = tuple(live_ops(d.b.linear_ops, [v for v in outs if v is not None]))
-    return Linearized(func, tuple(d.b.ops), linear_ops, tangents_in, outs)
+    return Linearized(func, tuple(d.b.ops), linear_ops, tangents_in, outs, d.again)
 
 
 class Linearizer:
     """Goes through ops; `tangents` holds those of values, where they are not zero. What rules of control flow (`linearize_regions`) are given."""
 
     plan = staticmethod(plan)
+    separate = staticmethod(separate)
 
     def __init__(self, func: Func, tangents: dict[Value, Value], wanted: set[Value] | None, note: str) -> None:
         self.b = Unzip()
@@ -161,6 +166,7 @@ class Linearizer:
         self.tangents = tangents
         self.wanted = wanted
         self.note = note
+        self.again: dict[Op, Op] = {}
         self.states = dict.fromkeys(tangents.values(), State.LINEAR)
 
     def visit(self, op: Op) -> None:
@@ -181,7 +187,7 @@ class Linearizer:
         else:
             b.ops.append(op)
             emitted = len(b.ops), len(b.linear_ops)
-            outs = tangents_of(b, op, [self.tangents.get(v) for v in op.operands])
+            outs = tangents_of(b, op, [self.tangents.get(v) for v in op.operands], lambda: _path(self.func, op, self.tangents))
         _check_rule_is_linear(op, b.ops[emitted[0] :], b.linear_ops[emitted[1] :], self.states)
         for v, dv in zip(op.results, outs, strict=True):
             if dv is not None and v.type.dtype.differentiable:
@@ -239,14 +245,28 @@ def _check_rule_is_linear(op: Op, primal: Sequence[Op], linear: Sequence[Op], st
         raise LinearityError(diagnostics=[replace(d, message=f"{op.prim.name}: its jvp rule is not linear: {d.message}") for d in wrong])
 
 
-def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None]) -> tuple[Value | None, ...]:
+def _path(func: Func, op: Op, tangents: dict[Value, Value]) -> str:
+    """The values by which a tangent comes from an argument of `func` to `op`: `%x, %a, %b`."""
+    maker = {v: o for o in func.ops for v in o.results}
+    names: list[str] = []
+    at: Op | None = op
+    while at is not None:
+        v = next((v for v in at.operands if v in tangents), None)
+        if v is None:
+            break
+        names.append(f"%{v.name}" if v.name else f"the result of {maker[v].prim.name}" if v in maker else "an argument")
+        at = maker.get(v)
+    if len(names) > PATH:
+        names[PATH // 2 : len(names) - PATH // 2] = ["..."]
+    return ", ".join(reversed(names)) or "its operands"
+
+
+def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None], path: Callable[[], str]) -> tuple[Value | None, ...]:
     """Tangents of the results of `op` by its jvp rule, checked for number and type."""
     try:
         outs = op.prim.jvp(b, op.operands, tuple(tangents), op.results, **op.attrs)
     except MissingRule as error:
-        active = [f"%{v.name}" for v, t in zip(op.operands, tangents, strict=True) if t is not None and v.name]
-        path = f"a tangent reaches it by {', '.join(active) or 'its operands'}"
-        raise MissingRule(f"{error.message}; {path}", loc=op.loc, help=error.diagnostics[0].help) from None
+        raise MissingRule(f"{error.message}; a tangent reaches it by {path()}", loc=op.loc, help=error.diagnostics[0].help) from None
     except Error as error:
         raise error.at(op.loc) from None
     return _checked_tangents(op, outs if isinstance(outs, tuple | list) else (outs,), "jvp")

@@ -22,6 +22,7 @@ from rlxc.ir.primitive import Linear
 from rlxc.passes.linearity import check_linear
 from rlxc.passes.linearize import with_argument_names
 from rlxc.passes.manager import module_pass
+from rlxc.passes.separate import separate
 
 
 @module_pass("transpose")
@@ -32,6 +33,7 @@ def transpose_pass(module: Module) -> Module:
 
 def transpose(func: Func, name: str | None = None) -> Func:
     """The transpose of a function that is linear in its `lin` arguments (verified first): residuals, then a cotangent for each result."""
+    func = separate(func)
     check_linear(func)
     linear_args = [a for a in func.args if a.linear]
     residuals = tuple(a for a in func.args if not a.linear)

@@ -26,14 +26,11 @@ from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.liveness import live_ops
 from rlxc.ir.marks import marked
 from rlxc.ir.names import OwnNames
-from rlxc.passes.cse import eliminate_common_subexpressions
-from rlxc.passes.gradient import prepare
-from rlxc.passes.legalize import legalize
+from rlxc.passes.gradient import prepare, tidied
 from rlxc.passes.linearity import State, check_linear, follow
 from rlxc.passes.linearize import linearize, with_argument_names, wrt_arguments
 from rlxc.passes.manager import module_pass
 from rlxc.passes.residuals import plan
-from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose_ops
 
 
@@ -101,9 +98,7 @@ def _joint(func: Func, wrt: Sequence[str | int]) -> tuple[Func, tuple[int, ...]]
     cts = transpose_ops(b, halves.linear_ops, halves.tangents_in, [halves.tangents_out[i] for i in floats], seeds, f"transpose(@{func.name})")
     grads = [b.zeros(a.type) if ct is None else ct for a, ct in zip(wrt_arguments(legal, wrt), cts, strict=True)]
     joint = Func(func.name, (*legal.args, *seeds), tuple(b.ops), (*legal.results, *grads), loc=func.loc)
-    for tidy in (legalize, simplify, eliminate_common_subexpressions):
-        joint = tidy.on_func(joint)  # type: ignore[attr-defined]
-    return joint, floats
+    return tidied(joint), floats
 
 
 def _depending(ops: Sequence[Op], seeds: Sequence[Value]) -> set[Op]:

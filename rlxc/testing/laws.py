@@ -25,6 +25,7 @@ from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose
 from rlxc.runtime.compile import compile_func
 from rlxc.testing.cases import Arrays, Case, in_f64, random_array, strided, subsets
+from rlxc.testing.eager_tape import Tape
 from rlxc.testing.numeric import differ, directional_derivative, inner, is_float, tolerance, widest
 
 Rng = np.random.Generator
@@ -280,6 +281,25 @@ def own_transpose_is_the_adjoint(case: Case, rng: Rng) -> None:
         _compare("transpose", interpret(back, _arguments(back, values, tangents)), want, case, "the transpose of the transpose", slack=100)
 
 
+@law("the eager tape gives the same derivatives", "jvp", derivative=True)
+def eager_tape_gives_the_same(case: Case, rng: Rng) -> None:
+    if not _active(case) or not case.prim.differentiable:
+        raise Skip("nothing to differentiate")
+    pullback = _pullback(_legal(case), case.floats)
+    arrays = case.smooth(rng)
+    seeds = [random_array(rng, a.type, (-1, 1)) for a in pullback.args[len(arrays) :]]  # type: ignore[arg-type]
+    count = len(case.results)
+    want = interpret(pullback, [*arrays, *seeds])[count:]
+    tape = Tape(case, arrays)
+    got = tape.gradients(seeds)
+    _compare_sums("jvp", [x._data for x in got], want, case, "backward over the tape")
+    if case.size > 40:
+        return
+    tangents = [random_array(rng, case.types[i], (-1, 1)) for i in case.floats]
+    moved = interpret(jvp(pullback, case.floats), [*arrays, *seeds, *tangents])[-len(case.floats) :]
+    _compare_sums("jvp (second order)", tape.second(got, tangents), moved, case, "backward over a recorded derivative")
+
+
 # -- native code
 
 
@@ -398,6 +418,16 @@ def _legal_rule(prim: Primitive) -> str:
 
 def one_of(loop: Sequence[Sequence[Any]], k: int) -> Any:
     return np.asarray(loop[0][k])
+
+
+def _compare_sums(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str) -> None:
+    """Like `_compare` for sums whose terms may come in another order, and may cancel."""
+    for k, (g, w) in enumerate(zip(got, want, strict=True)):
+        g, w = (np.where(np.isfinite(a), a, np.nan) for a in (np.asarray(g), np.asarray(w)))
+        close = 1e4 * tolerance(case.narrowest)
+        wrong = differ(g, w, close, atol=close * float(np.nanmax(np.abs(w), initial=1.0)))
+        if wrong:
+            raise Broken(rule, f"{label}: it gives {wrong} in result {k}")
 
 
 def _compare(rule: str, got: Sequence[Any], want: Sequence[Any], case: Case, label: str, slack: float = 1.0, *, signed_zeros: bool = False) -> None:

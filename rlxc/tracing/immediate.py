@@ -59,7 +59,8 @@ def _overrides(x: Any) -> bool:
 
 
 def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray | np.generic) or (hasattr(x, "__array_interface__") and not isinstance(x, type))
+    array_like = hasattr(x, "__array_interface__") or hasattr(x, "__rlxc_call__")
+    return isinstance(x, np.ndarray | np.generic) or (array_like and not isinstance(x, type))
 
 
 def _stage(f: Callable[..., Any], leaves: list[Any], avals: tuple[Aval | None, ...], tree: Any) -> Staged:

@@ -77,6 +77,7 @@ class Jit:
         self._static = _static_arguments(f, static_argnums, static_argnames)
         self._options = options
         self._entries: dict[Any, Entry] = {}
+        self._tapes: dict[Any, Callable[[list[Any]], Any]] = {}
         self._hits = self._misses = 0
         self._lock = threading.RLock()
         _all.add(self)
@@ -93,7 +94,7 @@ class Jit:
         leaves, tree, static = self._taken_apart(args, kwargs, owner)
         for x in leaves:
             if type(x) not in _PLAIN and hasattr(x, "__rlxc_record__"):  # an eager tensor: the call is one node of its tape
-                return x.__rlxc_record__(self._f, args if owner is None else (owner, *args), kwargs)
+                return self._recorded(x, tree, static, owner)(leaves)
         key = (tree, static, tuple([_key(x) for x in leaves]))
         try:
             entry = self._entries.get(key)
@@ -123,6 +124,17 @@ class Jit:
                     weakref.finalize(owner, self._entries.pop, key, None)
                 self._misses += 1
             return entry
+
+    def _recorded(self, x: Any, tree: Tree, static: tuple[Any, ...], owner: Any) -> Callable[[list[Any]], Any]:
+        """What runs the function on leaves some of which are like `x`, and records it."""
+        key = tree, static
+        made: Callable[[list[Any]], Any] | None = self._tapes.get(key)
+        if made is None:
+            of = (lambda: None) if owner is None else weakref.ref(owner)
+            made = self._tapes[key] = x.__rlxc_record__(self.__name__, lambda avals: self._stage(avals, tree, static, of()))
+            if owner is not None:
+                weakref.finalize(owner, self._tapes.pop, key, None)
+        return made
 
     def _stage(self, avals: list[Aval], tree: Tree, static: tuple[Any, ...], owner: Any) -> Staged:
         f = self._f if owner is None else functools.partial(self._f, owner)
@@ -174,6 +186,7 @@ class Jit:
         """Forget all compiled code."""
         with self._lock:
             self._entries.clear()
+            self._tapes.clear()
             self._hits = self._misses = 0
             if hasattr(self, "_call"):
                 del self._call

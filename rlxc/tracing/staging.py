@@ -159,7 +159,9 @@ _lock = threading.Lock()
 
 def run(func: Func, operands: Sequence[Any]) -> list[Any]:
     """Results of `func` on arrays, by native code that is kept for functions that are the same program."""
-    results = compiled(func)(*[as_native(x, a.type) for x, a in zip(operands, func.args, strict=True)])
+    given = [as_native(x, a.type) for x, a in zip(operands, func.args, strict=True)]
+    taker = next((x for x in given if type(x) is not np.ndarray and hasattr(x, "__rlxc_call__")), None)
+    results = compiled(func)(*given) if taker is None else taker.__rlxc_call__(func, given, {})
     return list(results) if len(func.results) > 1 else [results] if func.results else []
 
 
@@ -170,7 +172,7 @@ def as_native(x: Any, type: TensorType) -> np.ndarray:
         raise with_source(TracingError(f"{x!r} is used outside of the trace it belongs to", code="RLX0802", loc=from_trace))
     if isinstance(x, Snapshot):
         return x.view(np.ndarray)
-    return x if isinstance(x, np.ndarray) else np.asarray(x, dtype=type.dtype.numpy)
+    return x if isinstance(x, np.ndarray) or hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
 
 
 def compiled(func: Func) -> Compiled:

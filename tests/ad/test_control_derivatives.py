@@ -184,6 +184,45 @@ def test_forward_over_reverse_is_reverse_over_reverse(case):
     close(rlxc.interpret(hvp, *at, *vectors), rlxc.interpret(split.pullback, *split.kept(at, out), *vectors))
 
 
+@pytest.mark.parametrize("name", ["scan", "cond, then", "while", "nested loops"])
+def test_hessians_are_the_same_all_ways(name):
+    text, shapes = CASES[name]
+    f, at = rlxc.parse(text)["f"], point(shapes)
+    hessian = rlxc.hessian(f)
+    verify(hessian.as_module())
+    want = rlxc.interpret(hessian, *at)
+    close(rlxc.interpret(rlxc.jacrev(rlxc.jacrev(f)), *at), want)
+    close(rlxc.interpret(rlxc.jacfwd(rlxc.jacfwd(f)), *at), want)
+    close(rlxc.compile(hessian)(*at), want)
+
+
+def test_forward_mode_goes_through_a_loop_once():
+    """Values and tangents are carried together: one loop, also of the second order."""
+    f = rlxc.parse(WHILE.replace("BOUND", "").replace("return %y", "%c = cos %y %m = mul %c, %x return %m"))["f"]
+    forward = rlxc.jvp(f, ["x"])
+    twice = rlxc.jvp(forward, ["x"])
+    at = [np.array(0.7), np.array(1.3)]
+    for g, more in ((forward, [1.0]), (twice, [1.0, 1.0])):
+        verify(g.as_module())
+        assert sum(op.prim.control for op in make_pipeline("simplify,cse,dce").run(g.as_module()).funcs[-1].ops) == 1
+        close(rlxc.interpret(g, *at, *map(np.array, more))[0], rlxc.interpret(f, *at))
+    slope = rlxc.interpret(forward, *at, np.array(1.0))[1]
+    close(slope, differences(f, at)[0], 1e-7)
+    bounded = rlxc.parse(WHILE.replace("BOUND", ", bound = 9").replace("return %y", "%c = cos %y %m = mul %c, %x return %m"))["f"]
+    close(rlxc.interpret(twice, *at, np.array(1.0), np.array(1.0))[-1], rlxc.interpret(rlxc.hessian(bounded, "x"), *at))
+
+
+def test_a_jacobian_through_a_loop_without_a_bound():
+    f = rlxc.parse(WHILE.replace("BOUND", ""))["f"]
+    at = [np.array(0.7), np.array(1.3)]
+    jacobian = rlxc.jacfwd(f)
+    close(rlxc.interpret(jacobian, *at), differences(f, at), 1e-7)
+    many = [np.array([0.7, 0.1, -2.0]), np.array([1.3, 1.0, 0.5])]
+    got = rlxc.compile(rlxc.vmap(jacobian, axis_size=3))(*many)
+    for i in range(3):
+        close((got[0][i], got[1][i]), rlxc.interpret(jacobian, *(x[i] for x in many)))
+
+
 def test_vmap_is_the_loop(case):
     f, at = case
     many = [np.stack([x + (0.3 * i if x.dtype.kind == "f" else i) for i in range(3)]) for x in at]
@@ -316,3 +355,70 @@ def test_geometric_growth_has_its_closed_form():
     value, dr, dx = rlxc.interpret(rlxc.value_and_grad(f), r, x)
     close((value, dr, dx), (2 * 1.01**50, 2 * 50 * 1.01**49, 1.01**50))
     close(rlxc.interpret(rlxc.hessian(f), r, x), (2 * 50 * 49 * 1.01**48, 50 * 1.01**49, 50 * 1.01**49, 0.0))
+
+
+MIXED = """func @f(%x: f64[3], %w: f64[5, 3]) -> f64[3] {
+  %z = constant dense<0> : i64[]
+  %one = constant dense<1.0> : f64[]
+  %n, %c, %y = LOOP do (%v: f64[5, 3], %i: i64[], %k: f64[], %d: f64[3]) {
+    %zero = constant dense<0> : i64[]
+    %r = dynamic_slice %v, %i, %zero {sizes = [1, 3]}
+    %row = reshape %r {shape = [3]}
+    %s = sin %row
+    %p = mul %s, %d
+    %kk = broadcast %k {shape = [3], axes = [0]}
+    %q = mul %p, %kk
+    %half = constant dense<0.5> : f64[]
+    %h = mul %k, %half
+    %large = gt %k, %half
+    %e, %h1 = cond %large, %q, %h do (%q1: f64[3], %g1: f64[]) { yield %q1, %g1 } do (%q2: f64[3], %g2: f64[]) { %m = neg %q2 yield %m, %g2 }
+    %o = constant dense<1> : i64[]
+    %j = add %i, %o
+    yield %j, %h1, %e
+  }
+  return %y
+}"""
+LOOPS = [
+    "scan %w, %z, %one, %x {consts = 1, carries = 3, length = 4}",
+    """while %w, %z, %one, %x {consts = 1, bound = 9} do (%v0: f64[5, 3], %i0: i64[], %k0: f64[], %d0: f64[3]) {
+      %four = constant dense<4> : i64[]
+      %go = lt %i0, %four
+      yield %go
+    }""",
+]
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["scan", "while"])
+def test_a_loop_that_also_carries_what_is_not_linear_has_a_transpose(loop):
+    """A counter, say: it is carried by a loop of its own, which gives the linear one what it needs."""
+    f = rlxc.parse(MIXED.replace("LOOP", loop))["f"]
+    transposed = rlxc.linear_transpose(f, "x")
+    verify(transposed.as_module())
+    x, w, ct = RNG.normal(size=3), RNG.normal(size=(5, 3)), RNG.normal(size=3)
+    back = rlxc.interpret(transposed, w, ct)
+    np.testing.assert_allclose(back @ x, rlxc.interpret(f, x, w) @ ct, rtol=1e-12)
+    close(rlxc.compile(transposed)(w, ct), back)
+
+
+def test_a_rule_with_a_loop_of_its_own():
+    """A custom_jvp whose tangent is computed by a loop that carries a constant too: (2 cos x)^3."""
+    f = rlxc.parse("""func @f(%x: f64[3]) -> f64[] {
+      %y = custom_jvp %x do (%a: f64[3]) { %s = sin %a yield %s } do (%b: f64[3], %db: f64[3]) {
+        %z = constant dense<1.0> : f64[]
+        %i, %o = scan %b, %z, %db {consts = 1, carries = 2, length = 3} do (%c: f64[3], %k: f64[], %d: f64[3]) {
+          %co = cos %c
+          %kk = broadcast %k {shape = [3], axes = [0]}
+          %q = mul %kk, %d
+          %e = mul %co, %q
+          %two = constant dense<2.0> : f64[]
+          %kn = mul %k, %two
+          yield %kn, %e
+        }
+        yield %o
+      }
+      %r = reduce_sum %y {axes = [0]}
+      return %r
+    }""")["f"]
+    x = np.array([0.1, 0.2, 0.3])
+    close(rlxc.interpret(rlxc.grad(f), x), (8 * np.cos(x) ** 3,))
+    close(rlxc.interpret(rlxc.hvp(f), x, np.ones(3)), (-24 * np.cos(x) ** 2 * np.sin(x),))

@@ -172,3 +172,34 @@ def test_a_function_with_a_thousand_loops_is_differentiated():
     many = Func("many", (k, x), tuple(b.ops), (v,))
     gradient = rlxc.grad(many)
     assert len(gradient.ops) < 10_000
+
+
+def test_backward_euler_with_a_solve_in_the_body_is_the_matrix_power():
+    """(I + h A)^-n x: the loop against NumPy, and its gradients against differences."""
+    n = 20
+    f = rlxc.parse(f"""func @f(%a: f64[3, 3], %x: f64[3, 1], %c: f64[3, 1]) -> f64[] {{
+      %h = constant dense<0.05> : f64[]
+      %ha = mul %h, %a
+      %one = constant dense<[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]> : f64[3, 3]
+      %m = add %one, %ha
+      %y = scan %m, %x {{consts = 1, carries = 1, length = {n}}} do (%b: f64[3, 3], %v: f64[3, 1]) {{
+        %w = solve %b, %v
+        yield %w
+      }}
+      %p = mul %y, %c
+      %s = reduce_sum %p {{axes = [0, 1]}}
+      return %s
+    }}""")["f"]
+    a, x, c = RNG.normal(size=(3, 3)), RNG.normal(size=(3, 1)), RNG.normal(size=(3, 1))
+
+    def value(a, x):
+        return (np.linalg.matrix_power(np.linalg.inv(np.eye(3) + 0.05 * a), n) @ x * c).sum()
+
+    got, da, dx = rlxc.interpret(rlxc.value_and_grad(f, ["a", "x"]), a, x, c)
+    np.testing.assert_allclose(got, value(a, x), rtol=1e-12)
+    step = 1e-6
+    for d, at, of in ((da, a, lambda v: value(v, x)), (dx, x, lambda v: value(a, v))):
+        for i in np.ndindex(at.shape):
+            one = np.zeros_like(at)
+            one[i] = step
+            np.testing.assert_allclose(d[i], (of(at + one) - of(at - one)) / (2 * step), rtol=1e-7, atol=1e-8)

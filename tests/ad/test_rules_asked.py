@@ -134,6 +134,21 @@ def test_a_missing_rule_inside_a_loop_names_op_rule_and_place():
     assert "loop.rlx:3:" in str(caught.value)
 
 
+def test_a_missing_rule_tells_how_a_tangent_reaches_it():
+    @rlxc.register
+    class NoRules(rlxc.Elementwise):
+        name = "test_no_rules"
+
+        def eval(self, x):
+            return x
+
+    with pytest.raises(rlxc.MissingRule, match=r"by %x, %a, %b\n"):
+        rlxc.grad(function("%x: f64[], %y: f64[]", "%a = sin %x %b = mul %y, %a %c = test_no_rules %b return %c"), "x")
+    steps = " ".join(f"%v{i} = sin {f'%v{i - 1}' if i else '%x'}" for i in range(50))
+    with pytest.raises(rlxc.MissingRule, match=r"by %x, %v0, %v1, \.\.\., %v47, %v48, %v49\n"):
+        rlxc.grad(function("%x: f64[]", f"{steps} %c = test_no_rules %v49 return %c"))
+
+
 def test_gradients_have_the_same_bits_each_time():
     ops = " ".join(f"%s{i} = add {f'%s{i - 1}' if i else '%x'}, %x %t{i} = sin %s{i}" for i in range(40))
     total = " ".join(f"%u{i} = add {f'%u{i - 1}' if i else '%t0'}, %t{i}" for i in range(40))

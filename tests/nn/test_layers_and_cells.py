@@ -119,6 +119,30 @@ def test_recurrent_cells():
     np.testing.assert_allclose(nn.gru_cell(x, h, gx, gh, b[:12], b[4:]), (1 - z) * np.tanh(nx + sigmoid(rx + rh) * nh) + z * h, rtol=1e-10)
 
 
+@pytest.mark.parametrize(("name", "options"), [("rnn", {}), ("lstm", {"checkpoint": 3}), ("gru", {"reverse": True})])
+def test_a_sequence_is_its_cells_one_after_the_other(name, options):
+    gates = {"rnn": 1, "lstm": 4, "gru": 3}[name]
+    weights = [0.5 * some(3, 4 * gates), 0.5 * some(4, 4 * gates), some(4 * gates), *([some(4 * gates)] if name == "gru" else [])]
+    xs, h = some(8, 2, 3), some(2, 4)
+    start = (h, some(2, 4)) if name == "lstm" else h
+
+    def whole(xs, *weights):
+        ys, last = getattr(nn, name)(xs, start, *weights, **options)
+        return np.sum(ys * np.cos(np.arange(64.0)).reshape(8, 2, 4)) + np.sum(last[0] ** 2 if name == "lstm" else last**2)
+
+    def unrolled(xs, *weights):
+        state, ys = start, [None] * 8
+        for t in reversed(range(8)) if options.get("reverse") else range(8):
+            state = getattr(nn, f"{name}_cell")(xs[t], state, *weights)
+            ys[t] = state[0] if name == "lstm" else state
+        return np.sum(np.stack(ys) * np.cos(np.arange(64.0)).reshape(8, 2, 4)) + np.sum(ys[0 if options.get("reverse") else -1] ** 2)
+
+    both = [rlxc.jit(rlxc.value_and_grad(f, argnums=tuple(range(1 + len(weights)))))(xs, *weights) for f in (whole, unrolled)]
+    assert both[0][0] == pytest.approx(both[1][0], rel=1e-12)
+    for g, want in zip(both[0][1], both[1][1], strict=True):
+        np.testing.assert_allclose(g, want, rtol=1e-10, atol=1e-12)
+
+
 def test_initializers_have_their_variance():
     key = random.key(5)
     for name, want in [("glorot_uniform", 2 / 700), ("glorot_normal", 2 / 700), ("he_normal", 2 / 300), ("he_uniform", 2 / 300), ("lecun_normal", 1 / 300)]:

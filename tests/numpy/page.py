@@ -14,7 +14,7 @@ Under `rlxc.jit`, `rlxc.grad` and the other transforms, NumPy's own functions ta
 has the same functions under the same names; on ordinary arrays they are NumPy's. This page is made of the table that the tests try: each expression is compared
 with NumPy in f64, f32, i32 and bool (numbers, shapes, dtypes by NumPy 2's promotion), as native code too, and its derivative with finite differences.
 
-Ufuncs of `scipy.special` mean the same on traced arrays: erf, gammaln, digamma, expit, logit, ndtr, xlogy, entr, rel_entr and others, which `rlxc.special` has, too.
+Ufuncs of `scipy.special` mean the same on traced arrays: erf, gammaln, digamma, expit, logit, ndtr, xlogy, entr and others, which `rlxc.special` has, too.
 
 `tests/numpy/cases.py` says what the variables are. *d*: the derivative is tried.
 

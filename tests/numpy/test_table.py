@@ -30,7 +30,7 @@ def in_numpy(f, arrays):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return [np.asarray(v) for v in tree_leaves(_plain(f(*arrays)))]
-    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+    except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError):
         return None
 
 
@@ -153,3 +153,11 @@ def test_the_page_is_made_of_the_table(request):
     if request.config.getoption("--bless", default=False):
         path.write_text(text)
     assert path.read_text() == text, "run: pytest --bless tests/numpy/test_table.py"
+
+
+def test_numbers_beyond_an_integer_dtype():
+    x = np.array([0, 3, 255], np.uint8)
+    for f in (lambda x: x > -1, lambda x: x < 300, lambda x: x >= 300, lambda x: x == -5, lambda x: np.clip(x, -1, 300), lambda x: np.clip(x, 2, 1000)):
+        got = rlxc.interpret(rlxc.trace(f, x), x)
+        assert got.dtype == f(x).dtype
+        assert got.tolist() == f(x).tolist()

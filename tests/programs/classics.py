@@ -39,7 +39,7 @@ def lennard_jones(positions, epsilon, sigma):
     return np.sum(np.triu(4 * epsilon * (s6**2 - s6), k=1))
 
 
-def lotka_volterra(start, rates, dt=0.02, steps=60):
+def lotka_volterra(start, rates, dt=0.05, steps=24):
     """Predators and prey by the classical Runge-Kutta method; how many of both in the end."""
     alpha, beta, delta, gamma = rates
 
@@ -57,7 +57,7 @@ def lotka_volterra(start, rates, dt=0.02, steps=60):
     return np.sum(state)
 
 
-def double_pendulum(start, lengths, dt=0.01, steps=12, g=9.81):
+def double_pendulum(start, lengths, dt=0.01, steps=6, g=9.81):
     """The energy of a double pendulum of unit masses after some steps of the leapfrog, a measure of its error."""
     l1, l2 = lengths
 
@@ -77,7 +77,7 @@ def double_pendulum(start, lengths, dt=0.01, steps=12, g=9.81):
     return kinetic - 2 * g * l1 * np.cos(t1) - g * l2 * np.cos(t2)
 
 
-def heat_equation(u, kappa, dx=0.1, dt=0.001, steps=50):
+def heat_equation(u, kappa, dx=0.1, dt=0.001, steps=20):
     """Heat on a periodic square by explicit steps; the roughness that is left."""
     for _ in range(steps):
         laplacian = np.roll(u, 1, 0) + np.roll(u, -1, 0) + np.roll(u, 1, 1) + np.roll(u, -1, 1) - 4 * u

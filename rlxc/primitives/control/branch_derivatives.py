@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rlxc.ir.builder import remap_region
 from rlxc.ir.core import Op, Value
 from rlxc.ir.liveness import depends, live_region
 from rlxc.ir.types import DType, TensorType
-from rlxc.primitives.control.linear import RegionBuilder, is_linear_op, linear_op, reached
+from rlxc.primitives.control.linear import RegionBuilder, linear_op, reached, transposed
 
 
 def active(op: Op, flags: Sequence[bool], active_results: Any) -> list[bool]:
+    if flags[0]:
+        return [True] * len(op.results)
     outs = [active_results(region, flags[1:]) for region in op.regions]
     return [any(column) for column in zip(*outs, strict=True)]
 
@@ -95,18 +98,20 @@ def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -
     if not wanted:
         return [None] * len(op.operands)
     fixed = [i for i, a in enumerate(op.regions[0].args) if not a.linear]
-    regions = []
-    for region in op.regions:
-        r = RegionBuilder()
-        r.take([region.args[i] for i in fixed])
-        given = {j: r.argument(region.results[j], linear=is_linear) for j in asked}
-        r.copy([o for o in region.ops if not is_linear_op(o)])
-        ops = [o.with_operands(tuple(v if v.linear else r.env.get(v, v) for v in o.operands)) for o in region.ops if is_linear_op(o)]
-        outs = transpose_ops(r, ops, [region.args[i] for i in wanted], region.results, [given.get(j) for j in range(len(cts))], "")
-        regions.append(r.region([r.zeros(region.args[i].type) if ct is None else ct for i, ct in zip(wanted, outs, strict=True)]))
+    regions = [transposed(region, wanted, asked, is_linear, transpose_ops) for region in op.regions]
     operands: list[Any] = [op.operands[0], *(op.operands[1 + i] for i in fixed), *(cts[j] for j in asked)]
     found = dict(zip(wanted, linear_op(b, op, operands, dict(op.attrs), regions, is_linear), strict=True))
     return [None, *(found.get(i) for i in range(len(op.operands) - 1))]
+
+
+def separate(b: Any, op: Op, plan: Any) -> list[Value]:
+    """Branches that give linear and other results, as two ops; the linear one computes again what it needs."""
+    first = op.prim.prune_regions(op, {v for v in op.results if not v.linear})
+    second = op.prim.prune_regions(op, {v for v in op.results if v.linear})
+    b.insert(first)
+    regions = tuple(remap_region(r, {}) for r in second.regions)
+    b.insert(Op(second.prim, second.operands, second.attrs, second.results, regions, op.loc))
+    return list(op.results)
 
 
 def states(op: Op, operands: Sequence[Any], follow: Any) -> tuple[list[Any], str | None]:

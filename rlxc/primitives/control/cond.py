@@ -110,6 +110,9 @@ class Branch(Control):
     def transpose_regions(self, b, op, cts, transpose_ops):
         return branch_derivatives.transpose(b, op, cts, transpose_ops)
 
+    def separate_regions(self, b, op, plan):
+        return branch_derivatives.separate(b, op, plan)
+
     def linear_states(self, op, states, follow):
         return branch_derivatives.states(op, states, follow)
 

@@ -121,6 +121,9 @@ class Scan(Control):
     def transpose_regions(self, b, op, cts, transpose_ops):
         return scan_derivatives.transpose(b, op, cts, transpose_ops)
 
+    def separate_regions(self, b, op, plan):
+        return scan_derivatives.separate(b, op, plan)
+
     def linear_states(self, op, states, follow):
         return scan_derivatives.states(op, states, follow)
 

@@ -11,16 +11,16 @@ it depends on consts alone; computed again where that is cheap; stacked otherwis
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rlxc.errors import ShapeError, Unsupported
-from rlxc.ir.builder import Builder, remap_region
-from rlxc.ir.core import Func, Op, Value
+from rlxc.errors import Unsupported
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Op, Value
 from rlxc.ir.liveness import depends, live_ops, live_region
-from rlxc.ir.primitive import lookup
-from rlxc.ir.types import Dim
 from rlxc.primitives.control.base import stacked_type
 from rlxc.primitives.control.linear import RegionBuilder, fixpoint, is_linear_op, linear_op, reached
+from rlxc.primitives.control.segments import in_segments
 
 
 def carry_flags(op: Op, flags: Sequence[bool], outcome: Any) -> list[bool]:
@@ -45,21 +45,59 @@ def linearize(d: Any, op: Op, tangents: Sequence[Value | None]) -> list[Value | 
         b = Builder()
         b.loc = op.loc
         return d.visit_instead(op, b.ops, in_segments(b, op))
+    flags = carry_flags(op, [t is not None for t in tangents], d.active)
+    return _loops(d.b, d.plan, op, flags, tangents, d.linearize(body, flags))
+
+
+def separate(b: Any, op: Op, plan: Any) -> list[Value]:
+    """A loop over linear and other values as two loops."""
+    (body,) = op.regions
+    linear_ops = tuple(o for o in body.ops if is_linear_op(o))
+    own = {v for o in linear_ops for v in o.results} | {a for a in body.args if a.linear}
+    halves = Halves(
+        tuple(o for o in body.ops if not is_linear_op(o)),
+        linear_ops,
+        tuple(a for a in body.args if a.linear),
+        tuple(v if v.linear else None for v in body.results),
+        tuple(dict.fromkeys(v for o in linear_ops for v in o.operands if v not in own)),
+    )
+    flags = [a.linear for a in body.args]
+    given = [v if flag else None for v, flag in zip(op.operands, flags, strict=True)]
+    outs = _loops(b, plan, op, flags, given, halves)
+    return [v if not v.linear else b.zeros(v.type) if out is None else out for v, out in zip(op.results, outs, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """A body in two, as linearize gives it."""
+
+    primal_ops: tuple[Op, ...]
+    linear_ops: tuple[Op, ...]
+    tangents_in: tuple[Value, ...]
+    tangents_out: tuple[Value | None, ...]
+    needs: tuple[Value, ...]
+
+    def residuals(self) -> tuple[Value, ...]:
+        return self.needs
+
+
+def _loops(b: Any, planner: Any, op: Op, flags: Sequence[bool], tangents: Sequence[Value | None], halves: Any) -> list[Value | None]:
+    """Emit the loop with what its linear part needs, and the linear one; tangents of the results."""
+    (body,) = op.regions
     consts, carries = op.attrs["consts"], op.attrs["carries"]
     first = consts + carries
-    flags = carry_flags(op, [t is not None for t in tangents], d.active)
-    halves = d.linearize(body, flags)
     invariant = _invariant(halves.primal_ops, body.args[:consts])
     ys = body.results[carries:]
-    plan = d.plan(halves.primal_ops, halves.residuals(), {*body.args[:consts], *body.args[first:], *(v for v, o in invariant.items() if o.operands), *ys})
+    exists = {*body.args[:consts], *body.args[first:], *(v for v, o in invariant.items() if o.operands), *(v for v in ys if not v.linear)}
+    plan = planner(halves.primal_ops, halves.residuals(), exists)
     outer = dict(zip((*body.args[:consts], *body.args[first:]), (*op.operands[:consts], *op.operands[first:]), strict=True))
-    hoisted = _hoist(d.b, plan.read, invariant, outer)
+    hoisted = _hoist(b, plan.read, invariant, outer)
     for y, stack in zip(ys, op.results[carries:], strict=True):
         outer.setdefault(y, stack)
-    outer |= _primal(d.b, op, halves.primal_ops, hoisted, outer, plan.kept)
+    outer |= _primal(b, op, halves.primal_ops, hoisted, outer, plan.kept)
     same = [v for v in plan.read if v in body.args[:consts] or v in hoisted]
     stacked = [v for v in plan.read if v not in same] + plan.kept
-    return _linear(d.b, op, flags, tangents, halves, plan.again, [(v, outer[v]) for v in same], [(v, outer[v]) for v in stacked])
+    return _linear(b, op, flags, tangents, halves, plan.again, [(v, outer[v]) for v in same], [(v, outer[v]) for v in stacked])
 
 
 def _invariant(ops: Sequence[Op], consts: Sequence[Value]) -> dict[Value, Op]:
@@ -90,10 +128,12 @@ def _primal(b: Any, op: Op, ops: Sequence[Op], hoisted: list[Value], outer: dict
     args = (*body.args[:consts], *hoisted, *body.args[consts:])
     rest = tuple(o for o in ops if not any(v in hoisted for v in o.results))
     stacks = [Value(stacked_type(v.type, length), v.name, loc=op.loc) for v in kept]
-    region = live_region(body.with_(args=args, ops=rest, results=(*body.results, *kept)))
+    linear = tuple(o for o in body.ops if is_linear_op(o))  # if it is a loop that is taken apart
+    region = live_region(body.with_(args=args, ops=(*rest, *linear), results=(*body.results, *kept)))
     operands = (*op.operands[:consts], *(outer[v] for v in hoisted), *op.operands[consts:])
     attrs = dict(op.attrs) | {"consts": consts + len(hoisted)}
-    b.insert(Op(op.prim, operands, attrs, (*op.results, *stacks), (region,), op.loc))
+    whole = Op(op.prim, operands, attrs, (*op.results, *stacks), (region,), op.loc)
+    b.insert(op.prim.prune_regions(whole, {v for v in whole.results if not v.linear}) if linear else whole)
     return dict(zip(kept, stacks, strict=True))
 
 
@@ -122,59 +162,6 @@ def _linear(b: Any, op: Op, flags: Sequence[bool], tangents: Any, halves: Any, a
     return [found.get(j) for j in range(len(op.results))]
 
 
-def in_segments(b: Builder, op: Op) -> list[Value]:
-    """The loop as a loop over segments of `checkpoint` steps, each a checkpoint, and one for the steps that are left; its results."""
-    consts, carries, length, steps = (op.attrs[key] for key in ("consts", "carries", "length", "checkpoint"))
-    if isinstance(length, Dim):
-        help = f"bind it: --dim {length}=32, or rlxc.bind(func, {length}=32)"
-        raise ShapeError(f"scan: segments of {steps} steps need the number of steps, and {length} has no size yet", code="RLX0206", loc=op.loc, help=help)
-    fixed, carried, xs = op.operands[:consts], op.operands[consts : consts + carries], op.operands[consts + carries :]
-    whole = length // steps * steps
-    parts: list[tuple[int, int]] = [part for part in ((0, whole), (whole, length)) if part[0] < part[1]]
-    pieces: dict[tuple[int, int], list[Value]] = {}
-    for start, stop in reversed(parts) if op.attrs["reverse"] else parts:
-        given = [_part(b, x, start, stop) for x in xs]
-        if stop - start > steps:
-            each = [b.reshape(x, shape=((stop - start) // steps, steps, *x.type.shape[1:])) for x in given]
-            attrs = {"consts": consts, "carries": carries, "length": (stop - start) // steps, "reverse": op.attrs["reverse"], "checkpoint": 0}
-            out = list(b.with_regions(op.prim, [*fixed, *carried, *each], attrs, (_segment(op, steps),)))
-            out[carries:] = [b.reshape(y, shape=(stop - start, *y.type.shape[2:])) for y in out[carries:]]
-        else:
-            region = _segment(op, stop - start)
-            out = list(b.with_regions(lookup("checkpoint"), [*fixed, *carried, *given], {}, (region,)))
-        carried = tuple(out[:carries])
-        pieces[start, stop] = out[carries:]
-    stacks = zip(*(pieces[part] for part in parts), strict=True)
-    return [*carried, *(b.concat(*stack, axis=0) if len(stack) > 1 else stack[0] for stack in stacks)]
-
-
-def _part(b: Builder, x: Value, start: int, stop: int) -> Value:
-    n = x.type.shape[0]
-    if (start, stop) == (0, n):
-        return x
-    rest = x.type.shape[1:]
-    return b.slice(x, start=(start, *(0 for _ in rest)), stop=(stop, *rest))
-
-
-def _segment(op: Op, steps: int) -> Func:
-    """So many steps, as a checkpoint of which nothing but the operands is kept; the body of a loop over such, or of a checkpoint."""
-    (body,) = op.regions
-    first = op.attrs["consts"] + op.attrs["carries"]
-    args = [a.like(type=stacked_type(a.type, steps) if i >= first else a.type) for i, a in enumerate(body.args)]
-    inner = Builder()
-    inner.loc = op.loc
-    attrs = dict(op.attrs) | {"length": steps, "checkpoint": 0}
-    results = inner.with_regions(op.prim, args, attrs, (remap_region(body, {}),))
-    segment = Func("", tuple(args), tuple(inner.ops), results, kind="region", loc=op.loc)
-    if steps != op.attrs["checkpoint"] or op.attrs["length"] // steps < 2:
-        return segment
-    outer = Builder()
-    outer.loc = op.loc
-    args = [a.like() for a in args]
-    results = outer.with_regions(lookup("checkpoint"), args, {}, (segment,))
-    return Func("", tuple(args), tuple(outer.ops), results, kind="region", loc=op.loc)
-
-
 def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -> list[Value | None]:
     (body,) = op.regions
     consts, carries = op.attrs["consts"], op.attrs["carries"]
@@ -195,9 +182,8 @@ def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -
     r.take([body.args[i] for i in fixed if i >= first])
     inner = dict(zip(ct_carries, carried, strict=True)) | {j: r.argument(body.results[j], linear=is_linear) for j in ct_ys}
     r.copy([o for o in body.ops if not is_linear_op(o)])
-    ops = [o.with_operands(tuple(v if v.linear else r.env.get(v, v) for v in o.operands)) for o in body.ops if is_linear_op(o)]
     inputs = [*linear_consts, *(body.args[consts + j] for j in ct_carries), *linear_xs]
-    outs = transpose_ops(r, ops, inputs, body.results, [inner.get(j) for j in range(len(cts))], "", dict(zip(linear_consts, sums, strict=True)))
+    outs = transpose_ops(r, r.linear_ops(body), inputs, body.results, [inner.get(j) for j in range(len(cts))], "", dict(zip(linear_consts, sums, strict=True)))
     region = r.region([r.zeros(v.type) if ct is None else ct for v, ct in zip(inputs, outs, strict=True)])
     operands = [
         *(op.operands[i] for i in fixed if i < consts),

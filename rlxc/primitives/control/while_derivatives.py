@@ -3,7 +3,8 @@
 With `bound = N` the loop is differentiated as a scan over blocks of steps, each a `cond` that does nothing once the condition has failed: what
 the steps need backwards is stacked, for N steps. Blocks that nobody needs are skipped as a whole.
 
-Without a bound, the linear part is a loop that carries primal values and tangents together. It has no transpose.
+Without a bound, the linear part is a loop that carries primal values and tangents together. It has no transpose. In `jvp` it stands for the
+loop itself.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def carry_flags(op: Op, flags: Sequence[bool], outcome: Any) -> list[bool]:
 
 
 def active(op: Op, flags: Sequence[bool], active_results: Any) -> list[bool]:
-    return carry_flags(op, flags, active_results)[op.attrs["consts"] :]
+    whole = carry_flags(op, flags, active_results)
+    if active_results(op.regions[0], whole)[0]:
+        return [True] * len(op.results)
+    return whole[op.attrs["consts"] :]
 
 
 def linearize(d: Any, op: Op, tangents: Sequence[Value | None]) -> list[Value | None]:
@@ -74,6 +78,7 @@ def linearize(d: Any, op: Op, tangents: Sequence[Value | None]) -> list[Value | 
     ]
     attrs = dict(op.attrs) | {"consts": consts + len(linear_consts)}
     results = linear_op(b, op, operands, attrs, regions)
+    d.again[op] = d.b.linear_ops[-1]
     found = dict(zip(linear_carries, results[len(op.results) :], strict=True))
     return [found.get(consts + j) for j in range(len(op.results))]
 
@@ -85,6 +90,11 @@ def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -
         loc=op.loc,
         help="write `bound = N` if there are never more than N steps; or use `scan`, if their number is known; forward mode (jvp) needs neither",
     )
+
+
+def separate(b: Builder, op: Op, plan: Any) -> list[Value] | None:
+    """A loop with a bound as a scan, which can be taken apart."""
+    return as_scan(b, op) if op.attrs["bound"] else None
 
 
 def as_scan(b: Builder, op: Op) -> list[Value]:

@@ -108,6 +108,9 @@ class While(Control):
     def transpose_regions(self, b, op, cts, transpose_ops):
         return while_derivatives.transpose(b, op, cts, transpose_ops)
 
+    def separate_regions(self, b, op, plan):
+        return while_derivatives.separate(b, op, plan)
+
     def linear_states(self, op, states, follow):
         return while_derivatives.states(op, states, follow)
 

@@ -47,7 +47,7 @@ class CustomJvp(Wrapper):
         function, rule = op.regions
         places = floats(function.args)
         names = rule.args[len(function.args) :]
-        rule = marked(rule, [a for a, i in zip(names, places, strict=True) if tangents[i] is not None])
+        rule = d.separate(marked(rule, [a for a, i in zip(names, places, strict=True) if tangents[i] is not None]))
         d.b.insert(op)
         given = [d.b.zeros(op.operands[i].type) if tangents[i] is None else tangents[i] for i in places]
         outs = iter(splice(d.b, rule, [*op.operands, *given]))

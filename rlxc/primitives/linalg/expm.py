@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rlxc.errors import AttrError
-from rlxc.ir.primitive import Sample, register
+from rlxc.ir.builder import Builder
+from rlxc.ir.core import Func, Value
+from rlxc.ir.primitive import Sample, lookup, register
 from rlxc.primitives.families import Composite
 from rlxc.primitives.linalg.embedding import COMPLEX, embedded, unembedded
 from rlxc.primitives.linalg.matrices import WIDE, check_matrix, identity, product
@@ -14,6 +16,7 @@ from rlxc.primitives.linalg.matrices import WIDE, check_matrix, identity, produc
 _PADE = (64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0, 10559470521600.0, 670442572800.0,
          33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0)  # fmt: skip
 _NORM = 5.371920351148152
+LARGE = 16  # rows from which one matrix alone is squared only where that is wanted
 
 
 @register
@@ -91,6 +94,17 @@ class Expm(Composite):
         even = b.add(product(b, a6, high), low)
         r = b.solve(b.sub(even, odd), b.add(even, odd))
         for k in range(squarings):
-            r = b.select(spread(b.gt(count, float(k))), product(b, r, r), r)
+            wanted = b.gt(count, float(k))
+            if rank == 2 and type.shape[-1] >= LARGE:
+                r = b.with_regions(lookup("cond"), [wanted, r], {}, _square_or_not(r.type))[0]
+            else:
+                r = b.select(spread(wanted), product(b, r, r), r)
         fits = b.le(count, float(squarings))
         return b.select(spread(fits), r, b.constant(np.nan, type=type))
+
+
+def _square_or_not(type):
+    """Two regions: x times x, and x as it is."""
+    x, y = Value(type, "x"), Value(type, "x")
+    b = Builder()
+    return Func("", (x,), (), (product(b, x, x),), "region").with_(ops=tuple(b.ops)), Func("", (y,), (), (y,), "region")
