@@ -394,6 +394,14 @@ class Primitive:
         """Whether an element of this operand is read more than once, so that an expensive producer must not be drawn in."""
         return not self.elementwise
 
+    def read_order(self, operand: int, types: Any, **attrs: Any) -> tuple[int, ...] | None:
+        """The order of an operand's axes in which it is read faster, if that pays for a transposition that serves many times; `with_order` reads it then."""
+        return None
+
+    def with_order(self, operand: int, order: tuple[int, ...], **attrs: Any) -> dict[str, Any]:
+        """The attributes with which the op takes an operand whose axes are in another order."""
+        raise self.missing("with_order")
+
     def packs(self, operand: int) -> bool:
         """Whether an operand that is no plain memory is copied once before it is read often, so that a cheap producer can be drawn in."""
         return False

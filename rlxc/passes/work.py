@@ -25,27 +25,13 @@ class Work:
 def work_of(op: Op, bodies: Mapping[str, Func] | None = None) -> Work:
     """The work of one op, fused or not; `bodies` has the functions that regions of control flow call."""
     if op.prim.control:
-        return _work_of_control(op, bodies or {})
+        return Work(op.prim.name, _flops(op, bodies), _total(v.type for v in (*op.operands, *op.results)))
     if not op.prim.kernel:
         return Work(op.prim.name, _flops(op), _total(v.type for v in (*op.operands, *op.results)))
     (region,) = op.regions
     inner = [o for o in region.ops if not _is_free(o)]
     read = sum(_bytes_read(region, a) for a in region.args)
     return Work(_label(inner or region.ops), _flops(op), read + _total(v.type for v in op.results))
-
-
-def _work_of_control(op: Op, bodies: Mapping[str, Func]) -> Work:
-    """Of several branches, what the largest one does."""
-    times = op.prim.times(**op.attrs)
-    each = [sum(_flops_inside(inner, bodies) for inner in region.ops) for region in op.regions]
-    return Work(op.prim.name, times * max(each), _total(v.type for v in (*op.operands, *op.results)))
-
-
-def _flops_inside(op: Op, bodies: Mapping[str, Func]) -> float:
-    name = callee_of(op)
-    if name is None:
-        return work_of(op, bodies).flops
-    return sum(_flops_inside(inner, bodies) for inner in bodies[name].ops) if name in bodies else 0.0
 
 
 def described(op: Op, work: Work | None = None) -> str:
@@ -70,7 +56,12 @@ def work_of_func(func: Func) -> float:
     return sum(_flops(op) for op in func.ops)
 
 
-def _flops(op: Op) -> float:
+def _flops(op: Op, bodies: Mapping[str, Func] | None = None) -> float:
+    if op.prim.control:  # of several branches, what the largest one does
+        return op.prim.times(**op.attrs) * max(sum(_flops(inner, bodies) for inner in region.ops) for region in op.regions)
+    name = callee_of(op)
+    if name is not None:
+        return sum(_flops(inner, bodies) for inner in bodies[name].ops) if bodies and name in bodies else 0.0
     if op.prim.by_blocks:
         counts = [n // b for n, b in zip(op.attrs["sizes"], op.attrs["blocks"], strict=True)]
         each = [sum(_flops(inner) for inner in region.ops) for region in op.regions]

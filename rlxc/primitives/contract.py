@@ -172,6 +172,21 @@ class Contract(Multilinear):
         packed = pack_ahead(e, roles) if position in fixed else None
         return {} if packed is None else {position: Prepared(reads[position], packed)}
 
+    def read_order(self, operand, types, *, spec):
+        """Neighbours in the result are best neighbours in the operand that has them, unless it is used for a row or two."""
+        letters, out = split_spec(spec)[operand], split_spec(spec)[2]
+        rows = math.prod(n for a, n in zip(split_spec(spec)[1 - operand], types[1 - operand].shape, strict=True) if a in out and a not in letters)
+        last = out[-1:]
+        if not last or last not in letters or letters[-1] == last or last in split_spec(spec)[1 - operand] or rows < 4:
+            return None
+        at = letters.index(last)
+        return (*(i for i in range(len(letters)) if i != at), at)
+
+    def with_order(self, operand, order, *, spec):
+        parts = list(split_spec(spec))
+        parts[operand] = "".join(parts[operand][i] for i in order)
+        return {"spec": f"{parts[0]},{parts[1]}->{parts[2]}"}
+
     def packs(self, operand):
         return True
 

@@ -14,6 +14,7 @@ It costs memory for what is stacked; beyond `MOST` bytes steps stay as they are.
 
     before    what needs no carry, by the `batch` rules of its ops
     after     sums that are carried, by the rule `batch_sum`
+    order     what all steps read is transposed once, if ops ask for it (`read_order`)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Value
 from rlxc.passes.batch_steps.after import batch_after
 from rlxc.passes.batch_steps.before import batch_before
+from rlxc.passes.batch_steps.order import put_in_order
 from rlxc.passes.bodies import with_bodies
 from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.dce import eliminate_dead_code
@@ -56,7 +58,7 @@ def _batch(func: Func, most: int) -> Func:
             b.insert_with(op, env)
             continue
         op = op.with_operands(tuple(env.get(v, v) for v in op.operands))
-        op, sums = batch_after(batch_before(b, op, most), most)
+        op, sums = batch_after(put_in_order(b, batch_before(b, op, most)), most)
         same &= op.regions[0] is old.regions[0]
         b.insert(op)
         b.loc = op.loc

@@ -9,7 +9,6 @@ from rlxc.primitives.control.folds import Parts
 
 FEW = 256  # elements of a result that is hardly worth a kernel
 REUSE = 32.0  # flops with each element of what all steps read, from where on they do not wait for memory
-NEAR = 4 << 20  # bytes that caches hold
 
 
 def batch_before(b: Builder, op: Op, most: int) -> Op:
@@ -79,8 +78,7 @@ class _Split:
             return True
         flops = op.prim.flops([v.type for v in op.operands], [v.type for v in op.results], **op.attrs)
         read = max((v.type.size for v in op.operands if v in self.same), default=0)  # again in each step
-        stacked = self.op.attrs["length"] * sum(v.type.nbytes for v in op.results)
-        return 0 < flops < REUSE * read or (flops >= REUSE * read > 0 and stacked <= NEAR)
+        return 0 < flops < REUSE * read
 
     def is_invariant(self, op: Op) -> bool:
         """Whether `op` computes the same in each step, and not only reads it."""
