@@ -55,6 +55,7 @@ class _Vectorize(Rewriter):
         self.lanes = 0
         self.pairs: dict[Op, tuple[Op, bool]] = {}
         self.store_pairs: dict[Op, Op] = {}
+        self.loaded: set[Op] = set()  # loads that came with their partners
         self.fresh: Value | None = None  # lanes of the last step that were not counted already
         self.only: Value | None = None  # lanes that may be stored, where others were already
         self.fold_of: dict[Value, tuple[Fold, Value]] = {}  # how results accumulate, and into what
@@ -252,10 +253,12 @@ class _Vectorize(Rewriter):
 
     def load_pairs(self, op: Op, memory: Value, index: list[Value]) -> None:
         """Every second element and those between, each vector loaded once."""
-        if op.result in self.lane:
+        if op in self.loaded:
+            self.loaded.remove(op)
             return
         e, each = self.e, min(self.lanes, max(2, self.bytes // memory.type.dtype.size))  # type: ignore[union-attr]
         partner, is_first = self.pairs[op]
+        self.loaded.add(partner)
         first = index[-1] if is_first else e.index_add(index[-1], -1)
         parts: list[list[Value]] = [[], []]
         for at in range(0, 2 * self.lanes, 2 * each):
