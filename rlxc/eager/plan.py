@@ -11,11 +11,11 @@ what lies between only what is costly to compute again: these are the *extras*, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
-from rlxc.errors import Unsupported
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
 from rlxc.passes.cse import eliminate_common_subexpressions
@@ -36,29 +36,54 @@ class Pullback:
     gives: tuple[int, ...]
 
 
+class Turned(NamedTuple):
+    """A pullback whose `func` still uses values of the primal function: `gives` says which active arguments, `given` are its own cotangents."""
+
+    func: Func
+    gives: tuple[int, ...]
+    given: tuple[Value, ...]
+
+    def used(self) -> tuple[Value, ...]:
+        """Values of the primal function that it reads."""
+        return tuple(v for v in used_from_outside(self.func) if v not in self.given)
+
+
 class Plan:
-    """How `func` is run and differentiated with respect to the arguments at the positions `active`."""
+    """How `func` is run and differentiated with respect to the arguments at the positions `active`.
+
+    There are two pullbacks: one is run, the other recorded. They differ where linearize has made an op of control flow give more results, as a loop
+    gives what each of its steps computes. These are extras, too, but nothing says how they depend on the arguments, so a pullback that is differentiated
+    again computes them again.
+    """
 
     def __init__(self, func: Func, active: Sequence[int]) -> None:
         self.func = clean(prepare(func))
         self.active = tuple(active)
-        halves = self._linearized(self.func)
-        #: For each result, whether it depends on an active argument.
-        self.active_results = tuple(t is not None for t in halves.tangents_out)
-        self.extras: tuple[Value, ...] = ()
-        self.residuals: tuple[Value, ...] = ()
+        self._own = {*self.func.args, *(v for op in self.func.ops for v in op.results)}
+        self._outputs = self.func.results
         while True:
-            self.halves = halves
-            self.residuals = self._residuals()
-            known = {*self.func.args, *self.func.results, *self.extras}
-            more = tuple(v for v in self.residuals if v not in known)
+            self.halves = self._linearized()
+            self._whole = self._turned(self._all_seeds(), recorded=False)
+            self.residuals = self._whole.used()
+            if self._own.issuperset(self.residuals):
+                self._recorded = self._whole
+            else:
+                self._recorded = self._turned(self._all_seeds(), recorded=True)
+                self.residuals = tuple(dict.fromkeys((*self.residuals, *self._recorded.used())))
+            known = {*self.func.args, *self._outputs}
+            more = tuple(v for v in self.residuals if v in self._own and v not in known)
             if not more:
                 break
-            self.extras += more
-            # derivatives of what is kept may be asked for too, by those of higher order
-            halves = self._linearized(self.func.with_(results=(*self.func.results, *self.extras)))
+            self._outputs += more  # derivatives of what is kept may be asked for too, by those of higher order
+        count = len(self.func.results)
+        #: What is kept of what lies between, first what pullbacks take cotangents of.
+        self.extras = (*self._outputs[count:], *(v for v in self.residuals if v not in self._own))
+        #: For each result and extra, whether it depends on an active argument and can be seeded.
+        depends = tuple(t is not None for t in self.halves.tangents_out)
+        self.active_outputs = (*depends, *(False for _ in self.extras[len(depends) - count :]))
 
-    def _linearized(self, func: Func) -> Linearized:
+    def _linearized(self) -> Linearized:
+        func = self.func.with_(results=self._outputs)
         if self.active:
             return linearize(func, self.active)
         return Linearized(func, func.ops, (), (), (None,) * len(func.results))
@@ -66,84 +91,74 @@ class Plan:
     @cached_property
     def primal(self) -> Func:
         """Results that are no arguments, each once, then extras."""
-        results = (*dict.fromkeys(v for v in self.func.results if v not in self.func.args), *self.extras)
+        args = set(self.func.args)
+        results = (*dict.fromkeys(v for v in self.func.results if v not in args), *self.extras)
         ops = live_ops(self.halves.primal_ops, results)
         return self.func.with_(ops=tuple(ops), results=results, module=None)
 
-    def pullback(self, seeded: Sequence[int]) -> Pullback:
+    def pullback(self, seeded: Sequence[int], *, recorded: bool = False) -> Pullback:
         """The map from cotangents of the results at these positions (extras follow the results) to those of the active arguments."""
-        outputs = (*self.func.results, *self.extras)
-        defined = {v for op in self.func.ops for v in op.results}
-        for i in seeded:
-            if outputs[i] in self.extras and outputs[i] not in defined:
-                help = "differentiate the function itself, as by rlxc.grad, and record that"
-                raise Unsupported(f"@{self.func.name}: a second derivative through what its node keeps of a loop", loc=self.func.loc, help=help)
-        whole = tuple(seeded) == self._all_seeds()
-        func, given = self._whole if whole else self._transposed(seeded, set(self.residuals))
-        used = set(used_from_outside(func))
-        if not used <= {*self.residuals, *given[1]}:
-            func, given = self._with_zeros(seeded)
-            used = set(used_from_outside(func))
+        turned = self._recorded if recorded else self._whole
+        if tuple(seeded) != self._all_seeds():
+            turned = self._turned(seeded, recorded, set(turned.used()))
+            if not set(self.residuals).issuperset(turned.used()):
+                turned = self._with_zeros(seeded, recorded)
+        used = set(turned.used())
         reads = tuple(i for i, v in enumerate(self.residuals) if v in used)
-        args = (*(self.residuals[i] for i in reads), *given[1])
-        return Pullback(with_names(func.with_(args=args)), reads, given[0])
+        args = (*(self.residuals[i] for i in reads), *turned.given)
+        return Pullback(with_names(turned.func.with_(args=args)), reads, turned.gives)
 
     def _all_seeds(self) -> tuple[int, ...]:
         return tuple(i for i, t in enumerate(self.halves.tangents_out) if t is not None)
 
-    def _residuals(self) -> tuple[Value, ...]:
-        self._whole = func, given = self._transposed(self._all_seeds())
-        return tuple(v for v in used_from_outside(func) if v not in given[1])
-
-    def _with_zeros(self, seeded: Sequence[int]) -> tuple[Func, tuple[tuple[int, ...], tuple[Value, ...]]]:
+    def _with_zeros(self, seeded: Sequence[int], recorded: bool) -> Turned:
         """The pullback of all results, with zeros for the cotangents of those that are not seeded."""
-        func, (gives, given) = self._whole
+        func, gives, given = self._recorded if recorded else self._whole
         b = Builder()
         env = {ct: b.zeros(ct.type) for i, ct in zip(self._all_seeds(), given, strict=True) if i not in seeded}
         for op in func.ops:
             b.rebuild(op, env)
-        whole = func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))
-        return clean(whole), (gives, tuple(ct for ct in given if ct not in env))
+        rest = tuple(ct for ct in given if ct not in env)
+        whole = func.with_(args=rest, ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))
+        return Turned(clean(whole), gives, rest)
 
-    def _transposed(self, seeded: Sequence[int], kept: set[Value] | None = None) -> tuple[Func, tuple[tuple[int, ...], tuple[Value, ...]]]:
-        """The pullback as a function of values of the primal one; which active arguments it gives the cotangents of; its own cotangents.
-
-        With `kept`, these are the values of the primal function that there are; else it chooses.
-        """
-        halves = self.halves
-        outputs = halves.func.results
-        primal = live_ops(halves.primal_ops, outputs)
+    def _turned(self, seeded: Sequence[int], recorded: bool, kept: set[Value] | None = None) -> Turned:
+        """The pullback of the outputs `seeded`. With `kept`, these are the values of the primal function that there are; else it chooses."""
+        halves, outputs = self.halves, self._outputs
+        live = {v for op in live_ops(halves.primal_ops, outputs) for v in op.results}
+        primal = [op for op in halves.primal_ops if not live.isdisjoint(op.results)]  # with all of their results, live or not
         cotangents = {i: Value(outputs[i].type, f"ct{i}" if len(outputs) > 1 else "ct", loc=outputs[i].loc) for i in seeded}
         b = Builder()
-        b.ops += without(halves.primal_ops, primal)
+        b.ops += [op for op in halves.primal_ops if live.isdisjoint(op.results)]
         cts = [cotangents.get(i) for i in range(len(outputs))]
         outs = transpose_ops(b, halves.linear_ops, halves.tangents_in, halves.tangents_out, cts, f"transpose(@{self.func.name})")
-        gives = tuple(i for i, ct in enumerate(outs) if ct is not None)
         results = tuple(ct for ct in outs if ct is not None)
         given = tuple(cotangents.values())
-        ops = self._with_cheap(primal, live_ops(b.ops, results), results, given, kept)
-        func = Func(f"{self.func.name}.pullback", given, tuple(ops), results, loc=self.func.loc)
-        return clean(func), (gives, given)
+        late = Func(f"{self.func.name}.pullback", given, tuple(live_ops(b.ops, results)), results, loc=self.func.loc)
+        whole = late.with_(ops=(*self._again(primal, late, recorded, kept), *late.ops))
+        return Turned(clean(whole), tuple(i for i, ct in enumerate(outs) if ct is not None), given)
 
-    def _with_cheap(self, primal: Sequence[Op], ops: Sequence[Op], results: Sequence[Value], given: Sequence[Value], kept: set[Value] | None) -> list[Op]:
-        """`ops`, with those of the primal function put before them that are better computed again than kept."""
-        there = {*(kept or (*self.func.args, *self.func.results)), *given}
+    def _again(self, primal: Sequence[Op], late: Func, recorded: bool, kept: set[Value] | None) -> list[Op]:
+        """Ops of the primal function that are better computed again than kept, for a pullback `late`."""
+        there = set((*self.func.args, *self.func.results) if kept is None else kept) | set(late.args)
         free = set(there)  # what is there, or costs nothing but arithmetic on what is there
         for op in primal:
             if _is_cheap(op) and free.issuperset(op.operands):
                 free.update(op.results)
-        needed = set(used_from_outside(Func("f", tuple(given), tuple(ops), tuple(results)))) - there
+        needed = set(used_from_outside(late)) - there
         again: list[Op] = []
         for op in reversed(primal):
-            if needed.isdisjoint(op.results):
+            wanted = needed.intersection(op.results)
+            if not wanted:
                 continue
             missing = {v for v in op.operands if v not in there and v not in needed}
-            small = sum(map(_bytes, missing)) <= _bytes(op.results[0])
-            if kept is not None or op.results[0] in free or (_is_cheap(op) and small):
+            small = sum(map(_bytes, missing)) <= sum(map(_bytes, wanted))
+            without_history = recorded and not wanted <= self._own
+            if kept is not None or without_history or wanted <= free or (_is_cheap(op) and small):
                 again.append(op)
-                needed -= set(op.results)
+                needed -= wanted
                 needed |= missing
-        return [*reversed(again), *ops]
+        return again[::-1]
 
 
 def _is_cheap(op: Op) -> bool:
@@ -154,17 +169,12 @@ def _is_cheap(op: Op) -> bool:
     return not op.operands or prim.view or prim.index_map or (prim.elementwise and prim.cost.recompute)
 
 
-def without(ops: Iterable[Op], others: Iterable[Op]) -> list[Op]:
-    gone = set(map(id, others))
-    return [op for op in ops if id(op) not in gone]
-
-
 def used_from_outside(func: Func) -> tuple[Value, ...]:
     """Values that the function uses and does not have, in the order of first use."""
-    mine = {v for op in func.ops for v in op.results}
+    mine = {v for op in func.ops for v in op.results}.union(func.args)
     used = dict.fromkeys(v for op in func.ops for v in op.operands)
     used.update(dict.fromkeys(func.results))
-    return tuple(v for v in used if v not in mine and v not in func.args)
+    return tuple(v for v in used if v not in mine)
 
 
 def clean(func: Func) -> Func:

@@ -49,14 +49,14 @@ class Rule:
         self.plan = Plan(func, [i for i, k in enumerate(kinds) if k.active])
         self._fixed = fixed
         self._pulls: dict[tuple[int, ...], tuple[Callable[..., tuple[Any, ...]], Pullback]] = {}
-        self._functions: dict[tuple[int, ...], Function] = {}
+        self._functions: dict[tuple[int, ...], tuple[Function, Pullback]] = {}
         plan = self.plan
         outputs = (*plan.func.results, *plan.extras)
-        flags = (*plan.active_results, *(v.type.dtype.differentiable for v in plan.extras))
-        self.output_kinds = tuple(kind_of(cls, v.type, flag) for v, flag in zip(outputs, flags, strict=True))
+        self.output_kinds = tuple(kind_of(cls, v.type, flag) for v, flag in zip(outputs, plan.active_outputs, strict=True))
         self.output_rules = tuple(map(LeafRule, self.output_kinds))
         #: Operands that a node keeps, so that nobody may write to them.
-        self.keeps = frozenset(plan.func.args.index(v) for v in plan.residuals if v in plan.func.args)
+        kept = set(plan.residuals)
+        self.keeps = frozenset(i for i, v in enumerate(plan.func.args) if v in kept)
         #: Whether a node has but one edge into it: then the edge is the node itself.
         self.is_single = len(outputs) == 1
         self.kind = self.output_kinds[0] if outputs else None
@@ -70,7 +70,7 @@ class Rule:
         args, results = plan.func.args, plan.func.results
         names = {v: f"a{i}" for i, v in enumerate(args)}
         names |= {v: f"y{i}" for i, v in enumerate(plan.primal.results)}
-        is_recorded = any(plan.active_results)
+        is_recorded = any(plan.active_outputs[: len(results)])
         lines = []
         if is_recorded:
             lines.append(f"if recording.paused and not recording.is_on: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
@@ -115,22 +115,19 @@ class Rule:
         return made
 
     def pull_function(self, seeded: tuple[int, ...]) -> tuple[Function, Pullback]:
-        """The same as something that can be recorded."""
-        _, back = self.pullback(seeded)
+        """The same as something that can be recorded, and what it is made of."""
         made = self._functions.get(seeded)
         if made is None:
-            made = self._functions.setdefault(seeded, self._fixed(back.func))
-        return made, back
+            back = self._planned(seeded, recorded=True)
+            made = self._functions.setdefault(seeded, (self._fixed(back.func), back))
+        return made
 
     def _first_pull(self, residuals: tuple[Any, ...], ct: Any) -> tuple[Any, ...]:
         self.pull, _ = self.pullback((0,))  # type: ignore[method-assign]
         return self.pull(residuals, ct)
 
     def _make_pull(self, seeded: tuple[int, ...]) -> tuple[Callable[..., tuple[Any, ...]], Pullback]:
-        try:
-            back = self.plan.pullback(seeded)
-        except Error as error:
-            raise error.at(self.loc) from None
+        back = self._planned(seeded)
         func = back.func
         names = {v: f"s{i}" for v, i in zip(func.args, back.reads, strict=False)}
         names |= {v: f"c{i}" for i, v in enumerate(func.args[len(back.reads) :])}
@@ -146,6 +143,12 @@ class Rule:
         lines.append(f"return {_tuple(names[given_by[i]] if i in given_by else 'None' for i in range(len(self.plan.active)))}")
         head = f"def pull({_list(['residuals', *(f'c{i}' for i in range(len(seeded)))])}):"
         return _function(head, lines, {"backward": run}), back
+
+    def _planned(self, seeded: tuple[int, ...], *, recorded: bool = False) -> Pullback:
+        try:
+            return self.plan.pullback(seeded, recorded=recorded)
+        except Error as error:
+            raise error.at(self.loc) from None
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(map(str, self.kinds))})"

@@ -235,6 +235,18 @@ class Tensor(Variable):
     def __bool__(self) -> bool:
         return bool(self._data)
 
+    def __format__(self, spec: str) -> str:
+        return format(self._data[()], spec) if self.ndim == 0 and spec else str(self)
+
+    def __round__(self, digits: int = 0) -> Any:
+        return self.round(digits)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
@@ -367,8 +379,14 @@ def _max(x: Any, index: Any, value: Any) -> Any:
 
 
 def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
-    """An index whose whole numbers are operands, so that one rule serves all of them; those that are out of bounds raise IndexError."""
+    """An index whose whole numbers are operands, so that one rule serves all of them; those that are out of bounds raise IndexError.
+
+    Masks become the positions that they select.
+    """
     parts = index if isinstance(index, tuple) else (index,)
+    if any(_is_mask(p) for p in parts):
+        found = [np.asarray(p._data if isinstance(p, Tensor) else p).nonzero() if _is_mask(p) else (p,) for p in parts]
+        return tuple(p for several in found for p in several)
     taken = len([p for p in parts if p is not None and p is not Ellipsis])
     if taken > len(shape) or not any(type(p) is int for p in parts) or not all(type(p) is int or p is None or isinstance(p, _STATIC) for p in parts):
         return index
@@ -384,6 +402,10 @@ def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
         made.append(part)
         axis += part is not None and part is not Ellipsis
     return tuple(made)
+
+
+def _is_mask(x: Any) -> bool:
+    return isinstance(x, Tensor | np.ndarray) and x.dtype == bool and x.ndim > 0
 
 
 _STATIC = (slice, type(Ellipsis))

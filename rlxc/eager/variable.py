@@ -169,6 +169,12 @@ class Variable:
 
         self.register_hook(keep)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are leaves, too."""
+        if not self.is_leaf:
+            raise DifferentiationError("only a leaf can be copied or pickled", code="RLX0322", help="use detach()")
+        return type(self), (self._data, self.requires_grad)
+
     @classmethod
     def like(cls, value: Any, kind: Kind) -> Any:
         """`value` as a variable of a type that is given; raises ArgumentError if it has another."""

@@ -202,6 +202,8 @@ def power(x: Any, n: Any, **options: Any) -> Any:
     """x to the power n. Integers are multiplied, so their exponent must be known while tracing."""
     (base, exponent), _, weak = operands_of(np.power, (x, n), options)
     if not base.aval.dtype.is_integer:
+        if type(n) is float and n == 0.5 and base.aval.dtype.is_float:  # as NumPy does
+            return emit("sqrt", base, weak=weak)
         return emit("pow", base, exponent, weak=weak)
     if isinstance(n, Tracer) or np.ndim(n) or int(n) < 0:
         help = "make one of them an array of floats: x.astype(float) ** n"
@@ -265,7 +267,10 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     refuse_options("np.round", {"out": out}, out=None)
     a = tracer_of(a)
     if not a.aval.dtype.differentiable:
-        return a
+        if decimals >= 0:
+            return a
+        scale = 10**-decimals
+        return convert(emit("round", convert(a, DType("f64")) / scale) * scale, a.aval.dtype)
     if not decimals:
         return emit("round", a, weak=a._weak)
     scale = 10.0**decimals

@@ -65,10 +65,13 @@ class _Planner:
         self.made = {v: i for i, op in enumerate(ops) for v in op.results}
         self.frontier: dict[Value, None] = {}  # what is read or kept
         self.again: set[int] = set()
+        self.sure: set[Value] = set()  # what is read or kept in any case, so that it costs no more for others
 
     def run(self, needed: Iterable[Value]) -> Plan:
         """From the last window to the first: when its turn comes, all that is needed of a window is known."""
         wanted: dict[int, dict[Value, None]] = {}
+        needed = list(needed)
+        self.sure = {v for v in needed if v not in self.made or not self.may(self.ops[self.made[v]])}
         self.want(wanted, needed)
         while wanted:
             last = max(wanted)
@@ -139,7 +142,7 @@ class _Planner:
                     stack.append(x)
                 else:
                     if ("stored", x) not in network.left:
-                        network.edge("source", ("stored", x), self.price(x))
+                        network.edge("source", ("stored", x), 0.0 if x in self.sure else self.price(x))
                     network.edge(("stored", x), ("in", v))
         after, late = network.cut()
         again = {self.made[v] for v in seen if ("in", v) in late}

@@ -45,6 +45,10 @@ PIPELINES = [
     "value_and_grad,simplify,cse,dce,fuse",
     "jvp,dce",
     "jvp,jvp,dce",
+    "vjp",
+    "hvp,simplify,cse,dce",
+    "hessian,dce",
+    "vmap{size=3},vmap{size=2},dce",
 ]
 
 

@@ -262,3 +262,113 @@ def test_functions_of_rlxc_take_tensors():
     np.testing.assert_allclose(x.grad.numpy(), want, rtol=1e-12)
     z = rlxc.numpy.sum(rlxc.numpy.exp(x), axis=1)
     assert z.requires_grad
+
+
+def test_masks_select_elements():
+    x = leaf(np.arange(6.0).reshape(2, 3))
+    mask = x > 2.0
+    assert x[mask].tolist() == [3, 4, 5]
+    assert x[:, np.array([True, False, True])].tolist() == [[0, 2], [3, 5]]
+    np.sum(x[mask] * x[mask]).backward()
+    assert x.grad.tolist() == [[0, 0, 0], [6, 8, 10]]
+    assert x.at[mask].set(9.0).tolist() == [[0, 1, 2], [9, 9, 9]]
+
+
+@pytest.mark.parametrize("index", [0, -1, (1, 2), (0, slice(None)), (..., -1), (slice(1), 1), (None, 1), ([0, 1, 1], [2, 0, 0]), (slice(None, None, -1), 2)])
+def test_indices_are_numpys(index):
+    array = np.arange(6.0).reshape(2, 3)
+    x = leaf(array)
+    y = x[index]
+    np.testing.assert_array_equal(y.numpy(), array[index])
+    y.backward(np.ones(y.shape))
+    want = np.zeros((2, 3))
+    np.add.at(want, index if not isinstance(index, tuple) or None not in index else (1,), 1.0)
+    np.testing.assert_array_equal(x.grad.numpy(), want)
+
+
+def test_indices_out_of_bounds_are_refused():
+    x = leaf(np.ones((2, 3)))
+    for index in (2, -3, (0, 3), (0, 0, 0)):
+        with pytest.raises(IndexError):
+            x[index]
+
+
+def test_one_rule_serves_all_positions():
+    x = leaf(np.arange(50.0))
+    x[0]
+    start = len(eager.traced._CALLS)
+    total = sum(x[i] * float(i) for i in range(50))
+    total.backward()
+    assert len(eager.traced._CALLS) == start
+    assert x.grad.tolist() == list(range(50))
+
+
+def test_a_loop_is_one_node_and_its_derivative_is_a_loop():
+    def power(x, n):
+        return rlxc.scan(lambda c, _: (c * x, None), 1.0, None, length=n)[0]
+
+    f = eager.function(power)
+    x = leaf(1.01)
+    y = f(x, n=100)
+    assert getattr(y._edge, "node", y._edge).parents == (x._edge,)
+    y.backward()
+    assert x.grad.item() == pytest.approx(100 * 1.01**99, rel=1e-12)
+    slope = eager.grad(f(x, n=100), x, create_graph=True)
+    curve = eager.grad(slope, x, create_graph=True)
+    assert curve.item() == pytest.approx(9900 * 1.01**98, rel=1e-11)
+    assert eager.grad(curve, x).item() == pytest.approx(9900 * 98 * 1.01**97, rel=1e-10)
+
+
+def test_a_network_keeps_the_results_of_its_layers():
+    @eager.function
+    def network(weights, x):
+        for w in weights:
+            x = np.tanh(x @ w)
+        return np.sum(x)
+
+    rng = np.random.default_rng(0)
+    weights = [leaf(rng.standard_normal((5, 5))) for _ in range(4)]
+    y = network(weights, np.ones((3, 5)))
+    node = y._edge.node
+    kept = sum(v.type.nbytes for v in node.rule.plan.residuals if v in node.rule.plan.extras)
+    assert kept == 4 * 15 * 8  # each layer's result, once
+    assert sum(r.nbytes for r in node.residuals) == kept + 3 * 25 * 8 + 15 * 8  # and what exists anyway: the input, and all weights but the first
+    slopes = eager.grad(y, weights, create_graph=True)
+    total = sum(np.sum(s * s) for s in slopes)
+    second = eager.grad(total, weights[0])
+    h, d = 1e-6, rng.standard_normal((5, 5))
+
+    def squared(first):
+        return sum(np.sum(s.numpy() ** 2) for s in eager.grad(network([first, *weights[1:]], np.ones((3, 5))), [first, *weights[1:]]))
+
+    at = weights[0].numpy()
+    difference = (squared(leaf(at + h * d)) - squared(leaf(at - h * d))) / (2 * h)
+    assert np.sum(second.numpy() * d) == pytest.approx(difference, rel=1e-6)
+
+
+def test_complex_gradients_are_directions_of_descent():
+    z = leaf(1 + 2j)
+    (z * np.conj(z)).backward(1.0 + 0j)
+    assert z.grad.item() == 2 + 4j
+    z = leaf(np.array([1 + 2j, 3 - 1j]))
+    np.sum(np.abs(z) ** 2).backward()
+    np.testing.assert_allclose(z.grad.numpy(), [2 + 4j, 6 - 2j], rtol=1e-15)
+    z = leaf(1 + 1j)
+    (z * (2 + 1j)).backward(1.0 + 0j)
+    assert z.grad.item() == 2 - 1j
+    z = leaf(2 + 1j)
+    np.conj(z).backward(1 + 1j)
+    assert z.grad.item() == 1 - 1j
+
+
+def test_tensors_print_and_copy():
+    import copy
+    import pickle
+
+    x = leaf(1.5)
+    assert (f"{x:.2f}", str(x), f"{x}") == ("1.50", "tensor(1.5, requires_grad=True)", "tensor(1.5, requires_grad=True)")
+    for y in (copy.copy(x), copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        (y * y).backward()
+        assert (y.grad.item(), x.grad) == (3, None)
+    with pytest.raises(rlxc.DifferentiationError, match="only a leaf"):
+        copy.copy(x * x)

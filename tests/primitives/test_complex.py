@@ -178,3 +178,21 @@ def test_results_are_the_same_for_any_number_of_threads():
     one, two = (rlxc.compile(f, threads=n)(z) for n in (1, 2))
     for a, b in zip(one, two, strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 15, 29, 33, 64, 101])
+@pytest.mark.parametrize("dtype", ["c64", "c128"])
+def test_lengths_that_are_no_multiple_of_a_vector(n, dtype):
+    """Reductions and stores whose last step is written for itself, or goes back."""
+    z = wide_range(n, -0.5, 0.5).astype(np.complex64 if dtype == "c64" else np.complex128)
+    part = {"c64": "f32", "c128": "f64"}[dtype]
+    f = rlxc.parse(f"""func @f(%z: {dtype}[{n}]) -> ({dtype}[{n}], {part}[], {dtype}[], {part}[{n}], {dtype}[{n}]) {{
+      %y = mul %z, %z
+      %a = abs %y
+      %s = reduce_sum %a {{axes = [0]}}
+      %t = reduce_sum %y {{axes = [0]}}
+      %c = conj %z
+      return %y, %s, %t, %a, %c
+    }}""")
+    for got, want in zip(rlxc.compile(f)(z), (z * z, np.abs(z * z).sum(), (z * z).sum(), np.abs(z * z), z.conj()), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5 if dtype == "c64" else 1e-13)

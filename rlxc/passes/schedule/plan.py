@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
@@ -35,12 +36,15 @@ class Plan:
     element_bytes: int = 1
     has_loops: bool = False
     folds: tuple[Fold, ...] = ()
+    pairs: dict[Op, tuple[Op, bool]] = field(default_factory=dict)  # loads of every second element: those of the others, and whether these come after
+    store_pairs: dict[Op, Op] = field(default_factory=dict)  # stores to every second element, and those that fill the gaps
 
 
 def loops_to_widen(func: Func) -> dict[Op, Plan]:
     """One loop of each nest, and what vectorizing it means."""
     chosen: dict[Op, Plan] = {}
-    plan_of = cache(plan_loop)
+    numbers = {op.result: int(op.attrs["value"].array) for op in func.ops if is_index_constant(op)}
+    plan_of = cache(lambda op: plan_loop(op, numbers))
     stack = list(func.ops)
     while stack:
         op = stack.pop()
@@ -78,8 +82,8 @@ def worthwhile(op: Op, plan: Plan) -> bool:
     return plan.legal and op.attrs["step"] == 1 and trips(op) >= 2 and plan.element_bytes > 0
 
 
-def plan_loop(op: Op) -> Plan:
-    """What vectorizing `op` would mean, from how its accesses move with its counter."""
+def plan_loop(op: Op, numbers: Mapping[Value, int] = MappingProxyType({})) -> Plan:
+    """What vectorizing `op` would mean, from how its accesses move with its counter; `numbers` are constants from outside."""
     plan = Plan()
     (body,) = op.regions
     plan.folds = folds_of(body)
@@ -87,12 +91,19 @@ def plan_loop(op: Op) -> Plan:
         plan.legal = False
         return plan
     steps: dict[Value, int | None] = {body.args[0]: 1}  # how a value grows with the counter: None unevenly, absent not at all
-    known: dict[Value, int] = {}
+    known: dict[Value, int] = dict(numbers)
     loaded: dict[Value, list] = {}
     stored: dict[Value, list] = {}
     _survey(body, plan, steps, known, loaded, stored)
+    follows = _Followers(_makers(body), steps, known)
+    plan.pairs = _load_pairs(body, follows, stored)
     for memory, indices in stored.items():
-        if len(indices) > 1 or (memory in loaded and any(i != indices[0] for i in loaded[memory])):
+        pair = None if memory in loaded else _store_pair(body, memory, indices, follows)
+        if pair is not None:
+            plan.store_pairs |= pair
+            plan.scattered -= 2
+            plan.consecutive += 1
+        elif len(indices) > 1 or (memory in loaded and any(i != indices[0] for i in loaded[memory])):
             plan.legal = False
         if memory in loaded:
             plan.in_place = True
@@ -134,9 +145,63 @@ def _survey(body: Func, plan: Plan, steps: dict, known: dict, loaded: dict, stor
                 plan.element_bytes = max(plan.element_bytes, v.type.dtype.size)
 
 
+@dataclass(frozen=True, slots=True)
+class _Followers:
+    """Which accesses to every second element are to those between the elements of another one, as the parts of complex numbers are."""
+
+    makers: dict[Value, Op]
+    steps: dict[Value, int | None]
+    known: dict[Value, int]
+
+    def between(self, memory: Value, first: tuple[Value, ...], second: tuple[Value, ...]) -> bool:
+        """Whether the second index is the first one moved by one element, and both move by two."""
+        strides = strides_of(memory.type)
+        moves = [self.steps.get(i, 0) for i in first]
+        if not first or first[:-1] != second[:-1] or None in moves or sum(m * s for m, s in zip(moves, strides, strict=True)) != 2:  # type: ignore[operator, misc]
+            return False
+        return self.before(second[-1]) is first[-1]
+
+    def before(self, index: Value) -> Value | None:
+        """What the index is one more than."""
+        op = self.makers.get(index)
+        if op is None or len(op.operands) != 2 or op.operands[1] not in self.known:
+            return None
+        number = self.known[op.operands[1]]
+        adds = rules(op).affine([1, 0], [None, number]) == 1 and op.prim.eval(0, number, **op.attrs) == 1
+        return op.operands[0] if adds else None
+
+
+def _load_pairs(body: Func, follows: _Followers, stored: dict) -> dict[Op, tuple[Op, bool]]:
+    loads: dict[tuple, Op] = {}
+    for op in body.ops:
+        if not op.regions and rules(op).access and not rules(op).hint:
+            memory, value, index = rules(op).parts(op.operands)
+            if value is None and memory not in stored:
+                loads[memory, *index] = op
+    pairs: dict[Op, tuple[Op, bool]] = {}
+    for (memory, *index), op in loads.items():
+        before = follows.before(index[-1]) if index else None
+        first = None if before is None else loads.get((memory, *index[:-1], before))
+        if before is not None and first is not None and follows.between(memory, (*index[:-1], before), tuple(index)):
+            pairs |= {first: (op, True), op: (first, False)}
+    return pairs
+
+
+def _store_pair(body: Func, memory: Value, indices: Sequence[tuple[Value, ...]], follows: _Followers) -> dict[Op, Op] | None:
+    """The only two stores to a memory, the second of which fills the gaps that the first leaves."""
+    stores = [op for op in body.ops if not op.regions and rules(op).access and rules(op).parts(op.operands)[:1] == (memory,)]
+    if len(stores) == len(indices) == 2 and follows.between(memory, *indices):
+        return {stores[0]: stores[1]}
+    return None
+
+
 def _is_wide(v: Value) -> bool:
     """Whether the value is a vector already."""
     return isinstance(v.type, VectorType) and v.type.lanes > 1
+
+
+def is_index_constant(op: Op) -> bool:
+    return not op.operands and "value" in op.attrs and op.result.type == INDEX
 
 
 def advance(op: Op, steps: dict[Value, int | None], known: dict[Value, int]) -> int | None:
@@ -148,9 +213,8 @@ def advance(op: Op, steps: dict[Value, int | None], known: dict[Value, int]) -> 
         if value is None and step != 0:
             steps.update(dict.fromkeys(op.results))
         return step
-    number = op.attrs.get("value")
-    if not op.operands and number is not None and op.result.type == INDEX:
-        known[op.result] = int(number.array)
+    if is_index_constant(op):
+        known[op.result] = int(op.attrs["value"].array)
     if any(v in steps for v in op.operands):
         moves = [steps.get(v, 0) for v in op.operands]
         even = op.results and op.result.type == INDEX and None not in moves

@@ -53,9 +53,13 @@ class _Vectorize(Rewriter):
         self.bytes = bytes
         self.unroll = unroll
         self.lanes = 0
+        self.pairs: dict[Op, tuple[Op, bool]] = {}
+        self.store_pairs: dict[Op, Op] = {}
+        self.loaded: set[Op] = set()  # loads that came with their partners
         self.fresh: Value | None = None  # lanes of the last step that were not counted already
         self.only: Value | None = None  # lanes that may be stored, where others were already
         self.fold_of: dict[Value, tuple[Fold, Value]] = {}  # how results accumulate, and into what
+        self.waiting: dict[Op, tuple[Value, list[Value]]] = {}  # by the store that fills the gaps of another: that one's vector and place
         self.lane: dict[Value, Affine | Value] = {}  # in the loop being widened: affine indices and vectors; the rest is uniform
 
     def changes(self, op: Op) -> bool:
@@ -71,7 +75,7 @@ class _Vectorize(Rewriter):
 
     def widen(self, op: Op, plan: Plan) -> None:
         start, stop = op.attrs["start"], op.attrs["stop"]
-        count = trips(op)
+        count, self.pairs, self.store_pairs = trips(op), plan.pairs, plan.store_pairs
         wanted = self.bytes // plan.element_bytes * self.unroll * (2 if plan.folds or plan.has_loops else 1)
         lanes = min(max(wanted, 2), 1 << (count.bit_length() - 1), 1024)
         if plan.in_place and not plan.folds:  # rather one vector a step than the body twice
@@ -211,18 +215,65 @@ class _Vectorize(Rewriter):
                 else:
                     e.store(where, stored, *bases)
                 return
+            if step == 2 and value is not None and self.only is None and self.stores_pairs(op, where, stored, bases):
+                return
+            if step == 2 and op in self.pairs:
+                self.load_pairs(op, where, bases)
+                return
             if 1 < step <= MAX_STRIDE and value is None and all(i.step == 0 for i in place[:-1]):
                 self.lane[op.result] = self.strided(where, bases, step)
                 return
-        offsets = None
-        for i, stride in zip(index, strides, strict=True):
-            wide = self.vector(i)
-            term = wide if stride == 1 else e.mul(wide, stride)
-            offsets = term if offsets is None else e.add(offsets, term)
+        offsets = self.offsets(index, strides)
         if value is None:
             self.lane[op.result] = e.gather(where, offsets)
         else:
             e.scatter(where, stored, offsets, *([] if self.only is None else [self.only]))
+
+    def offsets(self, index: Sequence[Value], strides: Sequence[int]) -> Value:
+        """Where each lane's element is, in row-major order."""
+        e, offsets = self.e, None
+        for i, stride in zip(index, strides, strict=True):
+            wide = self.vector(i)
+            term = wide if stride == 1 else e.mul(wide, stride)
+            offsets = term if offsets is None else e.add(offsets, term)
+        assert offsets is not None
+        return offsets
+
+    def stores_pairs(self, op: Op, memory: Value, value: Any, bases: list[Value]) -> bool:
+        """Whether this store of every second element waits for the one that fills its gaps, or is that one: then both are stored at once."""
+        if op in self.waiting:
+            other, place = self.waiting.pop(op)
+            lanes = tuple(i for lane in range(self.lanes) for i in (lane, self.lanes + lane))
+            self.e.store(memory, self.e.shuffle(other, value, lanes=lanes), *place)
+            return True
+        if op in self.store_pairs:
+            self.waiting[self.store_pairs[op]] = value, bases
+            return True
+        return False
+
+    def load_pairs(self, op: Op, memory: Value, index: list[Value]) -> None:
+        """Every second element and those between, each vector loaded once."""
+        if op in self.loaded:
+            self.loaded.remove(op)
+            return
+        e, each = self.e, min(self.lanes, max(2, self.bytes // memory.type.dtype.size))  # type: ignore[union-attr]
+        partner, is_first = self.pairs[op]
+        self.loaded.add(partner)
+        first = index[-1] if is_first else e.index_add(index[-1], -1)
+        parts: list[list[Value]] = [[], []]
+        for at in range(0, 2 * self.lanes, 2 * each):
+            low, high = (e.load(memory, *index[:-1], e.as_index(e.index_add(first, at + k * each)), lanes=each) for k in (0, 1))
+            for k in (0, 1):
+                parts[k].append(e.shuffle(low, high, lanes=tuple(range(k, 2 * each, 2))))
+        evens, odds = (self.joined(vectors) for vectors in parts)
+        self.lane[op.result], self.lane[partner.result] = (evens, odds) if is_first else (odds, evens)
+
+    def joined(self, parts: list[Value]) -> Value:
+        """Vectors, a power of two of them, as one."""
+        while len(parts) > 1:
+            lanes = tuple(range(2 * parts[0].type.lanes))  # type: ignore[union-attr]
+            parts = [self.e.shuffle(x, y, lanes=lanes) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
     def strided(self, memory: Value, index: list[Value], step: int) -> Value:
         """Every `step`-th element from an index on: whole vectors are loaded, the last of which ends with the last element, and lanes are picked."""
@@ -239,10 +290,7 @@ class _Vectorize(Rewriter):
                 picked = e.shuffle(picked, vector, lanes=(*range(known), *own, *rest))
                 known = upto
             parts.append(picked)
-        while len(parts) > 1:
-            lanes = tuple(range(2 * parts[0].type.lanes))
-            parts = [e.shuffle(x, y, lanes=lanes) for x, y in zip(parts[::2], parts[1::2], strict=True)]
-        return parts[0]
+        return self.joined(parts)
 
 
 def _grows_evenly(op: Op) -> bool:

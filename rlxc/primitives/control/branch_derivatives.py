@@ -16,7 +16,7 @@ from rlxc.ir.builder import remap_region
 from rlxc.ir.core import Op, Value
 from rlxc.ir.liveness import depends, live_region
 from rlxc.ir.types import DType, TensorType
-from rlxc.primitives.control.linear import RegionBuilder, is_linear_op, linear_op, reached
+from rlxc.primitives.control.linear import RegionBuilder, linear_op, reached, transposed
 
 
 def active(op: Op, flags: Sequence[bool], active_results: Any) -> list[bool]:
@@ -98,15 +98,7 @@ def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -
     if not wanted:
         return [None] * len(op.operands)
     fixed = [i for i, a in enumerate(op.regions[0].args) if not a.linear]
-    regions = []
-    for region in op.regions:
-        r = RegionBuilder()
-        r.take([region.args[i] for i in fixed])
-        given = {j: r.argument(region.results[j], linear=is_linear) for j in asked}
-        r.copy([o for o in region.ops if not is_linear_op(o)])
-        ops = [o.with_operands(tuple(v if v.linear else r.env.get(v, v) for v in o.operands)) for o in region.ops if is_linear_op(o)]
-        outs = transpose_ops(r, ops, [region.args[i] for i in wanted], region.results, [given.get(j) for j in range(len(cts))], "")
-        regions.append(r.region([r.zeros(region.args[i].type) if ct is None else ct for i, ct in zip(wanted, outs, strict=True)]))
+    regions = [transposed(region, wanted, asked, is_linear, transpose_ops) for region in op.regions]
     operands: list[Any] = [op.operands[0], *(op.operands[1 + i] for i in fixed), *(cts[j] for j in asked)]
     found = dict(zip(wanted, linear_op(b, op, operands, dict(op.attrs), regions, is_linear), strict=True))
     return [None, *(found.get(i) for i in range(len(op.operands) - 1))]

@@ -32,6 +32,10 @@ class RegionBuilder(Builder):
         for op in ops:
             self.rebuild(op, self.env)
 
+    def linear_ops(self, region: Func) -> list[Op]:
+        """The linear ops of a region whose other values have twins here: they read those."""
+        return [o.with_operands(tuple(v if v.linear else self.env.get(v, v) for v in o.operands)) for o in region.ops if is_linear_op(o)]
+
     def result(self, v: Value | None, like: Value) -> Value:
         """What stands for `v`; zeros for None."""
         return self.zeros(like.type) if v is None else self.env.get(v, v)
@@ -58,6 +62,20 @@ def fixpoint(flags: Sequence[bool], step: Callable[[list[bool]], Sequence[bool]]
         if grown == flags:
             return flags
         flags = grown
+
+
+def transposed(region: Func, places: Sequence[int], asked: Sequence[int], linear: bool, transpose_ops: Any) -> Func:
+    """A region turned around: from its arguments that are not linear, and cotangents of the results `asked`, to those of the arguments at `places`.
+
+    What is not linear is computed as before. `linear` says whether the cotangents are to be marked so.
+    """
+    r = RegionBuilder()
+    r.take([a for a in region.args if not a.linear])
+    given = {j: r.argument(region.results[j], linear=linear) for j in asked}
+    r.copy([o for o in region.ops if not is_linear_op(o)])
+    inputs = [region.args[i] for i in places]
+    outs = transpose_ops(r, r.linear_ops(region), inputs, region.results, [given.get(j) for j in range(len(region.results))], "")
+    return r.region([r.zeros(a.type) if ct is None else ct for a, ct in zip(inputs, outs, strict=True)])
 
 
 def is_linear_op(op: Op) -> bool:

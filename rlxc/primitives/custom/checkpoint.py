@@ -16,7 +16,7 @@ from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.liveness import depends, live_ops, live_region, needed
 from rlxc.ir.primitive import register
 from rlxc.primitives.control.base import prune, splice, unused
-from rlxc.primitives.control.linear import RegionBuilder, is_linear_op, linear_op, reached
+from rlxc.primitives.control.linear import RegionBuilder, linear_op, reached, transposed
 from rlxc.primitives.custom.base import Wrapper
 
 Policy = Literal["recompute", "save", "contractions", "named"]
@@ -139,13 +139,7 @@ def transpose(b: Any, op: Op, cts: Sequence[Value | None], transpose_ops: Any) -
     if not wanted:
         return [None] * len(op.operands)
     fixed = [i for i, a in enumerate(body.args) if not a.linear]
-    r = RegionBuilder()
-    r.take([body.args[i] for i in fixed])
-    given = {j: r.argument(body.results[j], linear=is_linear) for j in asked}
-    r.copy([o for o in body.ops if not is_linear_op(o)])
-    ops = [o.with_operands(tuple(v if v.linear else r.env.get(v, v) for v in o.operands)) for o in body.ops if is_linear_op(o)]
-    outs = transpose_ops(r, ops, [body.args[i] for i in wanted], body.results, [given.get(j) for j in range(len(cts))], "")
-    region = r.region([r.zeros(body.args[i].type) if ct is None else ct for i, ct in zip(wanted, outs, strict=True)])
+    region = transposed(body, wanted, asked, is_linear, transpose_ops)
     operands: list[Any] = [*(op.operands[i] for i in fixed), *(cts[j] for j in asked)]
     found = dict(zip(wanted, linear_op(b, op, operands, dict(op.attrs) | {"again": len(fixed)}, [region], is_linear), strict=True))
     return [found.get(i) for i in range(len(op.operands))]

@@ -18,7 +18,7 @@ from rlxc.primitives.linalg.matrices import (
     where,
 )
 
-SMALL = 8  # rows up to which loops are as fast as the library
+SMALL = 6  # rows up to which loops are as fast as the library
 
 _SPD = np.array([[4.0, 1.0, -0.5], [0.8, 3.0, 0.25], [-0.3, 0.35, 2.0]])
 
@@ -39,7 +39,7 @@ class Cholesky(MatrixPrimitive):
         Sample(np.array([[2.25]])),
         "f64[0, 0]",
         "f64[0, 2, 2]",
-        Sample(np.eye(5) * 4 + np.cos(np.arange(25.0)).reshape(5, 5)),
+        Sample(np.eye(7) * 4 + np.cos(np.arange(49.0)).reshape(7, 7)),
     )
 
     def infer(self, x):

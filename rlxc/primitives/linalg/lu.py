@@ -23,12 +23,12 @@ from rlxc.primitives.linalg.matrices import (
 )
 from rlxc.primitives.slice import slice_axis
 
-SMALL = 8  # rows up to which loops are as fast as the library
+SMALL = 6  # rows up to which loops are as fast as the library
 I32 = DType("i32")
 
 _A = np.array([[0.5, 2.0, -1.0], [3.0, 0.25, 1.0], [-1.0, 1.5, 2.0]])
 _TALL = np.array([[1.0, -3.0], [2.5, 0.5], [-0.5, 1.0]])
-_FIVE = np.cos(np.arange(25.0) ** 2).reshape(5, 5)
+_SEVEN = np.cos(np.arange(49.0) ** 2).reshape(7, 7)
 
 
 @register
@@ -48,7 +48,8 @@ class Lu(MatrixPrimitive):
         Sample(_TALL),
         Sample(_TALL.T),
         Sample(np.stack([_A[:2, :2], _TALL[:2]])),
-        Sample(_FIVE),
+        Sample(_SEVEN[:, :2]),
+        Sample(_SEVEN[:2]),
         Sample(np.array([[-2.0]])),
         "f64[0, 0]",
         "f64[0, 3, 2]",
@@ -222,8 +223,8 @@ class LuSolve(MatrixPrimitive):
         Sample(_A, *Lu().eval(_A)[::2], np.array([[1.0, -2.0], [0.5, 0.25], [-1.5, 2.0]])),
         Sample(_A, *Lu().eval(_A)[::2], np.array([[1.0], [0.5], [-1.5]]), transposed=True),
         Sample(np.stack([_A, _A.T]), *Lu().eval(np.stack([_A, _A.T]))[::2], np.cos(np.arange(54.0)).reshape(2, 3, 9)),
-        Sample(_FIVE, *Lu().eval(_FIVE)[::2], np.arange(5.0).reshape(5, 1)),
-        Sample(_FIVE, *Lu().eval(_FIVE)[::2], np.arange(45.0).reshape(5, 9) / 20, transposed=True),
+        Sample(_SEVEN, *Lu().eval(_SEVEN)[::2], np.arange(7.0).reshape(7, 1)),
+        Sample(_SEVEN, *Lu().eval(_SEVEN)[::2], np.arange(56.0).reshape(7, 8) / 20, transposed=True),
         Sample(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, np.int32), np.zeros((0, 2))),
     )
 

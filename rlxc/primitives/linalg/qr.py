@@ -11,7 +11,7 @@ from rlxc.primitives.linalg.lu import _A, _TALL
 from rlxc.primitives.linalg.matrices import MatrixPrimitive, check_matrix, largest, lower_part, product, scratch, square_safely, transposed
 from rlxc.primitives.slice import slice_axis
 
-SMALL = 8  # columns up to which loops are as fast as the library
+SMALL = 4  # columns up to which loops are as fast as the library
 
 
 def smaller_side(name, x):

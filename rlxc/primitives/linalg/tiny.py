@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-TINY = 4  # rows and columns
+TINY = 6  # rows and columns
 
 
 def is_tiny(*shapes):

@@ -19,12 +19,12 @@ from rlxc.primitives.linalg.matrices import (
 )
 
 FEW = 8  # columns of b: so few are solved one after the other, each as a row
-SMALL = 8  # rows up to which loops are as fast as the library
+SMALL = 6  # rows up to which loops are as fast as the library
 
 _LOWER = np.array([[2.0, 5.0, 6.0], [0.5, -1.5, 7.0], [1.0, 0.25, 1.25]])
 _TWO = np.stack([_LOWER, _LOWER.T + np.eye(3)])
 _B = np.array([[1.0, -2.0], [0.5, 0.25], [-1.5, 2.0]])
-_FIVE = np.cos(np.arange(25.0)).reshape(5, 5) + 2 * np.eye(5)
+_SEVEN = np.cos(np.arange(49.0)).reshape(7, 7) + 2 * np.eye(7)
 _WIDE = np.sin(np.arange(30.0)).reshape(3, 10)
 
 
@@ -46,9 +46,9 @@ class TriangularSolve(MatrixPrimitive):
         Sample(_LOWER, _B.T, lower=False, right=True),
         Sample(_LOWER, _B[:, :1], lower=False),
         Sample(_LOWER, _WIDE, lower=True, unit=True),
-        Sample(_FIVE, _WIDE.reshape(5, 6)[:, :2], lower=True),
-        Sample(_FIVE, np.arange(45.0).reshape(5, 9) / 10, transposed=True),
-        Sample(_FIVE, _WIDE.reshape(6, 5)[:1], lower=True, right=True, unit=True),
+        Sample(_SEVEN, _SEVEN[:, 2:4], lower=True),
+        Sample(_SEVEN, np.arange(56.0).reshape(7, 8) / 10, transposed=True),
+        Sample(_SEVEN, _SEVEN[2:3], lower=True, right=True, unit=True),
         Sample("f64[0, 0], f64[0, 2]", lower=True),
         Sample("f64[2, 0, 0], f64[2, 3, 0]", lower=True, right=True),
     )
