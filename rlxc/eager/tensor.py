@@ -15,6 +15,7 @@ import numpy as np
 
 from rlxc import api
 from rlxc.eager.executor import NativeExecutor
+from rlxc.eager.function import MAX_RULES
 from rlxc.eager.kinds import SCALARS, Kind
 from rlxc.eager.modes import RECORDING
 from rlxc.eager.native import native
@@ -74,10 +75,14 @@ def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]
         if type(other) is not Tensor and type(other) not in SCALARS:
             return both.on(Tensor, (self, other))
         if other is self:
+            if len(squares) >= MAX_RULES:
+                squares.clear()
             squares[self._kind] = same.rule([self._kind], Tensor).record
         else:
             kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
             record = both.rule([self._kind, kind], Tensor).record
+            if len(table) >= MAX_RULES:
+                table.clear()
             table.setdefault(self._kind, {})[kind if type(other) is Tensor else type(other)] = record
         return operate(self, other)
 
@@ -108,6 +113,8 @@ def _unary(function: Any) -> Callable[[Any], Any]:
         try:
             return table[self._kind](self)
         except KeyError:
+            if len(table) >= MAX_RULES:
+                table.clear()
             table[self._kind] = any_kind.rule([self._kind], Tensor).record
             return operate(self)
 

@@ -325,6 +325,10 @@ class Primitive:
         """
         raise self.missing("lower_regions")
 
+    def lower_scalars(self, e: Any, bodies: Any, reads: Any, **attrs: Any) -> Any:
+        """The results, all of them scalars, as values at the loop level; all bodies are scalar."""
+        raise self.missing("lower_scalars")
+
     def donations(self, result: int, operand: int, **attrs: Any) -> Any:
         """What a result asks of the regions if it is to have the operand's memory: (region, result, argument) for each, None for all regions."""
         return None

@@ -269,8 +269,36 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
         unsupported(f"np.pad on traced arrays has no mode {mode!r}", 'there is "constant", "edge", "reflect", "symmetric", "wrap"')
     for axis, (low, high) in enumerate(widths):
         if low or high:
-            x = np.take(x, np.pad(np.arange(x.shape[axis]), (low, high), mode), axis)
+            x = _in_runs(x, np.pad(np.arange(x.shape[axis]), (low, high), mode), axis)
     return x
+
+
+_MAX_RUNS = 8
+
+
+def _in_runs(x: Any, places: np.ndarray, axis: int) -> Any:
+    """Elements at known places of an axis: a few runs upwards, downwards or of one element are parts put together, which is faster than reading one by one."""
+    runs: list[tuple[int, int, int]] = []
+    start, n = 0, len(places)
+    while start < n and len(runs) <= _MAX_RUNS:
+        step = int(places[start + 1] - places[start]) if start + 1 < n else 1
+        stop = start + 1
+        if step in (-1, 0, 1):
+            while stop < n and places[stop] - places[stop - 1] == step:
+                stop += 1
+        runs.append((int(places[start]), step, stop - start))
+        start = stop
+    if len(runs) > _MAX_RUNS:
+        return np.take(x, places, axis)
+    return np.concatenate([_run(x, axis, *run) for run in runs], axis)
+
+
+def _run(x: Any, axis: int, first: int, step: int, count: int) -> Any:
+    if step == 0 and count > 1:
+        return np.broadcast_to(part(x, axis, first, first + 1), tuple(count if a == axis else n for a, n in enumerate(x.shape)))
+    last = first + (count - 1) * step if count > 1 else first
+    y = part(x, axis, min(first, last), max(first, last) + 1)
+    return np.flip(y, axis) if last < first else y
 
 
 def _widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:

@@ -218,7 +218,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     axes = tuple([normalize_axis(a, x.ndim) for a in axis]) if isinstance(axis, tuple | list) else normalize_axes(axis, x.ndim)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
         square = x * x if x.aval.dtype.is_float else np.real(x) ** 2 + np.imag(x) ** 2
-        return np.sqrt(_sum(square, axes, keepdims=keepdims))
+        total = _sum(square, axes, keepdims=keepdims)
+        return np.where(total == 0, 0.0, np.sqrt(np.where(total == 0, 1.0, total)))  # whose derivative at 0 is 0
     if len(axes) == 1:
         if ord == np.inf:
             return np.max(np.abs(x), axes, keepdims=keepdims)

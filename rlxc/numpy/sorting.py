@@ -244,8 +244,11 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     x = flat(traced(a))
     edges = histogram_bin_edges(x, bins, range)
     count = edges.shape[0] - 1
-    place = searchsorted(edges, x, "right") - 1
-    place = np.where(x == edges[-1], count - 1, place)
+    if is_traced(bins) or np.ndim(bins):
+        place = searchsorted(edges, x, "right") - 1
+        place = np.where(x == edges[-1], count - 1, place)
+    else:
+        place = _even_bin(x, edges, count)
     place = np.where((place < 0) | (place >= count) | np.isnan(x), count, place)  # beyond the last bin, where nothing is counted
     if weights is None:
         counts: Any = traced(np.zeros(count, np.int64)).at[place].add(np.ones(x.size, np.int64))
@@ -255,3 +258,12 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     if density:
         counts = counts / np.diff(edges) / np.sum(counts)
     return counts, edges
+
+
+def _even_bin(x: Any, edges: Any, count: int) -> Any:
+    """The bin of each element where all are of one length: by a quotient, which rounding may put one bin too far; -1 outside."""
+    low, high = edges[0], edges[-1]
+    place = np.clip(convert((x - low) * (count / (high - low)), I64), 0, count - 1)
+    place = place - convert((x < edges[place]) & (place > 0), I64)
+    place = place + convert((x >= edges[place + 1]) & (place < count - 1), I64)
+    return np.where((x >= low) & (x <= high), place, -1)

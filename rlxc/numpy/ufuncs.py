@@ -58,9 +58,10 @@ def hypot(x: Any, y: Any, /, **options: Any) -> Any:
     """sqrt(x² + y²), without overflow. The derivative at (0, 0) is 0."""
     x, y = _operands(np.hypot, x, y, **options)
     largest = emit("stop_gradient", np.maximum(np.abs(x), np.abs(y)))
-    scale = np.where((largest == 0) | np.isinf(largest), constant(1, x), largest)
+    zero = largest == 0
+    scale = np.where(zero | np.isinf(largest), constant(1, x), largest)
     u, v = x / scale, y / scale
-    return scale * np.sqrt(u * u + v * v)
+    return np.where(zero, constant(0, x), scale * np.sqrt(np.where(zero, constant(1, x), u * u + v * v)))
 
 
 @implements(np.logaddexp)

@@ -72,13 +72,15 @@ class _Outline:
 
 
 def is_scalar(region: Func) -> bool:
-    """Whether a body computes scalars alone, each by an element rule: from scalars, and from elements of arrays."""
-    if len(region.ops) > MOST_OPS or any(v.type.shape for v in region.results):
+    """Whether a body computes scalars alone, each by an element rule: from scalars, and from elements of arrays; be it in loops and branches."""
+    if sum(1 for _ in region.walk()) > MOST_OPS or any(v.type.shape for v in region.results):
         return False
-    return all(_is_scalar_op(op, region) for op in region.ops)
+    return all(map(_is_scalar_op, region.ops))
 
 
-def _is_scalar_op(op: Op, region: Func) -> bool:
+def _is_scalar_op(op: Op) -> bool:
+    if op.prim.control:
+        return all(v.type.shape == () for v in op.results) and all(map(is_scalar, op.regions))
     if len(op.results) != 1 or op.regions or op.prim.has_effect:
         return False
     if op.prim.elementwise:

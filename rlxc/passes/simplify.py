@@ -101,7 +101,7 @@ class Simplifier(Builder):
         """Append `op`, its operands looked up in `env`, or what is simpler; its results are bound in `env`."""
         operands = tuple(env.get(v, v) for v in op.operands)
         if op.regions and not op.prim.control:
-            self.rebuild(op, env)
+            super().rebuild(op, env)
             return
         self.loc = op.loc
         renewed = op if operands == op.operands else op.with_operands(operands)
@@ -118,6 +118,16 @@ class Simplifier(Builder):
             if new in fresh and new.name is None:
                 new.name = old.name
             env[old] = new
+
+    def rebuild(self, op: Op, env: dict[Value, Value]) -> None:
+        """Emit `op` of a body that is put in place of a loop or a branch once more, or what is simpler now that its operands are known."""
+        loc, scratch = self.loc, Builder()
+        scratch.rebuild(op, env)
+        (copy,) = scratch.ops
+        self.visit(copy, env)
+        self.loc = loc
+        for old, new in zip(op.results, copy.results, strict=True):
+            env[old] = env.pop(new, new)
 
     def simpler(self, op: Op) -> Sequence[Value] | None:
         """Values to use for the results of `op`, or None if it is as simple as can be."""

@@ -82,7 +82,9 @@ class Broadcast(Movement):
 
     def merge(self, b, x, *, runs, space, result, shape, axes):
         merged = merge_shape(result.shape, runs)
-        return b.broadcast(x, shape=merged, axes=tuple(i for i, run in enumerate(runs) if run[0] in axes))
+        kept = [run for run in runs if run[-1] < len(shape)]  # an axis of size 1 may go with axes that the result does not have
+        new = tuple(i for i, run in enumerate(kept) if run[0] in axes)
+        return b.broadcast(x, shape=merged, axes=new) if new else x
 
     def element(self, e, index, x, *, shape, axes):
         return x([i for a, i in enumerate(index) if a not in axes])

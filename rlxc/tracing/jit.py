@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlxc.errors import ArgumentError, TracingError
-from rlxc.runtime.arguments import from_numbers
 from rlxc.runtime.compiled import Compiled
 from rlxc.runtime.python_call import Call, CallableType
 from rlxc.runtime.python_objects import supported
+from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.lowered import Lowered
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, name_of, stage
@@ -96,7 +96,12 @@ class Jit:
             if type(x) not in _PLAIN and hasattr(x, "__rlxc_record__"):  # an eager tensor: the call is one node of its tape
                 return self._recorded(x, tree, static, owner)(leaves)
         key = (tree, static, tuple([_key(x) for x in leaves]))
-        entry = self._entries.get(key)
+        try:
+            entry = self._entries.get(key)
+        except TypeError:
+            if self._static is not None:
+                self._static.require_hashable(static)
+            raise
         if entry is None:
             entry = self._compile(key, leaves, tree, static, owner)
         else:
@@ -235,12 +240,10 @@ class Entry:
     def __init__(self, staged: Staged, compiled: Compiled, names: list[str] | None) -> None:
         self.compiled = compiled
         self.staged = staged
-        self.types = [a.type for a in staged.func.args]
         self.call = _native_call(staged, compiled, names)
 
     def __call__(self, leaves: list[Any]) -> Any:
-        arrays = [x if type(x) is np.ndarray else _as_array(x, t) for x, t in zip(leaves, self.types, strict=True)]
-        results = self.compiled(*arrays)
+        results = self.compiled(*[x if type(x) is np.ndarray else _as_array(x) for x in leaves])
         tree = self.staged.tree
         if tree.is_leaf:
             return results
@@ -280,8 +283,11 @@ def _key(x: Any) -> Any:
     return array.dtype, array.shape
 
 
-def _as_array(x: Any, type: Any) -> np.ndarray:
-    return from_numbers(x, type, "an argument") if isinstance(x, _WEAK) and not isinstance(x, np.generic) else np.asarray(x)
+def _as_array(x: Any) -> np.ndarray:
+    """A leaf that is no ndarray; a Python integer is to fit i64."""
+    if type(x) is int and not -(2**63) <= x < 2**63:
+        raise with_source(ArgumentError(f"i64 does not hold {x}", code="RLX0506", loc=user_location()))
+    return np.asarray(x, np.int64 if type(x) is int else None)
 
 
 class Identity:
@@ -309,17 +315,25 @@ class Static:
 
     def taken_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """The other arguments; and the static ones as a key."""
-        places = [n + len(args) if n < 0 else n for n in self.numbers]
-        static: list[Any] = [(i, type(x), x) for i, x in enumerate(args) if i in places]
-        static += [(k, type(x), x) for k, x in sorted(kwargs.items()) if k in self.names]
-        for where, cls, x in static:
+        rest: list[Any] = list(args)
+        static: list[Any] = []
+        for n in self.numbers:
+            if -len(args) <= n < len(args):
+                static.append((n % len(args), _types(args[n]), args[n]))
+                rest[n] = None
+        if kwargs:
+            static += [(k, _types(x), x) for k, x in sorted(kwargs.items()) if k in self.names]
+            kwargs = {k: x for k, x in kwargs.items() if k not in self.names}
+        return (tuple(rest), kwargs), tuple(static)
+
+    def require_hashable(self, static: tuple[Any, ...]) -> None:
+        for where, _, x in static:
             try:
                 hash(x)
             except TypeError:
                 help = "static arguments are looked up by their value: use a tuple for a list, and pass arrays as arguments that are not static"
-                raise TracingError(f"the static argument {where} is not hashable: {cls.__name__}", code="RLX0804", help=help) from None
-        rest = tuple([None if i in places else x for i, x in enumerate(args)])
-        return (rest, {k: x for k, x in kwargs.items() if k not in self.names}), tuple(static)
+                message = f"the static argument {where} is not hashable: {type(x).__name__}"
+                raise with_source(TracingError(message, code="RLX0804", loc=user_location(), help=help)) from None
 
     def put_into(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: tuple[Any, ...]) -> tuple[Any, Any]:
         whole, named = list(args), dict(kwargs)
@@ -329,6 +343,11 @@ class Static:
             else:
                 named[where] = x
         return whole, named
+
+
+def _types(x: Any) -> Any:
+    """1, 1.0 and True are equal, and different values to a function."""
+    return (tuple, *[_types(i) for i in x]) if type(x) is tuple else type(x)
 
 
 def _static_arguments(f: Any, numbers: Any, names: Any) -> Static | None:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from rlxc.errors import TracingError
 
@@ -26,7 +29,7 @@ class Kind(NamedTuple):
 class Tree:
     """The form of a tree: a leaf, or a container type with what it keeps and its children."""
 
-    __slots__ = ("_form", "_hash", "children", "kind", "leaves", "rest")
+    __slots__ = ("_form", "_hash", "children", "is_shallow", "kind", "leaves", "rest")
 
     def __init__(self, form: Any) -> None:
         self._form = form
@@ -35,6 +38,7 @@ class Tree:
         self.rest: Any
         self.kind, self.rest, children = form or (None if form is None else type(None), None, ())
         self.children = tuple([Tree(c) for c in children])
+        self.is_shallow = all([c.kind is None for c in self.children])
         self.leaves: int = 1 if self.is_leaf else sum([c.leaves for c in self.children])
 
     @property
@@ -44,7 +48,7 @@ class Tree:
     @property
     def is_flat_tuple(self) -> bool:
         """A plain tuple of leaves."""
-        return self.kind is tuple and all([c.is_leaf for c in self.children])
+        return self.kind is tuple and self.is_shallow
 
     def __hash__(self) -> int:
         return self._hash
@@ -59,6 +63,7 @@ class Tree:
 _KINDS: dict[type, Kind] = {}
 _TREES: dict[Any, Tree] = {}  # by their forms: None for a leaf, () for None, else (type, rest, forms of the children)
 _MAX_TREES = 1 << 14
+_LEAF_TYPES: set[type] = {np.ndarray, float, int, bool, complex, str}  # those met so far
 T = TypeVar("T")
 
 
@@ -76,17 +81,20 @@ def flatten(tree: Any) -> tuple[list[Any], Tree]:
 
 def _flatten(node: Any, leaves: list[Any]) -> Any:
     cls = type(node)
+    add: Any = leaves.append  # which gives None, as is the form of a leaf
+    if cls in _LEAF_TYPES:
+        return add(node)
     if cls is tuple or cls is list:
-        return cls, None, tuple([_flatten(c, leaves) for c in node])
+        return cls, None, tuple([add(c) if type(c) in _LEAF_TYPES else _flatten(c, leaves) for c in node])
     if cls is dict:
-        children, keys = _take_dict(node)
-        return dict, keys, tuple([_flatten(c, leaves) for c in children])
+        keys = _sorted_keys(node)
+        return dict, keys, tuple([add(c) if type(c) in _LEAF_TYPES else _flatten(c, leaves) for c in map(node.__getitem__, keys)])
     if node is None:
         return ()
-    kind = _KINDS.get(cls) or _kind(cls)
+    kind = _kind(cls)
     if kind is None:
-        leaves.append(node)
-        return None
+        _LEAF_TYPES.add(cls)
+        return add(node)
     children, rest = kind.flatten(node)
     return cls, rest, tuple([_flatten(c, leaves) for c in children])
 
@@ -104,9 +112,12 @@ def _unflatten(tree: Tree, leaves: Any) -> Any:
         return next(leaves)
     if cls is type(None):
         return None
-    children = [next(leaves) if c.kind is None else _unflatten(c, leaves) for c in tree.children]
+    if tree.is_shallow:
+        children = list(islice(leaves, len(tree.children)))
+    else:
+        children = [next(leaves) if c.kind is None else _unflatten(c, leaves) for c in tree.children]
     if cls is dict:
-        return dict(zip(tree.rest, children, strict=True))
+        return dict(zip(tree.rest, children))  # noqa: B905 - of one length, and quick
     if cls is tuple:
         return tuple(children)
     return children if cls is list else _KINDS[cls].unflatten(tree.rest, children)
@@ -143,6 +154,7 @@ def tree_leaves(tree: Any) -> list[Any]:
 def register_pytree(cls: type[T], flatten: Callable[[T], tuple[Sequence[Any], Hashable]], unflatten: Callable[[Any, Sequence[Any]], T]) -> type[T]:
     """Make `cls` a container: `flatten(x)` gives its children and a hashable rest, from which `unflatten(rest, children)` makes an equal one."""
     _KINDS[cls] = Kind(flatten, unflatten, lambda cls, rest: _Numbered())
+    _LEAF_TYPES.discard(cls)
     return cls
 
 
@@ -186,11 +198,15 @@ def _dataclass_kind(cls: type) -> Kind:
     return Kind(take, make, lambda c, rest: [f".{n}" for n in names])
 
 
-def _take_dict(x: dict[Any, Any]) -> tuple[Sequence[Any], Hashable]:
+def _sorted_keys(x: dict[Any, Any]) -> tuple[Any, ...]:
     try:
-        keys = tuple(sorted(x))
+        return tuple(sorted(x))
     except TypeError:
-        keys = tuple(sorted(x, key=lambda k: (type(k).__name__, repr(k))))
+        return tuple(sorted(x, key=lambda k: (type(k).__name__, repr(k))))
+
+
+def _take_dict(x: dict[Any, Any]) -> tuple[Sequence[Any], Hashable]:
+    keys = _sorted_keys(x)
     return [x[k] for k in keys], keys
 
 

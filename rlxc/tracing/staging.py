@@ -16,6 +16,7 @@ import numpy as np
 from rlxc.errors import DTypeError, Error, Loc, TracingError
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
+from rlxc.ir.marks import unmarked
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.location import code_of, definition, user_location, with_source
@@ -143,6 +144,7 @@ def call(func: Func, operands: Sequence[Any], weak: Sequence[bool] = ()) -> list
     if current() is None:
         return run(func, operands)
     outer = here()
+    func = unmarked(func)  # tangents are values like any other, which may be differentiated again
     env = dict(zip(func.args, [outer.value_of(x) for x in operands], strict=True))
     for op in func.ops:
         outer.builder.rebuild(op, env)

@@ -191,7 +191,9 @@ CASES = {
     "resize": ["np.resize(x, (2, 7))", "np.resize(v, 3)"],
     "pad": [
         "np.pad(v, 2)", "np.pad(x, ((1, 0), (0, 2)), constant_values=1.5)", "np.pad(x, 1, mode='edge')", "np.pad(x, ((2, 1), (0, 3)), mode='reflect')",
-        "np.pad(v, (3, 2), mode='symmetric')", "np.pad(x, ((1, 2), (3, 1)), mode='wrap')", "np.pad(v, (1, 2), constant_values=(4, 6))",
+        "np.pad(v, (3, 2), mode='symmetric')", "np.pad(v, (13, 22), mode='reflect')",
+        "np.pad(v[:1], 2, mode='edge')", "np.pad(v, (9, 4), mode='wrap')",
+        "np.pad(x, ((1, 2), (3, 1)), mode='wrap')", "np.pad(v, (1, 2), constant_values=(4, 6))",
     ],
     "ndim": ["np.ndim(x)"],
     "size": ["np.size(x, 1)"],

@@ -92,7 +92,9 @@ def test_static_arguments_are_values():
     misses = f.cache_info().misses
     np.testing.assert_array_equal(f(X, 3), 3 * X)
     assert f.cache_info().misses == misses
-    assert f(X, True).shape == (3,)  # 1 and True are two values
+    g = rlxc.jit(lambda x, n: x * n[0], static_argnums=1)
+    assert g(X.astype(np.int32), (2,)).dtype == np.int32
+    assert g(X.astype(np.int32), (2.0,)).dtype == np.float64  # 2 and 2.0 are two values
     with pytest.raises(rlxc.TracingError, match="not hashable: list"):
         f(X, [1])
 

@@ -8,6 +8,7 @@ from rlxc.passes.vmap import Batching
 from rlxc.primitives.control.folds import Parts
 
 FEW = 256  # elements of a result that is hardly worth a kernel
+NEAR = 4 << 20  # bytes of a value that may be stacked though nothing asks for it
 REUSE = 32.0  # flops with each element of what all steps read, from where on they do not wait for memory
 
 
@@ -41,8 +42,11 @@ class _Split:
     def choose(self) -> list[Op]:
         """Ops that are worth it, with what they need, and what follows from them element by element."""
         wanted: set[Value] = set()
-        for op in self.body.ops:
-            if self.is_free(op) and (self.is_invariant(op) or self.is_worth_it(op)):
+        free = [op for op in self.body.ops if self.is_free(op)]
+        if not self.parts.carries and len(free) == len(self.body.ops) and all(self.stacked_bytes(op) <= NEAR for op in free):
+            return free  # the loop is a map
+        for op in free:
+            if self.is_invariant(op) or self.is_worth_it(op):
                 wanted.update(op.results)
         for op in self.body.ops:
             if op.prim.elementwise and op.result.type.size <= FEW and not wanted.isdisjoint(op.operands) and self.is_known(op):
@@ -65,10 +69,13 @@ class _Split:
             return True
         if op.regions or not op.prim.has_rule("batch") or not all(v in self.same or v in self.free for v in op.operands):
             return False
-        if self.op.attrs["length"] * sum(v.type.nbytes for v in op.results) > self.most:
+        if self.stacked_bytes(op) > self.most:
             return False
         self.free.update(op.results)
         return True
+
+    def stacked_bytes(self, op: Op) -> int:
+        return self.op.attrs["length"] * sum(v.type.nbytes for v in op.results)
 
     def is_worth_it(self, op: Op) -> bool:
         """Whether one step does so little that many at once are faster, though what they give goes through memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.primitive import lookup, merge_shape
@@ -25,12 +26,18 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int | 
     args: dict[tuple[Value, tuple], Value] = {}
     outside: list[Value] = []
     position = {a: v for a, v in zip(body.args, operands, strict=True)}
+    numbers = {op.result: op.attrs["value"] for op in body.ops if isinstance(op.attrs.get("value"), Dense) and op.attrs["value"].is_splat}
+    splats: dict[tuple[Value, tuple], Value] = {}
 
     def merged(v: Value, new: tuple[int, ...]) -> Value:
-        """Region value `v` with its merged shape; an argument is reshaped outside."""
+        """Region value `v` with its merged shape; an argument is reshaped outside, and one number fills any shape, whatever axes of the space it has."""
         if v in env:
             return env[v]
         key = (v, new)
+        if v in numbers:
+            if key not in splats:
+                splats[key] = b.constant(numbers[v].array, type=v.type.with_shape(new))
+            return splats[key]
         if key not in args:
             args[key] = Value(v.type.with_shape(new), v.name, loc=v.loc)
             source = position[v]
@@ -39,6 +46,8 @@ def merge_axes(out: Builder, operands: Sequence[Value], body: Func, rows: int | 
         return args[key]
 
     for op in body.ops:
+        if op.results[0] in numbers:
+            continue
         if op.prim.elementwise and not op.prim.has_rule("merge"):  # the same op on other shapes: nothing is to be inferred
             xs = [merged(v, merge_shape(v.type.shape, runs)) for v in op.operands]
             env[op.result] = Value(op.result.type.with_shape(merge_shape(op.result.type.shape, runs)), linear=op.result.linear, loc=op.loc)

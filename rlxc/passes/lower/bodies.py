@@ -14,7 +14,7 @@ from rlxc.ir.primitive import lookup
 from rlxc.passes.lower.donations import Pinned, donation
 from rlxc.passes.lower.in_place import may_replace
 from rlxc.passes.lower.readers import Readers
-from rlxc.primitives.control.loops import copy
+from rlxc.primitives.control.loops import Known, copy
 
 Donated = frozenset[tuple[int, int]]  # results of a function, and the arguments whose memory they take
 LowerFunc = Callable[[Func, str, dict[int, int], Pinned], list[Func]]
@@ -100,6 +100,12 @@ class Body:
         for a, read in zip(self.region.args, readers, strict=True):
             known.bind(a, read)
         for op in self.region.ops:
+            if op.prim.control:
+                bodies = [Body(self.e, self.bodies, r) for r in op.regions]
+                values = op.prim.lower_scalars(self.e, bodies, [known[v] for v in op.operands], **op.attrs)
+                for v, value in zip(op.results, values, strict=True):
+                    known.bind(v, Known(value, v.type))
+                continue
             known.define(op)
             if op.prim.elementwise:
                 known[op.result]([])  # in the order in which it is written

@@ -127,3 +127,9 @@ def splice(b: Any, region: Func, operands: Sequence[Value]) -> tuple[Value, ...]
     for op in region.ops:
         b.rebuild(op, env)
     return tuple(env.get(v, v) for v in region.results)
+
+
+def store_scalars(values: Sequence[Any], writes: Sequence[Any]) -> None:
+    """At the loop level: numbers to the memory of scalars."""
+    for out, v in zip(writes, values, strict=True):
+        out.store([], v)

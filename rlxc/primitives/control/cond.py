@@ -10,7 +10,7 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
 from rlxc.primitives.control import branch_derivatives
-from rlxc.primitives.control.base import Control, prune, splice, unused
+from rlxc.primitives.control.base import Control, prune, splice, store_scalars, unused
 from rlxc.primitives.control.folds import Arguments
 
 
@@ -82,15 +82,14 @@ class Branch(Control):
         return [(None, result, operand - 1)] if operand > 0 else None
 
     def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
-        def run(i: int) -> Any:
-            if not bodies[i].is_scalar:
-                return bodies[i].run(reads[1:], writes)
-            return tuple(bodies[i].scalars(reads[1:]))
+        if bodies[0].is_scalar:
+            store_scalars(self.lower_scalars(e, bodies, reads, **attrs), writes)
+        else:
+            self.choose(e, reads[0]([]), len(bodies), lambda i: bodies[i].run(reads[1:], writes))
 
-        results = self.choose(e, reads[0]([]), len(bodies), run)
-        results = results if isinstance(results, tuple | list) else (results,)
-        for out, v in zip(writes if results else (), results, strict=True):
-            out.store([], v)
+    def lower_scalars(self, e: Any, bodies: Any, reads: Any, **attrs: Any) -> Any:
+        results = self.choose(e, reads[0]([]), len(bodies), lambda i: tuple(bodies[i].scalars(reads[1:])))
+        return list(results) if isinstance(results, tuple | list) else [results]
 
     def choose(self, e: Any, choice: Any, regions: int, run: Any) -> Any:
         """Emit branches, in each of which `run` emits what a region computes."""

@@ -13,7 +13,7 @@ from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import Dim
 from rlxc.primitives.control import scan_derivatives
-from rlxc.primitives.control.base import Control, element_type, first_element, prune, splice, stack_of_one, stacked_type
+from rlxc.primitives.control.base import Control, element_type, first_element, prune, splice, stack_of_one, stacked_type, store_scalars
 from rlxc.primitives.control.folds import Parts, fold_loop
 from rlxc.primitives.control.scan_loops import ScanLoop
 
@@ -103,9 +103,12 @@ class Scan(Control):
     def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
         loop = ScanLoop(e, bodies[0], reads, writes, **attrs)
         if bodies[0].is_scalar:
-            loop.on_scalars()
+            store_scalars(loop.on_scalars(), writes[: attrs["carries"]])
         else:
             loop.on_memory()
+
+    def lower_scalars(self, e: Any, bodies: Any, reads: Any, **attrs: Any) -> Any:
+        return ScanLoop(e, bodies[0], reads, (), **attrs).on_scalars()
 
     # derivatives and vmap
 

@@ -18,8 +18,8 @@ class ScanLoop:
         self.consts, self.inits, self.xs = reads[:consts], reads[consts : consts + carries], reads[consts + carries :]
         self.finals, self.stacks = writes[:carries], writes[carries:]
 
-    def on_scalars(self) -> None:
-        """What is carried is in registers."""
+    def on_scalars(self) -> list[Any]:
+        """What is carried is in registers: the last carries. Stacks are filled."""
         e = self.e
 
         def step(t: Any, *carried: Any) -> Any:
@@ -30,9 +30,7 @@ class ScanLoop:
                 stack.store([at], y)
             return tuple(results[: len(carried)])
 
-        last = e.for_(0, self.length, step, [init([]) for init in self.inits])
-        for final, v in zip(self.finals, last, strict=True):
-            final.store([], v)
+        return list(e.for_(0, self.length, step, [init([]) for init in self.inits]))
 
     def on_memory(self) -> None:
         """The body is a kernel."""

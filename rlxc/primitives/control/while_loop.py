@@ -11,7 +11,7 @@ from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
 from rlxc.primitives.control import while_derivatives
-from rlxc.primitives.control.base import Control, prune
+from rlxc.primitives.control.base import Control, prune, store_scalars
 from rlxc.primitives.control.folds import Parts, fold_loop
 from rlxc.primitives.control.while_loops import WhileLoop
 
@@ -90,9 +90,13 @@ class While(Control):
         consts = attrs["consts"]
         loop = WhileLoop(e, bodies, reads[:consts], reads[consts:], writes, attrs["bound"])
         if bodies[1].is_scalar:
-            loop.on_scalars()
+            store_scalars(loop.on_scalars(), writes)
         else:
             loop.on_memory()
+
+    def lower_scalars(self, e: Any, bodies: Any, reads: Any, **attrs: Any) -> Any:
+        consts = attrs["consts"]
+        return WhileLoop(e, bodies, reads[:consts], reads[consts:], (), attrs["bound"]).on_scalars()
 
     # derivatives and vmap
 

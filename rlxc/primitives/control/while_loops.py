@@ -25,8 +25,8 @@ class WhileLoop:
         """Whether the bound permits another step too."""
         return self.e.and_(go, self.e.lt(count[0], self.bound)) if count else go
 
-    def on_scalars(self) -> None:
-        """What is carried is in registers."""
+    def on_scalars(self) -> list[Any]:
+        """What is carried is in registers: the last carries."""
         e, n = self.e, len(self.inits)
 
         def known(carried: Any) -> Any:
@@ -38,9 +38,7 @@ class WhileLoop:
         def body(*carried: Any) -> Any:
             return (*self.body.scalars(known(carried[:n])), *(e.index_add(c, 1) for c in carried[n:]))
 
-        last = e.while_([*(init([]) for init in self.inits), *self.counter()], condition, body, steps=self.bound)
-        for final, v in zip(self.finals, last[:n], strict=True):
-            final.store([], v)
+        return list(e.while_([*(init([]) for init in self.inits), *self.counter()], condition, body, steps=self.bound)[:n])
 
     def on_memory(self) -> None:
         """The body is a kernel: two steps at a time, where it does not replace all that is carried where it lies."""
