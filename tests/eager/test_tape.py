@@ -314,6 +314,19 @@ def test_a_thousand_uses_of_one_variable():
     assert x.grad.tolist() == [499500.0] * 3
 
 
+def test_large_sums_are_made_in_place_and_change_nothing_else():
+    n = 20_000
+    x, z = leaf(np.ones(n)), leaf(np.full(n, 2.0))
+    seed = eager.tensor(np.ones(n))
+    y = x + x + z + z + x + x * z + z
+    y.retain_grad()
+    y.backward(seed)
+    assert set(x.grad.tolist()) == {5.0}
+    assert set(z.grad.tolist()) == {4.0}
+    assert set(seed.tolist()) == set(y.grad.tolist()) == {1.0}
+    assert (set(x.tolist()), set(z.tolist())) == ({1.0}, {2.0})
+
+
 def test_a_tower_of_squares_is_walked_once():
     x = leaf(1.0)
     y = x
