@@ -55,9 +55,10 @@ class Program:
 
 @cache
 def primitives() -> tuple[Primitive, ...]:
-    """All ops that are functions of their operands."""
+    """All ops that are functions of their operands; not of matrices, which may be singular, or nearly so."""
     chosen = [p for p in REGISTRY.all() if p.samples and Symbol not in p.signature.attrs.values() and not hasattr(p, "infer_regions")]
-    return tuple(p for p in chosen if type(p).__module__.startswith("rlxc.") and cases(p))
+    ours = [p for p in chosen if type(p).__module__.startswith("rlxc.") and not type(p).__module__.startswith("rlxc.primitives.linalg")]
+    return tuple(p for p in ours if cases(p))
 
 
 @cache
