@@ -321,3 +321,13 @@ def test_jacobians_evaluate_the_function_once():
     text = str(rlxc.run_passes(rlxc.trace(rlxc.jacrev(lambda x: np.sin(np.exp(x))), "f64[4]"), "legalize,simplify,cse,dce"))
     assert text.count(" exp ") == 1
     assert "%0 = exp %x : f64[4]" in text
+
+
+def test_a_compiled_function_is_differentiated_as_the_func_it_came_from():
+    compiled = rlxc.compile(rlxc.trace(lambda x: np.sum(x**2), "f64[3]"))
+    np.testing.assert_allclose(rlxc.compile(rlxc.grad(compiled))(X), 2 * X)
+
+
+@pytest.mark.parametrize("transform", [rlxc.vmap, lambda f: rlxc.vmap(rlxc.grad(lambda x: np.sum(f(x)))), lambda f: lambda x: rlxc.map(f, x)])
+def test_no_examples_give_no_results(transform):
+    assert transform(np.sin)(np.ones((0, 3))).shape == (0, 3)
