@@ -196,6 +196,16 @@ def test_a_second_backward_is_an_error_that_names_the_node():
     assert error.value.diagnostics[0].labels[0].loc.line
 
 
+def test_a_derivative_through_a_freed_graph_is_an_error_and_never_none():
+    x = leaf(3.0)
+    y = x * x
+    z = np.sin(y)
+    z.backward()
+    for allow_unused in (False, True):
+        with pytest.raises(rlxc.DifferentiationError, match="what it kept has been freed"):
+            eager.grad(z + y, x, allow_unused=allow_unused)
+
+
 def test_retain_graph_keeps_the_graph():
     x = leaf(3.0)
     y = x * x
@@ -312,6 +322,19 @@ def test_a_thousand_uses_of_one_variable():
         total = total + x * float(i)
     total.backward(np.ones(3))
     assert x.grad.tolist() == [499500.0] * 3
+
+
+def test_large_sums_are_made_in_place_and_change_nothing_else():
+    n = 20_000
+    x, z = leaf(np.ones(n)), leaf(np.full(n, 2.0))
+    seed = eager.tensor(np.ones(n))
+    y = x + x + z + z + x + x * z + z
+    y.retain_grad()
+    y.backward(seed)
+    assert set(x.grad.tolist()) == {5.0}
+    assert set(z.grad.tolist()) == {4.0}
+    assert set(seed.tolist()) == set(y.grad.tolist()) == {1.0}
+    assert (set(x.tolist()), set(z.tolist())) == ({1.0}, {2.0})
 
 
 def test_a_tower_of_squares_is_walked_once():
