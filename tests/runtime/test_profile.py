@@ -108,8 +108,8 @@ import os, rlxc
 from rlxc.runtime import jit
 addresses = []
 load = jit.load
-def listen(obj, symbols):
-    loaded = load(obj, symbols)
+def listen(obj, symbols, *more):
+    loaded = load(obj, symbols, *more)
     addresses.append((symbols[0], loaded.address(symbols[0])))
     return loaded
 jit.load = listen
