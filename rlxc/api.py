@@ -69,6 +69,8 @@ def _or_traced(of_python: Callable[..., Any]) -> Callable[[Callable[..., Any]], 
     def decorate(of_func: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(of_func)
         def either(func: Any, /, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(func, Compiled):
+                func = func.func
             return (of_python if callable(func) else of_func)(func, *args, **kwargs)
 
         either.__doc__ = f"{of_func.__doc__}\n\n    Of a Python function, `{of_python.__name__}{inspect.signature(of_python)}`:\n    {of_python.__doc__}"

@@ -40,6 +40,10 @@ class Executor:
     def add(self, x: Any, y: Any) -> Any:
         raise NotImplementedError
 
+    def accumulate(self, total: Any, x: Any) -> Any:
+        """The sum, perhaps in the memory of `total`, which nobody else has."""
+        return self.add(total, x)
+
     def take(self, operand: Any) -> Any:
         """What is kept of an operand that a user gives: itself, where nobody can change it."""
         return operand
@@ -132,6 +136,9 @@ class NativeExecutor(Executor):
 
     def ones(self, type: Any) -> np.ndarray:
         return np.ones(type.shape, type.dtype.numpy)
+
+    def accumulate(self, total: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.add(total, x, out=total)
 
     def compile(self, func: Func) -> Callable[..., Any]:
         return self._compiler(func)

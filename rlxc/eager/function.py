@@ -7,11 +7,10 @@ y = multiply(x, 2.0)            # finds the rule for the kinds of x and of a Pyt
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import RLock
 from typing import Any
 
 from rlxc.eager.kinds import SCALARS, Kind, Scalar
-from rlxc.eager.rule import Rule
+from rlxc.eager.rule import COMPILING, Rule
 from rlxc.errors import ArgumentError, Error, Loc
 from rlxc.ir.attributes import attrs_key
 from rlxc.ir.builder import Builder
@@ -23,7 +22,7 @@ from rlxc.tracing.location import user_location
 #: Makes a Func for operands of these kinds, at a place in the user's program.
 Maker = Callable[[Sequence[Kind | Scalar], Loc], Func]
 
-_MAKING = RLock()
+MAX_RULES = 1024  # of a function that are kept: those made last
 
 
 class Function:
@@ -70,8 +69,10 @@ class Function:
         key = tuple(kinds)
         rule = self.rules.get(key)
         if rule is None:
-            with _MAKING:
+            with COMPILING:
                 rule = self.rules.get(key) or self.rules.setdefault(key, self._new_rule(key, cls))
+                while len(self.rules) > MAX_RULES:
+                    del self.rules[next(iter(self.rules))]
         return rule
 
     def _new_rule(self, kinds: tuple[Kind | Scalar, ...], cls: type) -> Rule:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rlxc.eager.executor import Executor
 
+LARGE = 1 << 16  # bytes
+
 
 class Kind:
     """A class of variables, a type, and whether derivatives flow through it.
@@ -14,11 +16,12 @@ class Kind:
     `add` sums two values of this kind; `inactive` is the kind of the same values when derivatives do not flow.
     """
 
-    __slots__ = ("active", "add", "cls", "inactive", "leaf", "type")
+    __slots__ = ("active", "add", "cls", "inactive", "is_large", "leaf", "type")
 
     cls: type
     type: Any
     active: bool
+    is_large: bool  # so that a third contribution is better added to the sum of two in place
     inactive: Kind
     add: Callable[[Any, Any], Any]
     leaf: LeafRule
@@ -27,6 +30,7 @@ class Kind:
         self.cls = cls
         self.type = type
         self.active = active
+        self.is_large = getattr(type, "nbytes", 0) >= LARGE
         self.add = self._first_add
         self.leaf = LeafRule(self)
         self.inactive = kind_of(cls, type, False) if active else self

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+
+
+def lock() -> threading.RLock:
+    """A lock that is free in a forked process, whose other threads are gone."""
+    made = threading.RLock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=made._at_fork_reinit)  # type: ignore[attr-defined]
+    return made
 
 
 class Recording:
@@ -17,7 +26,7 @@ class Recording:
 
     def __init__(self) -> None:
         self.paused = 0
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._here = threading.local()
 
     @property

@@ -19,11 +19,10 @@ Both are short functions made for the rule, so that the second use of an operati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rlxc.eager.kinds import Kind, LeafRule, Scalar, kind_of
-from rlxc.eager.modes import RECORDING
+from rlxc.eager.modes import RECORDING, lock
 from rlxc.eager.plan import Plan, Pullback
 from rlxc.eager.tape import Node, Output, next_order
 from rlxc.errors import Error, Loc
@@ -33,7 +32,7 @@ from rlxc.ir.core import Func, Value
 if TYPE_CHECKING:
     from rlxc.eager.function import Function
 
-_COMPILING = RLock()
+COMPILING = lock()
 
 
 class Rule:
@@ -110,7 +109,7 @@ class Rule:
         """A function of residuals and cotangents of the outputs `seeded`, to those of the active operands; `None` is zero. And what it is made of."""
         made = self._pulls.get(seeded)
         if made is None:
-            with _COMPILING:
+            with COMPILING:
                 made = self._pulls.get(seeded) or self._pulls.setdefault(seeded, self._make_pull(seeded))
         return made
 

@@ -28,6 +28,7 @@ def sweep(
     """
     heap: list[tuple[int, Edge]] = []
     cts: dict[Edge, Any] = {}
+    sums: set[Edge] = set()  # edges whose cotangent is a sum that nobody else has
     leaves: dict[Leaf, Any] = {}
     found: dict[Edge, Any] = {}
     slots = {(e.node, e.slot): e for e in wanted if type(e) is Output} if wanted else {}
@@ -59,7 +60,6 @@ def sweep(
                 outs = rule.pullback(seeded)[0](residuals, *[ct[i] for i in seeded])
             if not retain:
                 edge.residuals = residuals = None  # type: ignore[union-attr]
-                edge.parents = ()  # type: ignore[union-attr]
             for parent, out in zip(parents, outs):  # noqa: B905  (the keyword costs 40 ns)
                 if out is None or (only is not None and parent not in only):
                     continue
@@ -67,8 +67,14 @@ def sweep(
                 if have is None:
                     cts[parent] = out
                     heappush(heap, (parent.order, parent))
+                elif recorded:
+                    cts[parent] = _sum(parent, have, out, recorded)
+                elif parent.rule.kind.is_large and parent in sums:
+                    cts[parent] = parent.rule.kind.executor.accumulate(have, out)
                 else:
-                    cts[parent] = _sum(parent, have, out, recorded) if recorded else parent.rule.kind.add(have, out)
+                    cts[parent] = parent.rule.kind.add(have, out)
+                    if parent.rule.kind.is_large:
+                        sums.add(parent)
         elif kind is Leaf:
             leaves[edge] = ct  # type: ignore[index]
         else:

@@ -15,6 +15,7 @@ import numpy as np
 
 from rlxc import api
 from rlxc.eager.executor import NativeExecutor
+from rlxc.eager.function import MAX_RULES
 from rlxc.eager.kinds import SCALARS, Kind
 from rlxc.eager.modes import RECORDING
 from rlxc.eager.native import native
@@ -74,12 +75,16 @@ def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]
         if type(other) is not Tensor and type(other) not in SCALARS:
             return both.on(Tensor, (self, other))
         if other is self:
-            squares[self._kind] = same.rule([self._kind], Tensor).record
-        else:
-            kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
-            record = both.rule([self._kind, kind], Tensor).record
-            table.setdefault(self._kind, {})[kind if type(other) is Tensor else type(other)] = record
-        return operate(self, other)
+            if len(squares) >= MAX_RULES:
+                squares.clear()
+            record = squares[self._kind] = same.rule([self._kind], Tensor).record
+            return record(self)
+        kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
+        record = both.rule([self._kind, kind], Tensor).record
+        if len(table) >= MAX_RULES:
+            table.clear()
+        table.setdefault(self._kind, {})[kind if type(other) is Tensor else type(other)] = record
+        return record(self, other)
 
     return operate
 
@@ -108,8 +113,10 @@ def _unary(function: Any) -> Callable[[Any], Any]:
         try:
             return table[self._kind](self)
         except KeyError:
-            table[self._kind] = any_kind.rule([self._kind], Tensor).record
-            return operate(self)
+            if len(table) >= MAX_RULES:
+                table.clear()
+            record = table[self._kind] = any_kind.rule([self._kind], Tensor).record
+            return record(self)
 
     return operate
 

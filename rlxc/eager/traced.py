@@ -21,7 +21,7 @@ from rlxc.tracing.promotion import DEFAULTS
 from rlxc.tracing.pytree import Tree, unflatten
 from rlxc.tracing.staging import Aval, Staged, stage
 
-MAX_FUNCTIONS = 4096  # that are kept
+MAX_FUNCTIONS = 1024  # that are kept
 
 
 def traced(function: Callable[..., Any], name: str | None = None) -> Function:

@@ -168,8 +168,11 @@ def while_loop(cond_fun: Function, body_fun: Function, init_val: Any, *, bound: 
 
 
 @_inside_a_trace
-def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any) -> Any:
-    """`val = body_fun(i, val)` for i from `lower` up to, and without, `upper`. Bounds that are known while tracing make it a scan; others a while_loop."""
+def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any, *, bound: int = 0) -> Any:
+    """`val = body_fun(i, val)` for i from `lower` up to, and without, `upper`. Ends that are known while tracing make it a scan; others a while_loop.
+
+    Then `bound` is how many steps there are at most, for reverse-mode derivatives.
+    """
     if _is_known(lower) and _is_known(upper):
         first, steps = int(lower), max(int(upper) - int(lower), 0)
         counts = emit("iota", axis=0, type=TensorType(_INDEX, (steps,)))
@@ -183,7 +186,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any) -> Any:
     low, high = tracer_of(lower), tracer_of(upper)
     dtype, _ = promote(((low.aval.dtype, low._weak), (high.aval.dtype, high._weak)))
     low, high = convert(low, dtype), convert(high, dtype)
-    return _while_inside(lambda state: state[0] < high, _like(body_fun, body), (low, init_val))[1]
+    return _while_inside(lambda state: state[0] < high, _like(body_fun, body), (low, init_val), bound=bound)[1]
 
 
 _scan_inside: Function = scan.__wrapped__  # type: ignore[attr-defined]

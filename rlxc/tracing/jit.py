@@ -315,7 +315,8 @@ class Static:
 
     def taken_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """The other arguments; and the static ones as a key."""
-        rest, static = list(args), []
+        rest: list[Any] = list(args)
+        static: list[Any] = []
         for n in self.numbers:
             if -len(args) <= n < len(args):
                 static.append((n % len(args), _types(args[n]), args[n]))

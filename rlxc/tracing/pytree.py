@@ -81,19 +81,20 @@ def flatten(tree: Any) -> tuple[list[Any], Tree]:
 
 def _flatten(node: Any, leaves: list[Any]) -> Any:
     cls = type(node)
+    add: Any = leaves.append  # which gives None, as is the form of a leaf
     if cls in _LEAF_TYPES:
-        return leaves.append(node)  # the form of a leaf is None
+        return add(node)
     if cls is tuple or cls is list:
-        return cls, None, tuple([leaves.append(c) if type(c) in _LEAF_TYPES else _flatten(c, leaves) for c in node])
+        return cls, None, tuple([add(c) if type(c) in _LEAF_TYPES else _flatten(c, leaves) for c in node])
     if cls is dict:
         keys = _sorted_keys(node)
-        return dict, keys, tuple([leaves.append(c) if type(c) in _LEAF_TYPES else _flatten(c, leaves) for c in map(node.__getitem__, keys)])
+        return dict, keys, tuple([add(c) if type(c) in _LEAF_TYPES else _flatten(c, leaves) for c in map(node.__getitem__, keys)])
     if node is None:
         return ()
     kind = _kind(cls)
     if kind is None:
         _LEAF_TYPES.add(cls)
-        return leaves.append(node)
+        return add(node)
     children, rest = kind.flatten(node)
     return cls, rest, tuple([_flatten(c, leaves) for c in children])
 

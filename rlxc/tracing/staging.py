@@ -16,13 +16,12 @@ import numpy as np
 from rlxc.errors import DTypeError, Error, Loc, TracingError
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
-from rlxc.ir.marks import unmarked
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.location import code_of, definition, user_location, with_source
 from rlxc.tracing.promotion import kind_of
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
-from rlxc.tracing.trace import Snapshot, Trace, current, here, tracing
+from rlxc.tracing.trace import Snapshot, Trace, current, here, spliced, tracing
 from rlxc.tracing.tracer import Tracer, tracer_of
 
 
@@ -143,13 +142,8 @@ def call(func: Func, operands: Sequence[Any], weak: Sequence[bool] = ()) -> list
     """Results of `func` on tracers, arrays and numbers: tracers inside a trace, arrays outside."""
     if current() is None:
         return run(func, operands)
-    outer = here()
-    func = unmarked(func)  # tangents are values like any other, which may be differentiated again
-    env = dict(zip(func.args, [outer.value_of(x) for x in operands], strict=True))
-    for op in func.ops:
-        outer.builder.rebuild(op, env)
-    flags = weak or (False,) * len(func.results)
-    return [Tracer(outer, env.get(v, v), flag) for v, flag in zip(func.results, flags, strict=True)]
+    values = spliced(func, operands)
+    return [Tracer(here(), v, flag) for v, flag in zip(values, weak or (False,) * len(values), strict=True)]
 
 
 _MAX_COMPILED = 256

@@ -240,3 +240,21 @@ def test_a_tangent_rule_that_is_not_linear_is_refused():
     f = rlxc.parse(JVP.replace("mul %t, %two", "mul %t, %da"))["f"]
     with pytest.raises(rlxc.LinearityError, match="custom_jvp: its jvp rule is not linear"):
         rlxc.grad(f)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        "%y = checkpoint %x {again = 2} do (%a: f64[]) { yield %a }",
+        "%y = checkpoint %x {again = -1} do (%a: f64[]) { yield %a }",
+        '%y = checkpoint %x {policy = "none"} do (%a: f64[]) { yield %a }',
+        "%y = custom_backward %x {residuals = 3} do (%a: f64[]) { yield %a }",
+        "%y = custom_pullback %x {residuals = 3, active = [0]} do (%a: f64[]) { yield %a }",
+        "%y = custom_pullback %x {residuals = 0, active = [4]} do (%a: f64[]) { yield %a }",
+        "%y = custom_pullback %x {residuals = 0, active = [0, 0]} do (%a: f64[]) { yield %a }",
+    ],
+)
+def test_attributes_that_do_not_fit_are_refused(op):
+    with pytest.raises(rlxc.AttrError) as caught:
+        rlxc.parse(f"func @f(%x: f64[]) -> f64[] {{\n  {op}\n  return %y\n}}", "a.rlx")
+    assert "a.rlx:2:" in str(caught.value)

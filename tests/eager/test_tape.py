@@ -2,6 +2,9 @@
 
 import gc
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -11,6 +14,7 @@ import pytest
 
 import rlxc
 from rlxc import eager
+from rlxc.eager.tensor import MAX_RULES
 
 
 def leaf(value):
@@ -192,6 +196,16 @@ def test_a_second_backward_is_an_error_that_names_the_node():
     assert error.value.diagnostics[0].labels[0].loc.line
 
 
+def test_a_derivative_through_a_freed_graph_is_an_error_and_never_none():
+    x = leaf(3.0)
+    y = x * x
+    z = np.sin(y)
+    z.backward()
+    for allow_unused in (False, True):
+        with pytest.raises(rlxc.DifferentiationError, match="what it kept has been freed"):
+            eager.grad(z + y, x, allow_unused=allow_unused)
+
+
 def test_retain_graph_keeps_the_graph():
     x = leaf(3.0)
     y = x * x
@@ -310,6 +324,19 @@ def test_a_thousand_uses_of_one_variable():
     assert x.grad.tolist() == [499500.0] * 3
 
 
+def test_large_sums_are_made_in_place_and_change_nothing_else():
+    n = 20_000
+    x, z = leaf(np.ones(n)), leaf(np.full(n, 2.0))
+    seed = eager.tensor(np.ones(n))
+    y = x + x + z + z + x + x * z + z
+    y.retain_grad()
+    y.backward(seed)
+    assert set(x.grad.tolist()) == {5.0}
+    assert set(z.grad.tolist()) == {4.0}
+    assert set(seed.tolist()) == set(y.grad.tolist()) == {1.0}
+    assert (set(x.tolist()), set(z.tolist())) == ({1.0}, {2.0})
+
+
 def test_a_tower_of_squares_is_walked_once():
     x = leaf(1.0)
     y = x
@@ -362,3 +389,51 @@ def test_many_threads_record_and_walk_tapes_at_once():
 def _arrays(seed):
     rng = np.random.default_rng(seed)
     return [rng.standard_normal(seed % 3 + 1) for _ in range(50)]
+
+
+FORK = """
+import os, threading
+import numpy as np
+from rlxc import eager
+
+def step(n):
+    x = eager.tensor(np.ones(n), requires_grad=True)
+    np.sum(x * x).backward()
+    return x.grad.tolist() == [2.0] * n
+
+assert step(3)
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        step(3)
+threads = [threading.Thread(target=work) for _ in range(2)]
+for t in threads: t.start()
+children = []
+for n in range(3):
+    child = os.fork()
+    if not child:
+        os._exit(0 if step(3) and step(n + 4) else 1)
+    children.append(child)
+codes = [os.waitpid(c, 0)[1] for c in children]
+stop.set()
+for t in threads: t.join()
+assert codes == [0, 0, 0], codes
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_while_other_threads_record():
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], check=True, timeout=120)
+
+
+def test_rules_for_many_types_are_not_kept_for_ever():
+    f = eager.function("func @f(%x: f64[N]) -> f64[N] { %y = neg %x return %y }")
+    rules = f._recorded.rules
+    for n in range(3):
+        f(leaf(np.ones(n)))
+    assert len(rules) == 3
+    kept = next(iter(rules))
+    rules.update({(kept, i): rules[kept] for i in range(MAX_RULES)})
+    f(leaf(np.ones(7)))
+    assert len(rules) == MAX_RULES
+    assert kept not in rules

@@ -108,8 +108,8 @@ import os, rlxc
 from rlxc.runtime import jit
 addresses = []
 load = jit.load
-def listen(obj, symbols, *more):
-    loaded = load(obj, symbols, *more)
+def listen(obj, symbols, *rest):
+    loaded = load(obj, symbols, *rest)
     addresses.append((symbols[0], loaded.address(symbols[0])))
     return loaded
 jit.load = listen

@@ -82,6 +82,8 @@ def test_fori_loop_with_known_and_computed_bounds():
     close(run(lambda n: rlxc.fori_loop(1, n, lambda i, v: v * i, 1), np.array(6)), (120,))
     slope = rlxc.trace(rlxc.grad(lambda x: rlxc.fori_loop(0, 5, lambda i, v: v * x, 1.0)), "f64[]")
     np.testing.assert_allclose(rlxc.interpret(slope, 2.0), 80.0)
+    slope = rlxc.jit(rlxc.grad(lambda x, n: rlxc.fori_loop(0, n, lambda i, v: v * x, 1.0, bound=8)))
+    np.testing.assert_allclose(slope(2.0, np.array(5)), 80.0)
 
 
 def test_while_loop():

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from rlxc.errors import AttrError
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.liveness import depends, live_ops, live_region, needed
 from rlxc.ir.primitive import register
@@ -39,6 +40,11 @@ class Checkpoint(Wrapper):
 
     def infer(self, *operands, policy: Policy = "recompute", names: tuple[str, ...] = (), again: int = 0):
         return super().infer(*operands)
+
+    def infer_regions(self, types, regions, attrs):
+        if not 0 <= attrs["again"] <= len(types):
+            raise AttrError(f"checkpoint: again = {attrs['again']} of {len(types)} operands")
+        return super().infer_regions(types, regions, attrs)
 
     def unwrap(self, b, op, operands):
         again = op.attrs["again"]

@@ -10,7 +10,7 @@ Differentiation replaces the function by `forward`, and has a `custom_pullback` 
 
 from __future__ import annotations
 
-from rlxc.errors import DifferentiationError, RuleError
+from rlxc.errors import AttrError, DifferentiationError, RuleError
 from rlxc.ir.core import Op
 from rlxc.ir.liveness import depends
 from rlxc.ir.primitive import lookup, register
@@ -105,6 +105,8 @@ class CustomPullback(Wrapper):
         self.require_regions(regions)
         (backward,) = regions
         residuals, active = attrs["residuals"], attrs["active"]
+        if not 0 <= residuals <= len(backward.args) or any(not 0 <= k < len(backward.results) for k in active) or len(set(active)) != len(active):
+            raise AttrError(f"custom_pullback: residuals = {residuals} and active = {list(active)} do not fit its region")
         takes = [*(a.type for a in backward.args[:residuals]), *(backward.results[k].type for k in active)]
         if takes != list(types):
             raise RuleError(f"custom_pullback: it takes ({', '.join(map(str, takes))}), not ({', '.join(map(str, types))})")
@@ -162,6 +164,11 @@ class CustomBackward(Wrapper):
 
     def infer(self, *operands, residuals: int):
         return super().infer(*operands)
+
+    def infer_regions(self, types, regions, attrs):
+        if not 0 <= attrs["residuals"] <= len(types):
+            raise AttrError(f"custom_backward: residuals = {attrs['residuals']} of {len(types)} operands")
+        return super().infer_regions(types, regions, attrs)
 
     def linearize_regions(self, d, op, tangents):
         whole = Op(lookup("checkpoint"), op.operands, {"policy": "save", "names": (), "again": 0}, op.results, op.regions, op.loc)

@@ -8,7 +8,7 @@ from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.families import Composite, broadcast_shapes, broadcast_to, same_dtype
 from rlxc.primitives.linalg.embedding import COMPLEX, embedded, stacked, unstacked
-from rlxc.primitives.linalg.lu import _A, Lu, LuSolve
+from rlxc.primitives.linalg.lu import _A, LuSolve
 from rlxc.primitives.linalg.matrices import WIDE, check_matrix, identity
 from rlxc.primitives.slice import slice_axis
 
@@ -43,8 +43,7 @@ class Solve(Composite):
         column = b[:, None] if b.ndim == 1 else b
         leading = np.broadcast_shapes(a.shape[:-2], column.shape[:-2])
         a, column = (np.broadcast_to(x, (*leading, *x.shape[-2:])) for x in (a, column))
-        lu, _, permutation = Lu().eval(np.ascontiguousarray(a))
-        x = LuSolve().eval(a, lu, permutation, column)
+        x = LuSolve().eval(a, None, None, column)
         return x[..., 0] if b.ndim == 1 else x
 
     def decompose(self, b, a, y):
