@@ -6,6 +6,7 @@ call(func, operands)                     inside a trace the ops of `func` are pu
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -151,6 +152,16 @@ _compiled: dict[Func, Compiled] = {}
 _lock = threading.Lock()
 
 
+def _fresh_lock() -> None:
+    """In a forked process: a thread that is not there any more may have held it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_lock)
+
+
 def run(func: Func, operands: Sequence[Any]) -> list[Any]:
     """Results of `func` on arrays, by native code that is kept for functions that are the same program."""
     given = [as_native(x, a.type) for x, a in zip(operands, func.args, strict=True)]
@@ -173,8 +184,10 @@ def compiled(func: Func) -> Compiled:
     """Native code for `func`, or for one that is the same program."""
     with _lock:
         made = _compiled.pop(func, None)
-    if made is None:
-        made = compile_native(func)
+        if made is not None:
+            _compiled[func] = made  # at the end: the first is the one used longest ago
+            return made
+    made = compile_native(func)
     with _lock:
         _compiled[func] = made
         while len(_compiled) > _MAX_COMPILED:
