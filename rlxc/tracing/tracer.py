@@ -12,6 +12,7 @@ from rlxc.ir.core import Func, Value
 from rlxc.ir.types import DType, TensorType
 from rlxc.passes.bind import bind
 from rlxc.passes.dims import match_dims
+from rlxc.runtime.arguments import Arguments
 from rlxc.tracing.at import At
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.promotion import as_dtype
@@ -102,9 +103,9 @@ class Tracer(NumPyProtocols):
             "np.asarray(), np.array() and what calls them need", "use rlxc.numpy's functions (rlxc.numpy.array, np.stack, np.concatenate), which take it"
         )
 
-    def __rlxc_call__(self, func: Func, operands: list[Any]) -> Any:
-        """A compiled function that is called with tracers: its ops become part of the function that is being traced."""
-        xs = [tracer_of(x) for x in operands]
+    def __rlxc_call__(self, func: Func, args: Any, named: Any) -> Any:
+        """What a compiled function does that is called with tracers: its ops become part of the function that is being traced."""
+        xs = [tracer_of(x) for x in Arguments(func).in_order(args, named)]
         xs = [convert(x, a.type.dtype) if x._weak else x for x, a in zip(xs, func.args, strict=True)]
         func = bind(func, match_dims(func, [x.shape for x in xs]))
         for x, a, name in zip(xs, func.args, func.arg_names, strict=True):
