@@ -60,7 +60,6 @@ def sweep(
                 outs = rule.pullback(seeded)[0](residuals, *[ct[i] for i in seeded])
             if not retain:
                 edge.residuals = residuals = None  # type: ignore[union-attr]
-                edge.parents = ()  # type: ignore[union-attr]
             for parent, out in zip(parents, outs):  # noqa: B905  (the keyword costs 40 ns)
                 if out is None or (only is not None and parent not in only):
                     continue

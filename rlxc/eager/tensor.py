@@ -77,14 +77,14 @@ def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]
         if other is self:
             if len(squares) >= MAX_RULES:
                 squares.clear()
-            squares[self._kind] = same.rule([self._kind], Tensor).record
-        else:
-            kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
-            record = both.rule([self._kind, kind], Tensor).record
-            if len(table) >= MAX_RULES:
-                table.clear()
-            table.setdefault(self._kind, {})[kind if type(other) is Tensor else type(other)] = record
-        return operate(self, other)
+            record = squares[self._kind] = same.rule([self._kind], Tensor).record
+            return record(self)
+        kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
+        record = both.rule([self._kind, kind], Tensor).record
+        if len(table) >= MAX_RULES:
+            table.clear()
+        table.setdefault(self._kind, {})[kind if type(other) is Tensor else type(other)] = record
+        return record(self, other)
 
     return operate
 
@@ -115,8 +115,8 @@ def _unary(function: Any) -> Callable[[Any], Any]:
         except KeyError:
             if len(table) >= MAX_RULES:
                 table.clear()
-            table[self._kind] = any_kind.rule([self._kind], Tensor).record
-            return operate(self)
+            record = table[self._kind] = any_kind.rule([self._kind], Tensor).record
+            return record(self)
 
     return operate
 

@@ -2,11 +2,11 @@
 
     func @f(%z: c64[3]) -> c64[3] {             func @f(%z: f32[3, 2]) -> f32[3, 2] {
       %y = conj %z : c64[3]                       %0 = reshape %z {shape = [6]} : f32[6]
-      return %y                         =>        %re = slice %0 {start = [0], stop = [6], step = [2]} : f32[3]
-    }                                             %im = slice %0 {start = [1], stop = [6], step = [2]} : f32[3]
-                                                  %1 = neg %im : f32[3]
-                                                  %2 = interleave %re, %1 : f32[6]
-                                                  %y = reshape %2 {shape = [3, 2]} : f32[3, 2]
+      return %y                         =>        %z.re = slice %0 {start = [0], stop = [6], step = [2]} : f32[3]
+    }                                             %z.im = slice %0 {start = [1], stop = [6], step = [2]} : f32[3]
+                                                  %y.im = neg %z.im : f32[3]
+                                                  %1 = interleave %z.re, %y.im : f32[6]
+                                                  %y = reshape %1 {shape = [3, 2]} : f32[3, 2]
                                                   return %y
                                                 }
 
@@ -55,7 +55,7 @@ def _in_parts(func: Func) -> Func:
     for a, pairs in zip(func.args, args, strict=True):
         if a is not pairs:
             b.loc = a.loc
-            env[a] = split(b, pairs)
+            env[a] = _named(split(b, pairs), a.name)
     for op in func.ops:
         b.loc = op.loc
         operands = [env.get(v, v) for v in op.operands]
@@ -87,9 +87,18 @@ def _apply_rule(b: Builder, op: Op, operands: list, env: dict) -> None:
         if got != want:
             raise RuleError(f"{op.prim.name}: its planes rule gave {', '.join(map(str, got))}, not {', '.join(map(str, want))}", loc=op.loc)
         env[v] = x
-        for part, name in zip(x if isinstance(x, Planes) else (x,), ("re", "im") if isinstance(x, Planes) else ("",), strict=True):
-            if part.name is None and v.name is not None:
-                part.name = f"{v.name}.{name}" if name else v.name
+        if isinstance(x, Planes):
+            _named(x, v.name)
+        elif x.name is None:
+            x.name = v.name
+
+
+def _named(z: Planes, name: str | None) -> Planes:
+    """Parts called after the whole, unless they have names."""
+    for part, which in zip(z, ("re", "im"), strict=True):
+        if part.name is None and name is not None:
+            part.name = f"{name}.{which}"
+    return z
 
 
 def _rebuild_with_regions(b: Builder, op: Op, operands: list, env: dict) -> None:
@@ -112,12 +121,16 @@ def split(b: Builder, pairs: Value) -> Planes:
     """The parts of complex numbers that lie side by side along the last axis, which has size 2."""
     *shape, two = pairs.type.shape
     rows = (*shape[:-1], shape[-1] * two) if shape else (two,)
-    flat = b.reshape(pairs, shape=rows)
-    return Planes(*(b.reshape(every_second(b, flat, k), shape=tuple(shape)) for k in (0, 1)))
+    flat = _in_shape(b, pairs, rows)
+    return Planes(*(_in_shape(b, every_second(b, flat, k), tuple(shape)) for k in (0, 1)))
 
 
 def join(b: Builder, z: Planes) -> Value:
     """Parts side by side along a new last axis."""
     shape = z.re.type.shape
-    rows = [b.reshape(part, shape=shape or (1,)) for part in z]
-    return b.reshape(b.interleave(*rows), shape=(*shape, 2))
+    rows = [_in_shape(b, part, shape or (1,)) for part in z]
+    return _in_shape(b, b.interleave(*rows), (*shape, 2))
+
+
+def _in_shape(b: Builder, x: Value, shape: tuple) -> Value:
+    return x if x.type.shape == shape else b.reshape(x, shape=shape)

@@ -137,6 +137,8 @@ class Contract(Multilinear):
                 operands[i] = inner.operands[0]
         if operands[0] is x and operands[1] is y:
             return None
+        for i, other in ((0, 1), (1, 0)):  # what only met a broadcast axis is summed inside its operand
+            letters[i], operands[i] = _sum_out(b, letters[i], operands[i], _missing_from(letters[i], letters[other] + out))
         small = b.contract(*operands, spec=f"{letters[0]},{letters[1]}->{_missing_from(out, repeated)}")
         if not repeated:
             return small

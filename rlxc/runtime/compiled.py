@@ -40,7 +40,7 @@ class Compiled:
 
     def __call__(self, /, *arrays: Any, out: Any = None, **named: Any) -> Any:
         for x in (*arrays, *named.values()):
-            if hasattr(type(x), "__rlxc_call__"):  # it has more in mind than to be read, as eager tensors do, which record the call
+            if hasattr(type(x), "__rlxc_call__"):  # it has more in mind than to be read, as eager tensors and tracers do, which record the call
                 return x.__rlxc_call__(self.func, arrays, named)
         results = self.run(self.arguments.bind(arrays, named), out)
         return results[0] if len(results) == 1 else results

@@ -6,6 +6,7 @@ call(func, operands)                     inside a trace the ops of `func` are pu
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,12 @@ import numpy as np
 from rlxc.errors import DTypeError, Error, Loc, TracingError
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
-from rlxc.ir.marks import unmarked
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.location import code_of, definition, user_location, with_source
 from rlxc.tracing.promotion import kind_of
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
-from rlxc.tracing.trace import Snapshot, Trace, current, here, tracing
+from rlxc.tracing.trace import Snapshot, Trace, current, here, spliced, tracing
 from rlxc.tracing.tracer import Tracer, tracer_of
 
 
@@ -143,18 +143,23 @@ def call(func: Func, operands: Sequence[Any], weak: Sequence[bool] = ()) -> list
     """Results of `func` on tracers, arrays and numbers: tracers inside a trace, arrays outside."""
     if current() is None:
         return run(func, operands)
-    outer = here()
-    func = unmarked(func)  # tangents are values like any other, which may be differentiated again
-    env = dict(zip(func.args, [outer.value_of(x) for x in operands], strict=True))
-    for op in func.ops:
-        outer.builder.rebuild(op, env)
-    flags = weak or (False,) * len(func.results)
-    return [Tracer(outer, env.get(v, v), flag) for v, flag in zip(func.results, flags, strict=True)]
+    values = spliced(func, operands)
+    return [Tracer(here(), v, flag) for v, flag in zip(values, weak or (False,) * len(values), strict=True)]
 
 
 _MAX_COMPILED = 256
 _compiled: dict[Func, Compiled] = {}
 _lock = threading.Lock()
+
+
+def _fresh_lock() -> None:
+    """In a forked process: a thread that is not there any more may have held it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_lock)
 
 
 def run(func: Func, operands: Sequence[Any]) -> list[Any]:
@@ -179,8 +184,10 @@ def compiled(func: Func) -> Compiled:
     """Native code for `func`, or for one that is the same program."""
     with _lock:
         made = _compiled.pop(func, None)
-    if made is None:
-        made = compile_native(func)
+        if made is not None:
+            _compiled[func] = made  # at the end: the first is the one used longest ago
+            return made
+    made = compile_native(func)
     with _lock:
         _compiled[func] = made
         while len(_compiled) > _MAX_COMPILED:

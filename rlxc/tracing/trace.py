@@ -20,6 +20,7 @@ from rlxc.errors import DTypeError, Error, Loc, TracingError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.marks import unmarked
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.ir.types import TensorType, dtype_of
@@ -164,6 +165,16 @@ def record(prim_name: str, operands: Sequence[Any], attrs: dict[str, Any], regio
         return b.emit(lookup(prim_name), [trace.value_of(x) for x in operands], attrs, regions=regions)
     except Error as error:
         raise with_source(error) from None
+
+
+def spliced(func: Func, operands: Sequence[Any]) -> list[Value]:
+    """Results of `func` on tracers, arrays and numbers, its ops put into the innermost trace."""
+    trace = here()
+    func = unmarked(func)  # tangents are values like any other, which may be differentiated again
+    env = dict(zip(func.args, [trace.value_of(x) for x in operands], strict=True))
+    for op in func.ops:
+        trace.builder.rebuild(op, env)
+    return [env.get(v, v) for v in func.results]
 
 
 def as_array(x: Any) -> np.ndarray:

@@ -7,14 +7,17 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from rlxc.errors import TracingError
-from rlxc.ir.core import Value
+from rlxc.errors import ArgumentError, TracingError
+from rlxc.ir.core import Func, Value
 from rlxc.ir.types import DType, TensorType
+from rlxc.passes.bind import bind
+from rlxc.passes.dims import match_dims
+from rlxc.runtime.arguments import Arguments
 from rlxc.tracing.at import At
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.promotion import as_dtype
 from rlxc.tracing.protocols import NumPyProtocols, apply
-from rlxc.tracing.trace import Trace, here, record
+from rlxc.tracing.trace import Trace, here, record, spliced
 
 _WHERE = "use rlxc.where(condition, x, y) for arrays, rlxc.cond(condition, f, g, *operands) where only one branch is to run"
 
@@ -99,6 +102,17 @@ class Tracer(NumPyProtocols):
         self._refuse(
             "np.asarray(), np.array() and what calls them need", "use rlxc.numpy's functions (rlxc.numpy.array, np.stack, np.concatenate), which take it"
         )
+
+    def __rlxc_call__(self, func: Func, args: Any, named: Any) -> Any:
+        """What a compiled function does that is called with tracers: its ops become part of the function that is being traced."""
+        xs = [tracer_of(x) for x in Arguments(func).in_order(args, named)]
+        xs = [convert(x, a.type.dtype) if x._weak else x for x, a in zip(xs, func.args, strict=True)]
+        func = bind(func, match_dims(func, [x.shape for x in xs]))
+        for x, a, name in zip(xs, func.args, func.arg_names, strict=True):
+            if x.aval != a.type:
+                raise with_source(ArgumentError(f"@{func.name}: %{name} is {a.type}, not {x.aval}", code="RLX0505", loc=user_location()))
+        results = tuple([Tracer(here(), v) for v in spliced(func, xs)])
+        return results[0] if len(results) == 1 else results
 
     def item(self, *args: Any) -> NoReturn:
         self._refuse("item() needs", "leave it an array")

@@ -313,3 +313,40 @@ def test_a_body_has_names_of_its_own():
     module = rlxc.parse(text)
     assert rlxc.parse(str(module)) == module
     assert str(rlxc.parse(str(module))) == str(module)
+
+
+@pytest.mark.parametrize("dtype", ["c128", "i32", "bool", "f16"])
+def test_carries_of_any_dtype(dtype):
+    step = {"c128": "%a = mul %z, %z", "i32": "%a = add %z, %x", "bool": "%a = xor %z, %x", "f16": "%b = add %z, %x\n %a = tanh %b"}[dtype]
+    text = f"""
+    func @f(%z: {dtype}[64], %xs: {dtype}[5, 64]) -> ({dtype}[64], {dtype}[5, 64]) {{
+      %l, %ys = scan %z, %xs {{consts = 0, carries = 1, length = 5}} do (%z: {dtype}[64], %x: {dtype}[64]) {{
+        {step}
+        yield %a, %z
+      }}
+      return %l, %ys
+    }}"""
+    rng = np.random.default_rng(0)
+    made = {"c128": lambda *s: rng.uniform(-1, 1, s) + 1j * rng.uniform(-1, 1, s), "i32": lambda *s: rng.integers(-9, 9, s, np.int32)}
+    made |= {"bool": lambda *s: rng.integers(0, 2, s).astype(bool), "f16": lambda *s: rng.uniform(-1, 1, s).astype(np.float16)}
+    func, arrays = rlxc.parse(text)["f"], (made[dtype](64), made[dtype](5, 64))
+    for got, want in zip(rlxc.compile(func)(*arrays), rlxc.interpret(func, *arrays), strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got.astype(complex), want.astype(complex), rtol=1e-12 if dtype != "f16" else 2e-3)
+
+
+def test_threads_share_the_loops_in_bodies_and_give_the_same_bits():
+    text = """
+    func @f(%w: f32[256, 256], %h: f32[256, 256]) -> f32[256, 256] {
+      %l = scan %w, %h {consts = 1, carries = 1, length = 3} do (%w: f32[256, 256], %h: f32[256, 256]) {
+        %a = matmul %h, %w
+        %t = tanh %a
+        yield %t
+      }
+      return %l
+    }"""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((256, 256), dtype=np.float32) / 16 for _ in range(2)]
+    func = rlxc.parse(text)["f"]
+    np.testing.assert_array_equal(rlxc.compile(func, threads=2)(*arrays), rlxc.compile(func, threads=1)(*arrays))
+    assert "parallel = true" in str(rlxc.compile(func, threads=2).stages().kernels)

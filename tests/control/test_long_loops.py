@@ -117,6 +117,7 @@ func @f(%x: f64[], %a: f64[N], %xs: f64[T]) -> f64[] {
 
 def test_memory_grows_with_what_is_kept_and_with_nothing_else():
     """Of a step, the derivative needs one number: the carried array is neither kept nor copied."""
+
     def workspace(n, steps, gradient):
         func = rlxc.bind(rlxc.parse(SQUARES)["f"], N=n, T=steps)
         return rlxc.compile(rlxc.value_and_grad(func, ("x", "a")) if gradient else func).stages().memory_analysis().workspace

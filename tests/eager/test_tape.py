@@ -196,6 +196,16 @@ def test_a_second_backward_is_an_error_that_names_the_node():
     assert error.value.diagnostics[0].labels[0].loc.line
 
 
+def test_a_derivative_through_a_freed_graph_is_an_error_and_never_none():
+    x = leaf(3.0)
+    y = x * x
+    z = np.sin(y)
+    z.backward()
+    for allow_unused in (False, True):
+        with pytest.raises(rlxc.DifferentiationError, match="what it kept has been freed"):
+            eager.grad(z + y, x, allow_unused=allow_unused)
+
+
 def test_retain_graph_keeps_the_graph():
     x = leaf(3.0)
     y = x * x

@@ -169,7 +169,7 @@ def simplified(types, wrap, spec):
     [
         (["f64[3, 2, 4]", "f64[4, 5]"], lambda b, x, y: (b.transpose(x, perm=(2, 0, 1)), y), "abc,ad->bcd", ["contract"]),
         (["f64[3]", "f64[3, 5]"], lambda b, x, y: (b.broadcast(x, shape=(2, 3), axes=(0,)), y), "mk,kn->nm", ["contract", "broadcast"]),
-        (["f64[2, 3]", "f64[]"], lambda b, x, y: (x, b.broadcast(y, shape=(2, 4), axes=(0, 1))), "mn,mp->np", ["contract", "broadcast"]),
+        (["f64[2, 3]", "f64[]"], lambda b, x, y: (x, b.broadcast(y, shape=(2, 4), axes=(0, 1))), "mn,mp->np", ["reduce_sum", "contract", "broadcast"]),
         (["f64[3]", "f64[3, 5]"], lambda b, x, y: (b.broadcast(x, shape=(2, 3), axes=(0,)), y), "mk,kn->n", ["broadcast", "contract"]),
         (["f64[]", "f64[]"], lambda b, x, y: (b.broadcast(x, shape=(2, 3), axes=(0, 1)), b.broadcast(y, shape=(3,), axes=(0,))), "ab,b->ba", None),
     ],

@@ -331,3 +331,12 @@ def test_a_compiled_function_is_differentiated_as_the_func_it_came_from():
 @pytest.mark.parametrize("transform", [rlxc.vmap, lambda f: rlxc.vmap(rlxc.grad(lambda x: np.sum(f(x)))), lambda f: lambda x: rlxc.map(f, x)])
 def test_no_examples_give_no_results(transform):
     assert transform(np.sin)(np.ones((0, 3))).shape == (0, 3)
+
+
+def test_a_compiled_function_may_be_called_while_tracing():
+    model = rlxc.compile("func @f(%x: f64[N], %w: f64[]) -> f64[] {\n  %y = mul %x, %w\n  %t = tanh %y\n  %s = reduce_sum %t {axes = [0]}\n  return %s\n}")
+    np.testing.assert_allclose(rlxc.jit(lambda x: model(x, w=2.0) + 1)(X), np.tanh(2 * X).sum() + 1)
+    np.testing.assert_allclose(rlxc.grad(lambda x: model(x, 2.0))(X), 2 / np.cosh(2 * X) ** 2)
+    np.testing.assert_allclose(rlxc.vmap(lambda x, w: model(x, w), in_axes=(0, None))(np.stack([X, -X]), 1.0), [np.tanh(X).sum(), np.tanh(-X).sum()])
+    with pytest.raises(rlxc.Error, match=r"%x is f64\[N\]|f32"):
+        rlxc.jit(lambda x: model(x, 2.0))(X.astype(np.float32))
