@@ -16,7 +16,8 @@ with NumPy in f64, f32, i32 and bool (numbers, shapes, dtypes by NumPy 2's promo
 
 Ufuncs of `scipy.special` mean the same on traced arrays: erf, gammaln, digamma, expit, logit, ndtr, xlogy, entr and others, which `rlxc.special` has, too.
 
-Complex arrays are taken where they have a meaning; `np.fft` has transforms of any length over any axes, `np.linalg` what [linear algebra](linear-algebra.md) tells.
+Complex arrays are taken where they have a meaning; `np.fft` has transforms of any length over any axes, `np.linalg` what
+[linear algebra](linear-algebra.md) tells.
 
 `tests/numpy/cases.py` says what the variables are. *d*: the derivative is tried.
 

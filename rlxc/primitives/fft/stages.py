@@ -45,7 +45,8 @@ class DftPairs(LinearMap):
         return x.with_shape((*x.shape[:2], 2 * x.shape[2]))
 
     def eval(self, x, y, *, inverse=False):
-        z = x.astype(np.float64) + 1j * y.astype(np.float64)
+        z = np.empty(x.shape, np.complex128)
+        z.real, z.imag = x, y  # x + 1j y would spread a nan of y to x
         z = (np.fft.ifft(z, axis=1, norm="forward") if inverse else np.fft.fft(z, axis=1)) if z.size else z
         return np.stack([z.real, z.imag], -1).reshape(*x.shape[:2], -1 if x.size else 2 * x.shape[2]).astype(x.dtype)
 
