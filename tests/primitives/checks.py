@@ -76,7 +76,9 @@ def draw(rng, type, domain=(-2.0, 2.0)):
 def close(a, b, rtol=1e-12, atol=None):
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype.kind not in "biu":
-        a, b = a.astype(np.float64), b.astype(np.float64)
+        assert (a.dtype.kind == "c") == (b.dtype.kind == "c")
+        wide = np.complex128 if a.dtype.kind == "c" else np.float64
+        a, b = a.astype(wide), b.astype(wide)
         np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol if atol is None else atol)
     else:
         np.testing.assert_array_equal(a, b)
