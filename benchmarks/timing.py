@@ -91,16 +91,20 @@ def fingerprint(results: Sequence[np.ndarray]) -> list[dict[str, Any]]:
     return prints
 
 
+NOISE = 1e-5  # of the size of a usual result
+
+
 def difference(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], tolerance: float = 2e-3) -> str | None:
-    """What is wrong with `a`, if `b` is right; None if they agree."""
+    """What is wrong with `a`, if `b` is right; None if they agree. What is tiny beside the other results may be nothing but rounding errors."""
     if len(a) != len(b):
         return f"{len(a)} results instead of {len(b)}"
+    noise = NOISE * float(np.median([y["size"] for y in b])) if b else 0.0
     for i, (x, y) in enumerate(zip(a, b, strict=True)):
         if x["shape"] != y["shape"]:
             return f"result {i} is {x['shape']} instead of {y['shape']}"
         count = max(int(np.prod(y["shape"])), 1)
-        if not abs(x["size"] - y["size"]) <= tolerance * max(y["size"], 1e-30):
+        if not abs(x["size"] - y["size"]) <= tolerance * max(y["size"], 1e-30) + noise:
             return f"result {i} has elements of size {x['size']:.6g} instead of {y['size']:.6g}"
-        if not abs(x["projection"] - y["projection"]) <= 4 * tolerance * max(y["size"], 1e-30) * count**0.5:
+        if not abs(x["projection"] - y["projection"]) <= (4 * tolerance * max(y["size"], 1e-30) + noise) * count**0.5:
             return f"result {i} has the projection {x['projection']:.6g} instead of {y['projection']:.6g}"
     return None
