@@ -20,14 +20,14 @@ from rlxc.primitives.contraction.letters import Roles
 from rlxc.primitives.contraction.micro_kernel import multiply_add
 from rlxc.primitives.contraction.tiles import cut
 
-ROWS = 4  # of y, read side by side
+ROWS = 8  # of y, read side by side
 VECTORS = 8  # of each row, before the next one
 CHUNK = 4096  # columns whose sums are kept at a time
 SPLIT_BYTES = 512 << 10  # of y, from which on there are two chunks or more, so that threads can share them,
 LEAST = 1024  # unless they would be of fewer columns
 COLUMNS = 4  # sums along k at a time, where y is near
 SUMS = 8  # vectors of sums along k
-ROWS_AHEAD = 4 * ROWS  # of y, that are asked for
+ROWS_AHEAD = 2 * ROWS  # of y, that are asked for
 BYTES_AHEAD = 4096  # along k
 
 
