@@ -50,11 +50,12 @@ class Tape:
         operands = [Interpreted(x, i in case.floats) for i, x in enumerate(arrays)]
         self.leaves = [operands[i] for i in case.floats]
         outs = primitive_function(case.prim, dict(case.attrs))(*operands)
-        self.outs = outs if isinstance(outs, tuple) else (outs,)
+        outs = outs if isinstance(outs, tuple) else (outs,)
+        self.floats = [x for x, t in zip(outs, case.results, strict=True) if t.dtype.differentiable]
 
     def gradients(self, seeds: Sequence[np.ndarray]) -> list[Interpreted]:
-        """Recorded derivatives of the results, with a cotangent for each, with respect to the leaves."""
-        given = [(x, Interpreted(seed)) for x, seed in zip(self.outs, seeds, strict=True) if x.requires_grad]
+        """Recorded derivatives of the float results, with a cotangent for each, with respect to the leaves."""
+        given = [(x, Interpreted(seed)) for x, seed in zip(self.floats, seeds, strict=True) if x.requires_grad]
         return self._derivatives([x for x, _ in given], [seed for _, seed in given])
 
     def second(self, gradients: Sequence[Interpreted], tangents: Sequence[np.ndarray]) -> list[np.ndarray]:
