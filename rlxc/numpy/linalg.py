@@ -252,7 +252,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """Sums of products along an axis; of complex numbers the first are conjugated."""
     x, y = promoted(x1, x2)
-    return np.vecdot(x, y, axis=axis)
+    return np.sum(np.conj(x) * y, axis=axis)
 
 
 @implements(np.linalg.cross)
