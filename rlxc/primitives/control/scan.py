@@ -12,7 +12,7 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import Dim
-from rlxc.primitives.control import scan_derivatives
+from rlxc.primitives.control import samples, scan_derivatives
 from rlxc.primitives.control.base import Control, element_type, first_element, prune, splice, stack_of_one, stacked_type, store_scalars
 from rlxc.primitives.control.folds import Parts, fold_loop
 from rlxc.primitives.control.scan_loops import ScanLoop
@@ -33,6 +33,7 @@ class Scan(Control):
     """
 
     name = "scan"
+    samples = samples.SCAN
     stacks = True
 
     def infer(self, *operands, consts: int, carries: int, length: int | Dim, reverse: bool = False, checkpoint: int = 0):

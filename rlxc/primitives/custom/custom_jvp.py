@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from rlxc.errors import RuleError
+from rlxc.ir.core import Func, Value
 from rlxc.ir.liveness import depends
 from rlxc.ir.marks import marked
 from rlxc.ir.primitive import register
-from rlxc.primitives.control.base import splice
+from rlxc.primitives.custom import samples
 from rlxc.primitives.custom.base import Wrapper, floats
 
 
@@ -26,6 +30,7 @@ class CustomJvp(Wrapper):
     """
 
     name = "custom_jvp"
+    samples = samples.CUSTOM_JVP
     region_names = ("function", "rule")
 
     def infer(self, *operands):
@@ -48,9 +53,11 @@ class CustomJvp(Wrapper):
         places = floats(function.args)
         names = rule.args[len(function.args) :]
         rule = d.separate(marked(rule, [a for a, i in zip(names, places, strict=True) if tangents[i] is not None]))
+        names = rule.args[len(function.args) :]
         d.b.insert(op)
         given = [d.b.zeros(op.operands[i].type) if tangents[i] is None else tangents[i] for i in places]
-        outs = iter(splice(d.b, rule, [*op.operands, *given]))
+        zeros = {a for a, i in zip(names, places, strict=True) if tangents[i] is None}
+        outs = iter(_splice_linear(d.b, rule, [*op.operands, *given], zeros))
         return [next(outs) if j in floats(op.results) else None for j in range(len(op.results))]
 
     def linear_states(self, op, states, follow):
@@ -64,3 +71,16 @@ class CustomJvp(Wrapper):
         outs = [out or by_rule.get(j, False) for j, out in enumerate(outs)]
         regions = (bodies.batch(function, batched, outs), bodies.batch(rule, flags, [outs[j] for j in floats(function.results)]))
         return b.with_regions(self, operands, {}, regions), outs
+
+
+def _splice_linear(b: Any, rule: Func, operands: Sequence[Value], zeros: set[Value]) -> list[Value | None]:
+    """Emit what a rule computes; what is linear in nothing but `zeros` is one of them, and is not computed. None stands for a result that is zero."""
+    env = dict(zip(rule.args, operands, strict=True))
+    for op in rule.ops:
+        groups = op.prim.linear_groups([v.type for v in op.operands], **op.attrs) if not op.prim.control else ()
+        if any(group and zeros.issuperset(op.operands[i] for i in group) for group in groups):
+            zeros.update(op.results)
+            env.update((v, b.zeros(v.type)) for v in op.results)
+        else:
+            b.rebuild(op, env)
+    return [None if v in zeros else env.get(v, v) for v in rule.results]
