@@ -139,7 +139,7 @@ def random_array(rng: np.random.Generator, type: TensorType, domain: tuple[float
 
 def cases_of(prim: Primitive) -> list[Case]:
     """Every sample as it is written, then in the other dtypes that the primitive takes; raises Error for a sample that is wrong itself."""
-    cases = []
+    cases: list[Case] = []
     for sample in prim.samples:
         if isinstance(sample, Program):
             cases += _programs(prim, sample)
