@@ -7,6 +7,7 @@ when a function is traced.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from rlxc.errors import ArgumentError, Unsupported
 from rlxc.ir.primitive import lookup
+from rlxc.numpy.common import refuse, wrong
 from rlxc.numpy.operands import default_float, emit, promoted
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.protocols import implements, mentions_tracer
@@ -98,13 +100,24 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 @implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     """Eigenvalues of a symmetric matrix, ascending, and eigenvectors; of a that is not symmetric, (a + a') / 2 is taken."""
-    return EighResult(*emit("eigh", *_floats(a)))
+    return EighResult(*emit("eigh", _hermitian(a, UPLO)))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """Eigenvalues of a symmetric matrix, ascending."""
-    return emit("eigvalsh", *_floats(a))
+    return emit("eigvalsh", _hermitian(a, UPLO))
+
+
+def _hermitian(a: Any, uplo: str) -> Any:
+    """A matrix of floats that is symmetric; with "U", by its upper triangle alone."""
+    (x,) = _floats(a)
+    if uplo.upper() not in ("L", "U"):
+        wrong("UPLO argument must be 'L' or 'U'")
+    if uplo.upper() == "L":
+        return x
+    above = np.triu(x, 1)
+    return np.triu(x) + np.swapaxes(np.conj(above) if x.aval.dtype.is_complex else above, -1, -2)
 
 
 @implements(np.linalg.svd)
@@ -183,6 +196,7 @@ def matrix_power(a: Any, n: int) -> Any:
 @implements(np.linalg.multi_dot)
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     """A chain of products, in the order that costs least; the first and the last may be vectors."""
+    refuse("linalg.multi_dot", out=out)
     xs = promoted(*arrays)
     sizes = [xs[0].shape[0] if xs[0].ndim > 1 else 1, *[x.shape[0] for x in xs[1:]], xs[-1].shape[-1] if xs[-1].ndim > 1 else 1]
     best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(xs))}
@@ -249,8 +263,41 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 
 @implements(np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """Sums of products along an axis."""
-    return np.sum(x1 * x2, axis=axis)
+    """Sums of products along an axis; of complex numbers the first are conjugated."""
+    x, y = promoted(x1, x2)
+    return np.sum(np.conj(x) * y, axis=axis)
+
+
+@implements(np.linalg.cross)
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """The vector products of vectors with three elements."""
+    x, y = promoted(x1, x2)
+    if x.shape[axis] != 3 or y.shape[axis] != 3:
+        raise with_source(ArgumentError(f"np.linalg.cross takes vectors with 3 elements: {x.aval}, {y.aval}", code="RLX0505", loc=user_location()))
+    return np.cross(x, y, axis=axis)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse for tensordot: of the matrix whose rows are the first `ind` axes."""
+    (a,) = _floats(a)
+    if ind < 1 or math.prod(a.shape[:ind]) != math.prod(a.shape[ind:]):
+        raise with_source(ArgumentError(f"tensorinv: {a.aval} is no square matrix with ind={ind}", code="RLX0505", loc=user_location()))
+    side = math.prod(a.shape[:ind])
+    return np.reshape(inv(np.reshape(a, (side, side))), (*a.shape[ind:], *a.shape[:ind]))
+
+
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """x with tensordot(a, x, x.ndim) = b; `axes` of a are moved to its end before."""
+    a, b = _floats(a, b)
+    if axes is not None:
+        moved = [i % a.ndim for i in axes]
+        a = np.transpose(a, [*(i for i in range(a.ndim) if i not in moved), *moved])
+    shape = a.shape[b.ndim :]
+    if math.prod(shape) != math.prod(b.shape):
+        raise with_source(ArgumentError(f"tensorsolve: {a.aval} does not fit {b.aval}", code="RLX0505", loc=user_location()))
+    return np.reshape(solve(np.reshape(a, (-1, math.prod(shape))), np.ravel(b)), shape)
 
 
 @_beside_numpy
