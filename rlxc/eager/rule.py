@@ -3,7 +3,7 @@
 Both are short functions made for the rule, so that the second use of an operation costs little more than its native code. For `sin` they read
 
     def record(x0):
-        if recording.paused and not recording.is_on: return unrecorded(x0)
+        if recording.blocks and not recording.is_on: return unrecorded(x0)
         a0 = x0._data                                              def pull(residuals, c0):
         y0 = forward(a0)                                                s0, = residuals
         node = Node()                                                   g0 = backward(s0, c0)
@@ -22,12 +22,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rlxc.eager.kinds import Kind, LeafRule, Scalar, kind_of
-from rlxc.eager.modes import RECORDING, lock
+from rlxc.eager.modes import RECORDING
 from rlxc.eager.plan import Plan, Pullback
 from rlxc.eager.tape import Node, Output, next_order
 from rlxc.errors import Error, Loc
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Value
+from rlxc.ir.locks import lock
 
 if TYPE_CHECKING:
     from rlxc.eager.function import Function
@@ -72,7 +73,7 @@ class Rule:
         is_recorded = any(plan.active_outputs[: len(results)])
         lines = []
         if is_recorded:
-            lines.append(f"if recording.paused and not recording.is_on: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
+            lines.append(f"if recording.blocks and not recording.is_on: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
         for i, kind in enumerate(self.kinds):
             lines.append(f"a{i} = x{i}._data" if isinstance(kind, Kind) else f"a{i} = number{i}(x{i})")
         if plan.primal.results:

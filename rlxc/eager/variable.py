@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 from rlxc.eager.executor import Executor
 from rlxc.eager.function import primitive_function
 from rlxc.eager.kinds import Kind, kind_of
-from rlxc.eager.modes import lock
 from rlxc.eager.sweep import leading_to, sweep, variable
 from rlxc.eager.tape import Edge, Leaf
 from rlxc.errors import ArgumentError, DifferentiationError
 from rlxc.ir.core import Value
+from rlxc.ir.locks import lock
 from rlxc.ir.primitive import lookup
 
 _GRADS = lock()

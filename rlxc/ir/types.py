@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from rlxc.errors import DTypeError, MissingExtra, ShapeError
+from rlxc.ir.lazy import cached_property
 from rlxc.ir.names import did_you_mean
 
 # name -> (kind, bits); kinds are b(ool) i(nt) u(nsigned) f(loat) c(omplex)
