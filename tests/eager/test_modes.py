@@ -42,7 +42,8 @@ def test_a_block_ends_with_an_error_with_a_generator_and_by_name():
     next(steps)
     assert is_on()
     with contextlib.ExitStack() as stack:
-        block = stack.enter_context(eager.no_grad())
+        block = eager.no_grad()
+        stack.enter_context(block)
         stack.enter_context(block)
         assert not is_on()
     assert is_on()
