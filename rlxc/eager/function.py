@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlxc.eager.kinds import SCALARS, Kind, Scalar
+from rlxc.eager.modes import RECORDING
 from rlxc.eager.rule import COMPILING, Rule
 from rlxc.errors import ArgumentError, Error, Loc
 from rlxc.ir.attributes import attrs_key
@@ -58,6 +59,8 @@ class Function:
                 x = cls.constant(x)
             xs.append(x)
             kinds.append(x._kind if scalar is None else scalar)
+        if RECORDING.blocks and not RECORDING.is_on:
+            kinds = [kind.inactive for kind in kinds]
         rule = self.rule(kinds, cls)
         for i in made:
             if i in rule.keeps:

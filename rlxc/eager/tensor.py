@@ -27,6 +27,7 @@ from rlxc.ir.core import Func, Value
 from rlxc.runtime.arguments import fit
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.staging import Staged
+from rlxc.tracing.trace import current
 from rlxc.tracing.tracer import Tracer
 
 
@@ -72,7 +73,7 @@ def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]
     def first(self: Any, other: Any) -> Any:
         if not _is_operand(other):
             return NotImplemented
-        if type(other) is not Tensor and type(other) not in SCALARS:
+        if (type(other) is not Tensor and type(other) not in SCALARS) or (RECORDING.blocks and not RECORDING.is_on):
             return both.on(Tensor, (self, other))
         if other is self:
             if len(squares) >= MAX_RULES:
@@ -113,6 +114,8 @@ def _unary(function: Any) -> Callable[[Any], Any]:
         try:
             return table[self._kind](self)
         except KeyError:
+            if RECORDING.blocks and not RECORDING.is_on:
+                return any_kind.on(Tensor, (self,))
             if len(table) >= MAX_RULES:
                 table.clear()
             record = table[self._kind] = any_kind.rule([self._kind], Tensor).record
@@ -217,7 +220,9 @@ class Tensor(Variable):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad and RECORDING.is_on:
-            help = "x.detach() or x.numpy() where derivatives are not to flow; NumPy's functions take tensors as they are"
+            help = "x.detach() or x.numpy() where derivatives are not to flow; NumPy's functions take tensors as they are, and np.stack takes several"
+            if current() is not None:
+                help = "a function that is traced is given it as an argument; x.detach() where it is to be a constant"
             raise DifferentiationError("a tensor that requires a gradient becomes an array, which forgets it", code="RLX0323", help=help)
         return np.array(self.value, dtype=dtype, copy=copy)
 
@@ -309,6 +314,8 @@ class Tensor(Variable):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in _OF_SHAPE:
             return _OF_SHAPE[function](*args, **kwargs)
+        if function in _OF_NUMBERS:
+            return function(*[x.numpy() if isinstance(x, Tensor) else x for x in args], **kwargs)
         return call(function, args, kwargs)
 
     # methods, as arrays have them
@@ -332,6 +339,9 @@ def _size(a: Tensor, axis: int | None = None) -> int:
 
 
 _OF_SHAPE: dict[Any, Callable[..., Any]] = {np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim, np.size: _size}
+
+#: NumPy's functions of the numbers, or of what holds them, whose results have no derivatives.
+_OF_NUMBERS = {np.nonzero, np.flatnonzero, np.argwhere, np.array_repr, np.array_str, np.array2string, np.result_type, np.may_share_memory, np.shares_memory}
 
 
 class At:
@@ -391,6 +401,9 @@ def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
     Masks become the positions that they select.
     """
     parts = index if isinstance(index, tuple) else (index,)
+    if any(type(p) is slice for p in parts):
+        parts = tuple([slice(*map(_bound, (p.start, p.stop, p.step))) if type(p) is slice else p for p in parts])
+        index = parts if isinstance(index, tuple) else parts[0]
     if any(_is_mask(p) for p in parts):
         found = [np.asarray(p._data if isinstance(p, Tensor) else p).nonzero() if _is_mask(p) else (p,) for p in parts]
         return tuple(p for several in found for p in several)
@@ -409,6 +422,11 @@ def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
         made.append(part)
         axis += part is not None and part is not Ellipsis
     return tuple(made)
+
+
+def _bound(x: Any) -> Any:
+    """A bound of a slice, whose number decides on the shape."""
+    return operator.index(x) if isinstance(x, Tensor) else x
 
 
 def _is_mask(x: Any) -> bool:

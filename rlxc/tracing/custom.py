@@ -12,7 +12,9 @@ import numpy as np
 from rlxc.errors import Error, TracingError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func
+from rlxc.ir.lazy import cached_property
 from rlxc.tracing.arguments import Arguments
+from rlxc.tracing.jit import jit
 from rlxc.tracing.location import definition, with_source
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.regions import region_of
@@ -69,6 +71,8 @@ class _Custom:
         raise _wrong(f"{type(self).__name__} of the method {name_of(self._f)}", self._f, help)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if current() is None and any(hasattr(x, "__rlxc_record__") for x in flatten((args, kwargs))[0]):
+            return self._jitted(*args, **kwargs)  # an eager tensor: the call is one node of its tape, which knows of the rule
         if current() is None or getattr(self._within, "depth", 0) >= MAX_DEPTH:
             return self._f(*args, **kwargs)
         if not self._has_rule():
@@ -87,6 +91,10 @@ class _Custom:
         staged = given.staged()
         self._closed(staged, "the function")
         return self._recorded(given, staged, values)
+
+    @cached_property
+    def _jitted(self) -> Callable[..., Any]:
+        return jit(self, static_argnums=self._nondiff)
 
     def _stage_rule(self, rule: Function, like: Function, avals: Sequence[Aval], what: str) -> Staged:
         depth = getattr(self._within, "depth", 0)
