@@ -125,7 +125,7 @@ class NativeExecutor(Executor):
 
     def view(self, operand: Any) -> np.ndarray:
         array = np.asarray(operand)
-        if not array.flags.c_contiguous or not array.flags.aligned:
+        if not array.flags.carray and not (array.flags.c_contiguous and array.flags.aligned):
             array = np.array(array, order="C")
         return array if array.dtype.isnative and type(operand) is np.ndarray else _plain(operand, array)
 

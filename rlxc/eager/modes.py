@@ -49,6 +49,14 @@ class Recording:
             self._keep(lambda block: block.held.locked())
         return True
 
+    @property
+    def is_off(self) -> bool:
+        """The contrary, told at once where the block entered last, in any thread, is this thread's."""
+        if not self.blocks:
+            return False
+        held, thread, on = self.blocks[-1]
+        return not on if thread is self._thread() and held.locked() else not self.is_on
+
     def enter(self, held: threading.Lock, on: bool) -> None:
         with self._lock:
             self.blocks.append(Entered(held, self._thread(), on))

@@ -3,7 +3,7 @@
 Both are short functions made for the rule, so that the second use of an operation costs little more than its native code. For `sin` they read
 
     def record(x0):
-        if recording.blocks and not recording.is_on: return unrecorded(x0)
+        if recording.blocks and recording.is_off: return unrecorded(x0)
         a0 = x0._data                                              def pull(residuals, c0):
         y0 = forward(a0)                                                s0, = residuals
         node = Node()                                                   g0 = backward(s0, c0)
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlxc.eager.kinds import Kind, LeafRule, Scalar, kind_of
+from rlxc.eager.kinds import SCALARS, Kind, LeafRule, Scalar, kind_of
 from rlxc.eager.modes import RECORDING
 from rlxc.eager.plan import Plan, Pullback
 from rlxc.eager.tape import Node, Output, next_order
@@ -76,7 +76,7 @@ class Rule:
         is_recorded = any(plan.active_outputs[: len(results)])
         lines = []
         if is_recorded:
-            lines.append(f"if recording.blocks and not recording.is_on: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
+            lines.append(f"if recording.blocks and recording.is_off: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
         for i, kind in enumerate(self.kinds):
             lines.append(f"a{i} = x{i}._data" if isinstance(kind, Kind) else f"a{i} = number{i}(x{i})")
         if plan.primal.results:
@@ -164,7 +164,7 @@ def _taker(arg: Value, scalar: Scalar, kinds: Sequence[Kind | Scalar]) -> Callab
         return float
     number: Callable[[Any], Any] = dtype.numpy.type
     others = [kind.type.dtype for kind in kinds if isinstance(kind, Kind)]
-    if scalar.python is not int or not others or not all(other.is_integer for other in others):
+    if scalar is not SCALARS[int] or not others or not all(other.is_integer for other in others):
         return number
     bounds = [np.iinfo(other.numpy) for other in others]
     low, high = min(b.min for b in bounds), max(b.max for b in bounds)

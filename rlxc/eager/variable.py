@@ -134,6 +134,9 @@ class Variable:
         """Give a leaf another value of its type, as after a step of an optimizer. What was recorded with the value before stays right."""
         if not self.is_leaf:
             raise DifferentiationError("only a leaf can be given another value", code="RLX0322", help="compute a new variable")
+        if isinstance(value, Variable) and value._kind.inactive is self._kind.inactive:
+            self._data = value._data
+            return
         value = value._data if isinstance(value, Variable) else self.executor.take(value)
         if self.executor.type_of(value) != self._kind.type:
             raise ArgumentError(f"a variable of type {self._kind.type} is given a value of type {self.executor.type_of(value)}", code="RLX0504")

@@ -132,7 +132,12 @@ ANY = (*ORDERED, *COMPLEX)
 
 def dtype_of(array_dtype: Any) -> DType:
     """The DType of a NumPy dtype; raises DTypeError where there is none."""
-    name = np.dtype(array_dtype).name
+    return _dtype_of(np.dtype(array_dtype))
+
+
+@lru_cache(maxsize=256)
+def _dtype_of(array_dtype: np.dtype) -> DType:
+    name = array_dtype.name
     if name == "bfloat16":
         return DType("bf16")
     for ours, theirs in _NUMPY.items():

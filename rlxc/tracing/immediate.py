@@ -30,6 +30,9 @@ def immediate(f: F) -> F:
     def public(*args: Any, **kwargs: Any) -> Any:
         if current() is not None:
             return f(*args, **kwargs)
+        for x in args:
+            if hasattr(x, "__rlxc_record__"):  # a tensor of a tape, which is seen here at once
+                return x.__array_function__(public, (type(x),), args, kwargs)
         leaves, tree = flatten((args, kwargs))
         other = next((x for x in leaves if _overrides(x)), None)
         if other is not None:  # tensors of a tape, and the like: by NumPy's own protocol

@@ -413,3 +413,24 @@ def test_numpy_functions_of_the_numbers_give_what_numpy_gives():
     assert np.result_type(x, np.float32) == np.float64
     assert np.array_repr(x) == "array([3., 0., 2.])"
     assert x[eager.tensor(1) :].tolist() == [0, 2]
+
+
+def test_places_out_of_bounds_are_refused():
+    x, far = leaf(np.ones((2, 3))), np.array([0, 5])
+    for use in (
+        lambda: x[far],
+        lambda: x[:, eager.tensor(far)],
+        lambda: x[..., -far],
+        lambda: x[1, far],
+        lambda: x.at[far].set(0.0),
+        lambda: np.take(x, far, axis=1),
+        lambda: x.take(far + 1),
+        lambda: np.take_along_axis(x, far[None], axis=1),
+        lambda: x[np.ones(3, bool)],
+    ):
+        with pytest.raises(IndexError, match="bounds|mask"):
+            use()
+    assert x[:, np.array([-3, 2])].shape == (2, 2)
+    assert x.take(far).shape == (2,)
+    assert np.take(x, far, mode="clip").shape == (2,)
+    assert x[np.array([True, False]), 1:].shape == (1, 2)
