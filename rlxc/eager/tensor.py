@@ -31,7 +31,6 @@ from rlxc.tracing.staging import Staged
 from rlxc.tracing.trace import current
 from rlxc.tracing.tracer import Tracer
 
-
 SMALL = 32
 
 

@@ -68,6 +68,17 @@ class Sample:
         return f"Sample({', '.join(map(repr, self.operands))}, {self.attrs})"
 
 
+class Program:
+    """One case for the laws of an op that holds or calls functions: a function in which it stands, as text (the last of several), and as in `Sample`."""
+
+    def __init__(self, text: str, *, domain: tuple[float, float] | None = None) -> None:
+        self.text = text
+        self.domain = domain
+
+    def __repr__(self) -> str:
+        return f"Program({self.text!r})"
+
+
 @dataclass(frozen=True)
 class Signature:
     """What a primitive takes: operand names (the last ones may be optional, or one name for any number) and attributes."""

@@ -18,6 +18,8 @@ from rlxc.ir.types import DType, dtype_of
 _ORDER = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 DEFAULTS = {bool: DType("bool"), int: DType("i64"), float: DType("f64"), complex: DType("c128")}
 
+_NUMBERS: dict[str, Any] = {"i": int, "f": float, "c": complex}
+
 #: a dtype, and whether it is that of a Python number
 Kind = tuple[DType, bool]
 
@@ -70,19 +72,26 @@ def _strong(dtypes: Sequence[DType]) -> DType:
 
 
 @lru_cache(maxsize=1 << 12)
-def ufunc_dtypes(ufunc: np.ufunc, kinds: tuple[Kind, ...]) -> tuple[tuple[DType, ...], tuple[DType, ...]]:
-    """Dtypes that a ufunc of NumPy's converts its operands to, and those of its results."""
-    common, _ = promote(kinds)
-    dtypes = [common if weak else dtype for dtype, weak in kinds]
-    if ufunc.nin > 1 and any(weak for _, weak in kinds):
-        dtypes = [common] * len(dtypes)
-    if "bf16" in dtypes:
-        dtypes = [_strong(dtypes)] * len(dtypes)
-    half = "bf16" in dtypes
+def ufunc_dtypes(
+    ufunc: np.ufunc, kinds: tuple[Kind, ...], dtype: DType | None = None, casting: Any = "same_kind"
+) -> tuple[tuple[DType, ...], tuple[DType, ...]]:
+    """Dtypes that a ufunc of NumPy's converts its operands to, and those of its results, which are `dtype` where that is asked for.
+
+    Raises DTypeError for what NumPy has no loop for, or `casting` forbids.
+    """
+    half = ("bf16", False) in kinds or dtype == "bf16"
+    if half:
+        kinds = ((promote(kinds)[0], False),) * len(kinds)
+    number = not all(weak for _, weak in kinds)  # beside arrays: NumPy decides what it becomes
+    given = [_NUMBERS[d.kind] if weak and number else _like_half(d) for d, weak in kinds]
+    asked: dict[str, Any] = {} if dtype is None else {"signature": (*[None] * ufunc.nin, *[_like_half(dtype)] * ufunc.nout)}
     try:
-        found = [dtype_of(d) for d in ufunc.resolve_dtypes((*[_like_half(d) for d in dtypes], *[None] * ufunc.nout))]
+        found = [dtype_of(d) for d in ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), casting=casting, **asked)]
     except TypeError:
-        raise DTypeError(f"np.{ufunc.__name__} does not take {', '.join(dtypes)}") from None
+        wish = "" if dtype is None else f" with dtype={dtype}, casting={casting!r}"
+        raise DTypeError(f"np.{ufunc.__name__} does not take {', '.join(d for d, _ in kinds)}{wish}") from None
+    except ValueError as error:
+        raise DTypeError(f"np.{ufunc.__name__}: {error}") from None
     if half:
         found = [DType("bf16") if d == "f16" else d for d in found]
     return tuple(found[: ufunc.nin]), tuple(found[ufunc.nin :])

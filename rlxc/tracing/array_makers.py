@@ -1,0 +1,68 @@
+"""`np.array([x, y])` of tracers, and `np.asarray(x)`.
+
+NumPy has protocols for what is done to arrays, none for what makes them: np.array asks each tracer for a number. So while some thread traces a function,
+these few functions of the module numpy are others, which look for tracers first and leave all else to NumPy's. Names bound before
+(`from numpy import array`) are NumPy's own still, which ask for numbers and so lead to an error that says what to write.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from rlxc.ir.locks import lock
+from rlxc.tracing.protocols import mentions_tracer
+
+#: NumPy's own
+NUMPYS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray")}
+
+_lock = lock()
+_tracing: set[int] = set()  # threads that trace
+
+
+def begin() -> None:
+    """This thread begins to trace."""
+    with _lock:
+        _tracing.add(threading.get_ident())
+        for name, maker in _MAKERS.items():
+            setattr(np, name, maker)
+
+
+def end() -> None:
+    """This thread has ended to trace, if it did."""
+    with _lock:
+        _tracing.discard(threading.get_ident())
+        if not _tracing:
+            for name, plain in NUMPYS.items():
+                setattr(np, name, plain)
+
+
+def _forget_others() -> None:
+    """In a forked process, whose other threads are gone."""
+    if _tracing:
+        is_tracing = threading.get_ident() in _tracing
+        _tracing.clear()
+        (begin if is_tracing else end)()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_others)
+
+
+def _maker(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        if type(args[0] if args else None) is not np.ndarray and (mentions_tracer(args[:1]) or mentions_tracer(kwargs.values())):
+            return getattr(import_module("rlxc.numpy.creation"), name)(*args, **kwargs)
+        return plain(*args, **kwargs)
+
+    return make
+
+
+_MAKERS = {name: _maker(name, plain) for name, plain in NUMPYS.items()}
