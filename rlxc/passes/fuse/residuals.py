@@ -169,7 +169,7 @@ class _Plan:
                         edge(("out", w), ("in", v))
                         stack.append(w)
                     else:  # it has to be in memory, for reading it elsewhere
-                        if ("row", w) not in self.network.left:
+                        if ("row", w) not in self.network:
                             edge("source", ("row", w), self.price(w))
                         edge(("row", w), ("in", v))
 
@@ -181,7 +181,7 @@ class _Plan:
 
     def price_of_reading(self, v: Value) -> float:
         """Bytes that go through memory if those who want it read `v` of another group; this group may then read it no more."""
-        if ("read", v) in self.network.left:
+        if ("read", v) in self.network:
             return 0
         more = len(self.wanted_by[v] - self.readers(v))
         return _bytes(v) * max(0, more - (v not in self.needs))
