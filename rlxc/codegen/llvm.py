@@ -9,7 +9,8 @@ on the caller's thread alone. What follows a kernel's own allocations in its wor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
@@ -19,9 +20,12 @@ from rlxc.codegen.text import FOREIGN, Ref, llvm_type, symbol_of
 from rlxc.codegen.work import work
 from rlxc.codegen.workspace import private_room, workspaces
 from rlxc.errors import DTypeError, Error, VerifyError
+from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.foreign import Prototype
 from rlxc.ir.types import INDEX, MemType, VectorType
+
+NOTHING: Mapping[int, int] = {}
 
 
 @dataclass
@@ -57,19 +61,26 @@ def emit_module(
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
+    once = _called_once(module)
+    tables: dict[str, CallTable] = {}
+    known: dict[str, dict[int, int]] = {}
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
+        if func.name in entries and fits_call_table(func):
+            tables[func.name] = CallTable(func, needs[func.name].own, Access(shared).global_data, once)
+            known |= tables[func.name].known
+    for func in module.funcs:
         writer = FuncWriter(shared, func, needs[func.name].own)
         if func.name not in entries:
-            bodies.append(writer.function())
+            bodies.append(writer.function(known.get(func.name, {})))
             continue
         symbol = symbol_of(f"entry.{func.name}")
         result.entries[func.name] = symbol
         result.workspace[func.name] = needs[func.name].total
         result.work[func.name] = work(module, func.name)
-        if fits_call_table(func):
-            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol, linkage))
+        if func.name in tables:
+            bodies.append(tables[func.name].function(symbol, linkage))
         else:
             bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
@@ -77,6 +88,12 @@ def emit_module(
     result.foreign = tuple(sorted(map(str, shared.foreign.values())))
     result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
     return result
+
+
+def _called_once(module: Module) -> set[str]:
+    """Names of the functions that one op calls."""
+    calls = Counter(callee for func in module.funcs for op in func.walk() if (callee := callee_of(op)) is not None)
+    return {name for name, n in calls.items() if n == 1}
 
 
 def _weights(start: str, stop: str, step: int) -> str:
@@ -129,15 +146,18 @@ class FuncWriter(Access):
         self.parts = 0  # loops written as functions
         self.stacked: list[str] = []  # what stands at the beginning of the function
 
-    def function(self) -> str:
-        """The whole definition."""
+    def function(self, known: Mapping[int, int] = NOTHING) -> str:
+        """The whole definition; of some arguments it is `known` where they are, in bytes from the workspace."""
         args = []
+        self.start_block("entry")
         for i, a in enumerate(self.func.args):
             if not isinstance(a.type, MemType):
                 raise VerifyError(f"kernel @{self.func.name}: an argument is memory, not {a.type}", loc=self.func.loc)
-            self.refs[a] = Ref(f"%a{i}", a.type)
-            args.append(f"ptr noalias %a{i}")
-        self.start_block("entry")
+            if i in known:
+                self.refs[a] = Ref(self.inst(f"getelementptr i8, ptr %workspace, i64 {known[i]}"), a.type)
+            else:
+                self.refs[a] = Ref(f"%a{i}", a.type)
+                args.append(f"ptr noalias %a{i}")
         self.run(self.func.ops)
         return self.definition(self.symbol, ", ".join([*args, "ptr noalias %workspace", "ptr %pool"]))
 

@@ -29,6 +29,7 @@ from rlxc.passes.fuse.rounding import Rounding
 
 FLOPS_PER_BYTE = 4.0
 CHEAP_COPY = 3.0  # flops of an element that is copied for a contraction
+LINE = 64  # bytes, of the cache: what needs no more is as good stored as computed again
 WRITE = 2  # as many bytes as two reads: a line of the cache is fetched before it is written
 
 
@@ -102,7 +103,7 @@ class _Residuals:
         """Decide what is stored of the elementwise values that other groups read."""
         made = {v: op for op in group.ops for v in op.results}
         wanted = [v for v, op in made.items() if v in self.readers and op.prim.elementwise and not self.must_be_stored(v)]
-        if not wanted:
+        if all(_bytes(v) <= LINE for v in wanted):
             return
         for may in (_any_op, _cheap_op):
             plan = _Plan(self, group, made, wanted, may)
