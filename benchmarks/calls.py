@@ -10,13 +10,9 @@ quartiles. The time of an empty loop is taken off.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-from pathlib import Path
-from typing import IO
+
+from benchmarks import turns
 
 CALLS = 2000  # of a slice
 
@@ -87,53 +83,18 @@ for line in sys.stdin:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--venvs", default=os.environ.get("RLXC_BENCH_VENVS"), metavar="FOLDER")
+    turns.add_venvs(parser)
     parser.add_argument("--rounds", type=int, default=100)
     args = parser.parse_args()
-    workers = {peer: worker(peer, args.venvs) for peer in PEERS}
-    times = measure({peer: w for peer, w in workers.items() if w is not None}, args.rounds)
+    processes = turns.start({peer: BEFORE + code + AFTER for peer, code in PEERS.items()}, args.venvs)
+    by_peer = turns.measure(processes, args.rounds, str(CALLS))
+    times = {name: samples for ways in by_peer.values() for name, samples in ways.items()}
     ours = times["rlxc f(x, y, z)"]
     print(f"{'ns':>8}  {'quartiles':>17}  rlxc is faster by")
     for name, samples in times.items():
         low, middle, high = statistics.quantiles(samples, n=4)
         ratio = statistics.median(b / a for a, b in zip(ours, samples, strict=True))
         print(f"{middle * 1e9:8.0f}  {low * 1e9:8.0f} {high * 1e9:8.0f}  {ratio:6.1f}  {name}")
-
-
-def worker(peer: str, venvs: str | None) -> subprocess.Popen[str] | None:
-    """A process that times the ways to call one peer whenever it is told to; None if there is no such peer."""
-    python = Path(venvs or ".", peer, "bin", "python")
-    interpreter = str(python) if venvs and python.exists() else sys.executable
-    if subprocess.run([interpreter, "-c", f"import {peer}"], capture_output=True, check=False).returncode:
-        print(f"{peer} is left out: {interpreter} does not have it", file=sys.stderr)
-        return None
-    code = BEFORE + PEERS[peer] + AFTER
-    return subprocess.Popen([interpreter, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def measure(workers: dict[str, subprocess.Popen[str]], rounds: int) -> dict[str, list[float]]:
-    """Seconds per call of every way to call, one for each round; the first round warms up."""
-    times: dict[str, list[float]] = {}
-    for turn in range(rounds + 1):
-        for process in workers.values():
-            for name, seconds in ask(process.stdin, process.stdout).items():
-                if turn:
-                    times.setdefault(name, []).append(seconds)
-    for process in workers.values():
-        process.communicate()
-    return times
-
-
-def ask(to: IO[str] | None, answer: IO[str] | None) -> dict[str, float]:
-    assert to is not None
-    assert answer is not None
-    to.write(f"{CALLS}\n")
-    to.flush()
-    line = answer.readline()
-    if not line:
-        raise SystemExit("a peer ended early; what it said stands above")
-    times: dict[str, float] = json.loads(line)
-    return times
 
 
 if __name__ == "__main__":

@@ -10,12 +10,9 @@ Each of them runs in a process of its own; they take turns, and of each case the
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-from pathlib import Path
+
+from benchmarks import turns
 
 CHAIN = 100
 REPEATS = {"square": 200, "forward": 10, "chain": 10, "two leaves": 10, "fan-out": 10}
@@ -77,18 +74,12 @@ for line in sys.stdin:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--venvs", default=os.environ.get("RLXC_BENCH_VENVS"), metavar="FOLDER")
+    turns.add_venvs(parser)
     parser.add_argument("--rounds", type=int, default=30)
     args = parser.parse_args()
-    workers = {peer: w for peer in PEERS if (w := worker(peer, args.venvs)) is not None}
-    times: dict[str, dict[str, list[float]]] = {peer: {name: [] for name in REPEATS} for peer in workers}
-    for turn in range(args.rounds + 1):
-        for peer, process in workers.items():
-            for name, seconds in ask(process).items():
-                if turn:  # the first one warms up
-                    times[peer][name].append(seconds)
-    for process in workers.values():
-        process.communicate()
+    before = f"import json, sys, time\nimport numpy as np\nCHAIN, REPEATS = {CHAIN}, {REPEATS}\n"
+    processes = turns.start({peer: before + code + CASES for peer, code in PEERS.items()}, args.venvs)
+    times = turns.measure(processes, args.rounds)
     print(f"{'ns an operation':16}" + "".join(f"{peer:>12}" for peer in times))
     for name in REPEATS:
         print(f"{name:16}" + "".join(f"{statistics.median(samples[name]) * 1e9:12.0f}" for samples in times.values()))
@@ -96,29 +87,6 @@ def main() -> None:
         if peer != "rlxc":
             ratios = [f"{statistics.median(b / a for a, b in zip(times['rlxc'][n], times[peer][n], strict=True)):.1f} ({n})" for n in REPEATS]
             print(f"rlxc is faster than {peer} by {', '.join(ratios)}")
-
-
-def worker(peer: str, venvs: str | None) -> subprocess.Popen[str] | None:
-    """A process that times the cases with one peer whenever it is told to; None if there is no such peer."""
-    python = Path(venvs or ".", peer, "bin", "python")
-    interpreter = str(python) if venvs and python.exists() else sys.executable
-    if subprocess.run([interpreter, "-c", f"import {peer}"], capture_output=True, check=False).returncode:
-        print(f"{peer} is left out: {interpreter} does not have it", file=sys.stderr)
-        return None
-    before = f"import json, sys, time\nimport numpy as np\nCHAIN, REPEATS = {CHAIN}, {REPEATS}\n"
-    return subprocess.Popen([interpreter, "-c", before + PEERS[peer] + CASES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def ask(process: subprocess.Popen[str]) -> dict[str, float]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    line = process.stdout.readline()
-    if not line:
-        raise SystemExit("a peer ended early; what it said stands above")
-    times: dict[str, float] = json.loads(line)
-    return times
 
 
 if __name__ == "__main__":

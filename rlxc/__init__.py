@@ -32,6 +32,7 @@ _HOMES = {
         "vjp",
         "vmap",
     ),
+    "rlxc.libraries": ("build",),
     "rlxc.runtime.cache": ("cache_info",),
     "rlxc.runtime.compiled": ("Compiled",),
     "rlxc.runtime.library": ("load_library",),
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
     from rlxc.ir.foreign import Foreign, foreign
     from rlxc.ir.primitive import Cost, Linear, Primitive, Sample, register
     from rlxc.ir.types import Dim, DType, TensorType
+    from rlxc.libraries import build
     from rlxc.numpy.elementwise import where
     from rlxc.primitives.families import Composite, Elementwise, LinearMap, Multilinear, NonDifferentiable, is_linear
     from rlxc.runtime.cache import cache_info

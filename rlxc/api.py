@@ -222,7 +222,7 @@ def as_module(program: Func | Module | str | os.PathLike[str]) -> Module:
             return parse(program)
         case os.PathLike():
             return load(Path(program))
-    help = "rlxc.jit compiles Python functions, and rlxc.trace makes Funcs of them" if callable(program) else None
+    help = "rlxc.jit compiles Python functions, and rlxc.trace(f, *args) makes Funcs of them" if callable(program) else None
     raise ArgumentError(f"rlxc takes a Func, a Module, .rlx text or a Path, not {type(program).__name__}", code="RLX0502", help=help)
 
 

@@ -403,8 +403,7 @@ CODES: dict[str, Code] = {
     ),
     "RLX0809": Code(
         "a derivative rule that does not fit its function",
-        "The rules of custom_jvp and custom_vjp take and give trees of the forms and types of the function's arguments and results, and neither they nor the "
-        "function use traced arrays from outside, of which the rules would not know.",
+        "The rules of custom_jvp and custom_vjp take and give trees of the forms and types of the function's arguments and results.",
         'rlxc.trace(rlxc.custom_jvp(lambda x: x), "f32[]")',
         language="python",
     ),

@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from rlx_files import RlxFile
@@ -37,6 +38,14 @@ def _primitives_of_a_test_go_with_it():
         for name in set(prims) - before[level]:
             if not type(prims[name]).__module__.startswith("rlxc."):
                 del prims[name]
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_a_test_are_its_own(request):
+    """The generator of a module starts anew with each test: what a test draws does not depend on those that ran before it."""
+    numbers = getattr(request.module, "RNG", None)
+    if isinstance(numbers, np.random.Generator):
+        numbers.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 @pytest.fixture

@@ -158,8 +158,8 @@ from scipy.special import jv, jvp
 from rlxc import eager
 from rlxc.tracing.tracer import emit
 
-rng = np.random.default_rng(0)
-at = rng.uniform(0.5, 8.0, (3, 4))
+RNG = np.random.default_rng(0)
+at = RNG.uniform(0.5, 8.0, (3, 4))
 text = "func @f(%x: f64[3, 4]) -> f64[3, 4] { %a = bessel_j %x {order = 2} %y = ema %a {rate = 0.25} return %y }"
 native = rlxc.compile(text)(at)
 np.testing.assert_allclose(native, rlxc.interpret(text, at), rtol=1e-14)
@@ -168,7 +168,7 @@ for k in range(4):
     weights[k, : k + 1] = 0.25 * 0.75 ** np.arange(k, -1, -1)
 np.testing.assert_allclose(native, jv(2, at) @ weights.T, rtol=1e-12)
 
-seed = rng.standard_normal((3, 4))
+seed = RNG.standard_normal((3, 4))
 want = (seed @ weights) * jvp(2, at)
 traced = rlxc.trace(lambda x: emit("ema", emit("bessel_j", x, order=2), rate=0.25), "f64[3, 4]")
 for func in (rlxc.parse(text)["f"], traced):

@@ -16,6 +16,13 @@ class Unsupported(Exception):
     """The peer cannot do this case; the message says why."""
 
 
+class Ops:
+    """A namespace of ops, not all of which the peer may have."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unsupported(f"no {name}")
+
+
 class Peer:
     """`xp` is the namespace that cases are written with: its ops, and their meaning, are those of `benchmarks.tracing.Namespace`."""
 

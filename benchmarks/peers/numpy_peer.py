@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.peers.base import Peer, Unsupported
+from benchmarks.peers.base import Ops, Peer, Unsupported
+from benchmarks.peers.loops import Loops
 
 
 def _one(number):
     return np.float32(number)
 
 
-class Ops:
+class NumPyOps(Loops, Ops):
+    stack = staticmethod(np.stack)
     exp, log, sqrt, sin, tanh = (staticmethod(f) for f in (np.exp, np.log, np.sqrt, np.sin, np.tanh))
     maximum, matmul, transpose, reshape = (staticmethod(f) for f in (np.maximum, np.matmul, np.transpose, np.reshape))
 
@@ -89,21 +91,9 @@ class Ops:
     def to_f32(self, i):
         return np.float32(i)
 
-    def scan(self, step, carry, xs, n):
-        ys = []
-        for x in xs:
-            carry, y = step(carry, x)
-            ys.append(y)
-        return carry, np.stack(ys)
-
-    def fori(self, n, body, x):
-        for i in range(n):
-            x = body(i, x)
-        return x
-
 
 class NumPy(Peer):
-    xp = Ops()
+    xp = NumPyOps()
 
     def version(self):
         return f"NumPy {np.__version__}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.peers.base import Unsupported
+from benchmarks.peers.base import Ops, Unsupported
 
 OPSET = 20
 
@@ -72,7 +72,7 @@ class Graph:
         return self.constant(np.array(numbers, np.int64))
 
 
-class Ops:
+class OnnxOps(Ops):
     def __init__(self) -> None:
         self.graph = Graph()
 
@@ -178,7 +178,7 @@ class Ops:
         return self.graph.add("Slice", [x, *numbers], shape)
 
 
-def model_of(xp: Ops, function: Callable, arrays: Mapping[str, np.ndarray], weights: Sequence[str]) -> tuple[bytes, list[str]]:
+def model_of(xp: OnnxOps, function: Callable, arrays: Mapping[str, np.ndarray], weights: Sequence[str]) -> tuple[bytes, list[str]]:
     """The model that `function`, written with `xp`, becomes, and the names of its inputs; `weights` are constants of it."""
     xp.graph = graph = Graph()
     values, inputs = [], []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import onnxruntime
 
 from benchmarks.peers.base import Peer
-from benchmarks.peers.onnx_graph import Ops, model_of
+from benchmarks.peers.onnx_graph import OnnxOps, model_of
 
 
 class OnnxRuntime(Peer):
     def __init__(self, threads):
         super().__init__(threads)
-        self.xp = Ops()
+        self.xp = OnnxOps()
 
     def version(self):
         return f"ONNX Runtime {onnxruntime.__version__}"

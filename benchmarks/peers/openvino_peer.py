@@ -5,13 +5,13 @@ from __future__ import annotations
 import openvino
 
 from benchmarks.peers.base import Peer
-from benchmarks.peers.onnx_graph import Ops, model_of
+from benchmarks.peers.onnx_graph import OnnxOps, model_of
 
 
 class OpenVino(Peer):
     def __init__(self, threads):
         super().__init__(threads)
-        self.xp = Ops()
+        self.xp = OnnxOps()
         self.core = openvino.Core()
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         self.core.set_property("CPU", settings)

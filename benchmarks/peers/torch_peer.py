@@ -7,10 +7,12 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from benchmarks.peers.base import Peer
+from benchmarks.peers.base import Ops, Peer
+from benchmarks.peers.loops import Loops
 
 
-class Ops:
+class TorchOps(Loops, Ops):
+    stack = staticmethod(torch.stack)
     exp, log, sqrt, sin, tanh = (staticmethod(f) for f in (torch.exp, torch.log, torch.sqrt, torch.sin, torch.tanh))
     matmul, reshape, sigmoid, relu, mean = (staticmethod(f) for f in (torch.matmul, torch.reshape, torch.sigmoid, torch.relu, torch.mean))
     gelu, attention = staticmethod(F.gelu), staticmethod(F.scaled_dot_product_attention)
@@ -69,21 +71,9 @@ class Ops:
     def to_f32(self, i):
         return torch.tensor(float(i))
 
-    def scan(self, step, carry, xs, n):
-        ys = []
-        for x in xs:
-            carry, y = step(carry, x)
-            ys.append(y)
-        return carry, torch.stack(ys)
-
-    def fori(self, n, body, x):
-        for i in range(n):
-            x = body(i, x)
-        return x
-
 
 class Torch(Peer):
-    xp = Ops()
+    xp = TorchOps()
 
     def __init__(self, threads):
         super().__init__(threads)

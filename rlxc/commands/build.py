@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +16,15 @@ from rlxc.commands.files import split_function
 from rlxc.commands.program import names, pick, read_module, sizes, with_dims
 from rlxc.commands.remarks import show_remarks
 from rlxc.errors import FileError
-from rlxc.ir.core import Func, Module
+from rlxc.ir.core import Func
 from rlxc.ir.remarks import collecting
 from rlxc.passes.dims import named_dims
 from rlxc.runtime.aot import Library
 from rlxc.runtime.arguments import Arguments
 from rlxc.runtime.compile import options_of
-from rlxc.runtime.linker import shared_name
+from rlxc.runtime.library_files import NAMED, path_of, safe_name, write
 from rlxc.runtime.memory import memory_analysis
 from rlxc.runtime.params import read_arrays
-
-# a function may have any name, a file may not: nothing is written outside of the folder
-_UNSAFE = re.compile(r"[^\w.$-]|^\.+")
-# kind -> name of the file, and its bytes
-KINDS: dict[str, tuple[Callable[[str, Library], str], Callable[[Library], bytes]]] = {
-    "rlx": (lambda name, _: f"{name}.rlx", lambda x: str(Module(tuple(f.with_(module=None) for f in x.funcs))).encode()),
-    "loops": (lambda name, _: f"{name}.loops.rlx", lambda x: str(x.kernels).encode()),
-    "llvm": (lambda name, _: f"{name}.ll", lambda x: x.llvm().encode()),
-    "asm": (lambda name, _: f"{name}.s", lambda x: x.assembly().encode()),
-    "obj": (lambda name, _: f"{name}.o", lambda x: x.object_code()),
-    "header": (lambda name, _: f"{name}.h", lambda x: x.header().encode()),
-    "static": (lambda name, _: f"lib{name}.a", lambda x: x.archive()),
-    "so": (lambda name, x: shared_name(name, x.cpu), lambda x: x.shared()),
-    "weights": (lambda name, _: f"{name}.weights", lambda x: x.weights_file()),
-}
 
 
 def build(args: argparse.Namespace) -> int:
@@ -68,19 +50,19 @@ def _profile(library: Library, args: argparse.Namespace) -> None:
     for func in library.funcs:
         given = [library.weights.get(name) if a.param else None for a, name in zip(func.args, func.arg_names, strict=True)]
         arrays = [fill_array(a.type, "random", rng) if w is None else w for a, w in zip(func.args, given, strict=True)]
-        path = Path(args.output) / f"{_UNSAFE.sub('_', func.name)}.trace.json"
+        path = Path(args.output) / f"{safe_name(func.name)}.trace.json"
         print(profile_text(func, Arguments(func).bind(arrays), library.options.cpu, path), file=sys.stderr)
 
 
 def _kinds(args: argparse.Namespace) -> list[str]:
     if args.profile and args.target:
         raise UsageError("what is made for another machine cannot be profiled here", "leave out --target, or --profile")
-    kinds, known = names(args.emit), [k for k in KINDS if k != "weights"]
+    kinds = names(args.emit)
     for kind in kinds:
-        if kind not in known:
-            raise UsageError(f"--emit has no kind '{kind}'", f"kinds are {', '.join(known)}")
+        if kind not in NAMED:
+            raise UsageError(f"--emit has no kind '{kind}'", f"kinds are {', '.join(NAMED)}")
     if not kinds:
-        raise UsageError("--emit names nothing to write", f"kinds are {', '.join(known)}")
+        raise UsageError("--emit names nothing to write", f"kinds are {', '.join(NAMED)}")
     return [*kinds, "weights"] if args.map_weights else kinds
 
 
@@ -94,7 +76,7 @@ def read_library(args: argparse.Namespace) -> Library:
     if args.grad is not None:
         funcs = [g for f in funcs for g in ([f] * args.primal + [_value_and_grad(f, names(args.grad))])]
     file, _ = split_function(args.file)
-    name = _UNSAFE.sub("_", args.name or (Path(file).stem if file != "-" else funcs[0].name))
+    name = safe_name(args.name or (Path(file).stem if file != "-" else funcs[0].name))
     cpu = args.cpu or ("plain" if args.target else "host")
     path = args.embed_weights or args.map_weights
     weights = read_arrays(path) if path else {}
@@ -137,18 +119,7 @@ def _value_and_grad(func: Func, wrt: list[str]) -> Func:
 
 
 def _write(library: Library, kind: str, args: argparse.Namespace) -> Path:
-    file_name, content = KINDS[kind]
-    folder = Path(args.output)
-    path = folder / file_name(library.name, library)
+    path = path_of(library, kind, Path(args.output))
     if path.exists() and Path(args.file).exists() and path.samefile(args.file):
         raise UsageError(f"{path} is the program itself, which would be overwritten", "name another folder: -o DIR")
-    data = content(library)
-    part = folder / f".{path.name}.{os.getpid()}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)  # a process that has the library loaded keeps the old one
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise FileError(f"cannot write {path}: {error.strerror or error}") from None
-    return path
+    return write(library, kind, Path(args.output))

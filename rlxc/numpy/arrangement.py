@@ -23,10 +23,14 @@ __all__ = [
 ]  # fmt: skip
 
 
+_ORDERS = ("C", "F", "A", "K")
+
+
 @implements(np.reshape)
 def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
-    """The elements in row-major order in another shape; one size may be -1."""
-    refuse_options("np.reshape", {"order": order}, order="C")
+    """The elements in row-major order in another shape, by `order="F"` in column-major order; one size may be -1. Traced arrays lie in memory as "C"."""
+    if order not in _ORDERS:
+        raise with_source(ArgumentError(f"order is one of 'C', 'F', 'A' and 'K', not {order!r}", loc=user_location()))
     a = tracer_of(a)
     wanted = shape if newshape is None else newshape
     sizes = [operator.index(n) for n in wanted] if isinstance(wanted, tuple | list) else [operator.index(wanted)]
@@ -36,7 +40,11 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
             sizes[sizes.index(-1)] = a.size // rest
     if -1 in sizes or math.prod(sizes) != a.size:
         raise with_source(ArgumentError(f"{a.aval} has {a.size} elements, which do not fill the shape {tuple(sizes)}", code="RLX0505", loc=user_location()))
-    return a if tuple(sizes) == a.shape else emit("reshape", a, shape=tuple(sizes), weak=a._weak)
+    if tuple(sizes) == a.shape:
+        return a
+    if order == "F":
+        return transpose(emit("reshape", transpose(a), shape=tuple(reversed(sizes)), weak=a._weak))
+    return emit("reshape", a, shape=tuple(sizes), weak=a._weak)
 
 
 @implements(np.ravel)
@@ -71,6 +79,8 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     a = tracer_of(a)
     sources = [normalize_axis(x, a.ndim) for x in (source if isinstance(source, tuple | list) else (source,))]
     places = [normalize_axis(x, a.ndim) for x in (destination if isinstance(destination, tuple | list) else (destination,))]
+    if len(sources) != len(places):
+        raise with_source(ArgumentError(f"axes {source} are moved to as many places, not to {destination}", loc=user_location()))
     order = [x for x in range(a.ndim) if x not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
@@ -113,20 +123,20 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
 
 
 @implements(np.concatenate)
-def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """Arrays one after the other along an axis; in a row, if it is None."""
     refuse_options("np.concatenate", {"out": out}, out=None)
-    xs = promoted(*arrays, dtype=dtype)
+    xs = promoted(*arrays, dtype=dtype, casting=casting)
     if axis is None:
         xs, axis = [ravel(x) for x in xs], 0
     return emit("concat", *xs, axis=normalize_axis(axis, xs[0].ndim))
 
 
 @implements(np.stack)
-def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """Arrays of one shape along a new axis."""
     refuse_options("np.stack", {"out": out}, out=None)
-    xs = promoted(*arrays, dtype=dtype)
+    xs = promoted(*arrays, dtype=dtype, casting=casting)
     return emit("concat", *[expand_dims(x, axis) for x in xs], axis=normalize_axis(axis, xs[0].ndim + 1))
 
 

@@ -14,7 +14,7 @@ from rlxc.numpy import operands
 from rlxc.numpy.operands import Tracer, cast, convert, default_float, emit, normalize_axes, normalize_axis, tracer_of
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.promotion import kind_of, promote
-from rlxc.tracing.protocols import mentions_tracer
+from rlxc.tracing.protocols import mentions_tracer, refuse_options
 
 #: what NumPy's functions have in place of an option that is not given
 NO: Any = np._NoValue
@@ -41,8 +41,7 @@ def refuse(name: str, **options: Any) -> None:
     """Raise Unsupported for the first of these options that is given."""
     for option, value in options.items():
         if given(value) and not (option == "where" and value is True):
-            help = "results are new arrays: y = f(x), or x.at[...].set(y)" if option == "out" else None
-            unsupported(f"np.{name} on traced arrays does not take {option}=", help)
+            refuse_options(f"np.{name}", {option: value}, **{option: None})
 
 
 def is_traced(x: Any) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.numpy.arrangement import broadcast_to, stack
+from rlxc.numpy.arrangement import broadcast_to, reshape, stack
 from rlxc.numpy.operands import cast, convert, full, tracer_of
+from rlxc.tracing.array_makers import NUMPYS
 from rlxc.tracing.promotion import as_dtype
 from rlxc.tracing.protocols import implements, mentions_tracer
 from rlxc.tracing.tracer import Tracer
@@ -25,31 +26,39 @@ def _like(number: Any, a: Any, dtype: Any, shape: Any) -> Any:
 
 
 @implements(np.zeros_like, np.empty_like)
-def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **options: Any) -> Any:
+def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, device: Any = None) -> Any:
     """Zeros in the shape and dtype of `a`."""
     return _like(0, a, dtype, shape)
 
 
 @implements(np.ones_like)
-def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **options: Any) -> Any:
+def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, device: Any = None) -> Any:
     """Ones in the shape and dtype of `a`."""
     return _like(1, a, dtype, shape)
 
 
 @implements(np.full_like)
-def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, **options: Any) -> Any:
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, device: Any = None) -> Any:
     """A number in the shape and dtype of `a`."""
     return _like(fill_value, a, dtype, shape)
 
 
-@implements(np.array)
-def array(object: Any, dtype: Any = None, **options: Any) -> Any:
+@implements(NUMPYS["array"])
+def array(object: Any, dtype: Any = None, *, copy: Any = True, order: str = "K", subok: bool = False, ndmin: int = 0, ndmax: int = 0, like: Any = None) -> Any:
     """An array of what lists hold, tracers among them."""
     made = _array(object)
-    return made if dtype is None else convert(made, dtype)
+    if dtype is not None:
+        made = convert(made, dtype)
+    return reshape(made, (1,) * (ndmin - made.ndim) + made.shape) if ndmin > made.ndim else made
 
 
-asarray = implements(np.asarray)(array.__wrapped__)  # type: ignore[attr-defined]
+@implements(NUMPYS["asarray"], NUMPYS["asanyarray"], NUMPYS["ascontiguousarray"])
+def asarray(a: Any, dtype: Any = None, order: str | None = None, *, device: Any = None, copy: Any = None, like: Any = None) -> Any:
+    """The same as an array."""
+    return array.__wrapped__(a, dtype)  # type: ignore[attr-defined]
+
+
+asanyarray = ascontiguousarray = asarray
 
 
 def _array(x: Any) -> Any:

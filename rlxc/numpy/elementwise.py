@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import TracingError
+from rlxc.errors import ArgumentError, DTypeError, TracingError, Unsupported
 from rlxc.ir.types import DType
 from rlxc.numpy.operands import Tracer, cast, convert, emit, full, tracer_of
 from rlxc.tracing.location import user_location, with_source
-from rlxc.tracing.promotion import as_dtype, kind_of, promote, ufunc_dtypes
+from rlxc.tracing.promotion import Kind, as_dtype, kind_of, promote, ufunc_dtypes
 from rlxc.tracing.protocols import implements, refuse_options
 
 #: ufuncs that are one primitive each
@@ -71,21 +71,40 @@ __all__ = ["abs", "astype", "clip", "nan_to_num", "power", "remainder", "round",
 
 
 def operands_of(ufunc: np.ufunc, xs: Any, options: dict[str, Any]) -> tuple[list[Any], Any, bool]:
-    """Operands in the dtypes that NumPy computes in, the dtype asked for, and whether the result is weak."""
-    refuse_options(f"np.{ufunc.__name__}", options, out=None, where=True)
-    for accepted in ("casting", "order", "subok"):
-        options.pop(accepted, None)
-    dtype = options.pop("dtype", None)
-    if options:
-        raise with_source(TracingError(f"np.{ufunc.__name__} has no option {next(iter(options))}", loc=user_location()))
+    """Operands in the dtypes that NumPy computes in, the dtypes of its results, and whether they are weak."""
+    dtype, casting = ufunc_options(ufunc, options)
     xs = [x if isinstance(x, Tracer | int | float | complex | np.ndarray | np.generic) else _array(x) for x in xs]
     kinds = tuple([kind_of(x) for x in xs])
-    if dtype is not None:
-        kinds = tuple([(as_dtype(dtype), False)] * len(xs))
-    ins, outs = ufunc_dtypes(ufunc, kinds)
-    weak = promote(kinds)[1] and not outs[0].is_bool
+    ins, outs = dtypes_of(ufunc, kinds, dtype, casting)
+    weak = dtype is None and promote(kinds)[1] and not outs[0].is_bool
     shape = _common_shape(xs)
     return [cast(x, d, shape, weak=weak) for x, d in zip(xs, ins, strict=True)], outs, weak
+
+
+def ufunc_options(ufunc: np.ufunc, options: dict[str, Any], *more: str) -> tuple[DType | None, str]:
+    """The dtype and the casting asked for. `order` and `subok` mean nothing here; `more` are for the caller; all else is refused."""
+    name = f"np.{ufunc.__name__}"
+    refuse_options(name, options, out=None, where=True, signature=None, sig=None)
+    unknown = options.keys() - {"dtype", "casting", "order", "subok", *more}
+    if unknown:
+        raise with_source(TracingError(f"{name} has no option {min(unknown)}", loc=user_location()))
+    dtype = options.get("dtype")
+    return None if dtype is None else as_dtype(dtype), options.get("casting") or "same_kind"
+
+
+def dtypes_of(ufunc: np.ufunc, kinds: tuple[Kind, ...], dtype: DType | None, casting: str) -> tuple[tuple[DType, ...], tuple[DType, ...]]:
+    """`ufunc_dtypes`; what NumPy refuses is an error at the user's line."""
+    try:
+        return ufunc_dtypes(ufunc, kinds, dtype, casting)
+    except DTypeError as error:
+        raise with_source(error.at(user_location())) from None
+
+
+def check_options(ufunc: np.ufunc, xs: Any, options: dict[str, Any]) -> None:
+    """For ufuncs whose results have one dtype whatever the operands': an error, where something else is asked for."""
+    dtype, casting = ufunc_options(ufunc, options)
+    if dtype is not None:
+        dtypes_of(ufunc, tuple([kind_of(x) for x in xs]), dtype, casting)
 
 
 def _common_shape(xs: Any) -> tuple[Any, ...]:
@@ -124,6 +143,7 @@ def _direct(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
 
     def rule(*xs: Any, **options: Any) -> Any:
         if compares and (known := _beyond(xs)) is not None:
+            check_options(ufunc, xs, options)
             return full(bool(ufunc(*[x if type(x) is int else 0 for x in xs])), DType("bool"), known.shape)
         operands, (dtype,), weak = operands_of(ufunc, xs, options)
         name: str | None = prim
@@ -139,11 +159,8 @@ def _direct(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
 
 def _rounding(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
     def rule(x: Any, **options: Any) -> Any:
-        x = tracer_of(x)
-        if not x.aval.dtype.differentiable and ufunc is not np.rint:
-            return x
         (x,), _, weak = operands_of(ufunc, (x,), options)
-        return emit(prim, x, weak=weak)
+        return emit(prim, x, weak=weak) if x.aval.dtype.differentiable else x
 
     rule.__name__ = rule.__qualname__ = ufunc.__name__
     return rule
@@ -151,7 +168,7 @@ def _rounding(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
 
 def _logical(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
     def rule(*xs: Any, **options: Any) -> Any:
-        refuse_options(f"np.{ufunc.__name__}", options, out=None, where=True)
+        check_options(ufunc, xs, options)
         return emit(prim, *[cast(x if isinstance(x, Tracer) else np.asarray(x, bool), DType("bool")) for x in xs])
 
     rule.__name__ = rule.__qualname__ = ufunc.__name__
@@ -174,7 +191,7 @@ abs = globals()["absolute"]
 
 def _classify(ufunc: np.ufunc, on_numbers: bool) -> Callable[..., Any]:
     def rule(x: Any, **options: Any) -> Any:
-        refuse_options(f"np.{ufunc.__name__}", options, out=None, where=True)
+        check_options(ufunc, (x,), options)
         x = tracer_of(x)
         if x.aval.dtype.is_complex:
             return emit("and" if on_numbers else "or", rule(real(x)), rule(imag(x)))
@@ -197,7 +214,7 @@ def square(x: Any, **options: Any) -> Any:
     return emit("mul", x, x, weak=weak)
 
 
-@implements(np.power, np.float_power)
+@implements(np.power)
 def power(x: Any, n: Any, **options: Any) -> Any:
     """x to the power n. Integers are multiplied, so their exponent must be known while tracing."""
     (base, exponent), _, weak = operands_of(np.power, (x, n), options)
@@ -250,6 +267,10 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None, **options: Any) -> Any:
     """x moved into the interval; an end that is None is open. The derivative is 1 strictly inside."""
     refuse_options("np.clip", options, out=None, where=True)
+    if options:
+        raise with_source(Unsupported(f"np.clip on traced arrays does not take {next(iter(options))}=", code="RLX0803", loc=user_location()))
+    if (a_min is not None or a_max is not None) and (min is not None or max is not None):
+        raise with_source(ArgumentError("np.clip takes a_min and a_max, or min and max", loc=user_location()))
     low, high = a_min if a_min is not None else min, a_max if a_max is not None else max
     if low is None and high is None:
         return tracer_of(a)
@@ -281,6 +302,8 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
 def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """x with numbers in place of nan and infinities."""
     x = tracer_of(x)
+    if x.aval.dtype.is_complex:
+        return emit("complex", *[nan_to_num(part, copy, nan, posinf, neginf) for part in (real(x), imag(x))])
     if not x.aval.dtype.is_float:
         return x
     info = np.finfo(x.dtype)
@@ -290,7 +313,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, 
 
 
 @implements(getattr(np, "astype", object()))
-def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """The same numbers in another dtype."""
     return convert(x, dtype)
 
@@ -312,8 +335,7 @@ def imag(val: Any) -> Any:
 @implements(np.conjugate)
 def conjugate(x: Any, **options: Any) -> Any:
     """The complex conjugate; a real number itself."""
-    refuse_options("np.conjugate", options, out=None, where=True)
-    x = tracer_of(x)
+    (x,), _, _ = operands_of(np.conjugate, (x,), options)
     return emit("conj", x, weak=x._weak) if x.aval.dtype.is_complex else x
 
 

@@ -87,6 +87,8 @@ def _static(name: str, condition: Any) -> Any:
 @implements(np.isin)
 def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None) -> Any:
     """Whether each element is one of the others."""
+    if kind not in (None, "sort", "table"):
+        wrong(f"Invalid kind: {kind!r}. Please use None, 'sort' or 'table'.")
     x, y = promoted(element, test_elements)
     found = np.any(x[..., None] == ravel(y), axis=-1)
     return ~found if invert else found

@@ -57,16 +57,16 @@ def _listed(arrays: Any) -> list[Any]:
 
 
 @implements(np.vstack)
-def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """Arrays below each other; vectors are rows."""
-    return np.concatenate([atleast_2d(x) for x in _listed(tup)], 0, dtype=dtype)
+    return np.concatenate([atleast_2d(x) for x in _listed(tup)], 0, dtype=dtype, casting=casting)
 
 
 @implements(np.hstack)
-def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """Arrays beside each other; vectors one after the other."""
     xs = [atleast_1d(x) for x in _listed(tup)]
-    return np.concatenate(xs, 0 if xs[0].ndim == 1 else 1, dtype=dtype)
+    return np.concatenate(xs, 0 if xs[0].ndim == 1 else 1, dtype=dtype, casting=casting)
 
 
 @implements(np.dstack)
@@ -233,6 +233,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     if not given(axis):
         return reshape(roll(np.ravel(x), shift, 0), x.shape)
     axes = [axis_of(i, x.ndim) for i in (axis if isinstance(axis, list | tuple) else (axis,))]
+    if not axes:
+        return x
     shifts = list(shift) if isinstance(shift, list | tuple | np.ndarray) and np.ndim(shift) else [shift] * len(axes)
     for at, by in zip(axes * (len(shifts) // len(axes)), shifts, strict=True):
         n = x.shape[at]
@@ -263,6 +265,9 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     """A border around an array: of constants, or of elements by "edge", "reflect", "symmetric", "wrap"."""
     x = traced(array)
     widths = _widths(pad_width, x.ndim)
+    taken = {"constant": {"constant_values"}, "reflect": {"reflect_type"}, "symmetric": {"reflect_type"}}.get(mode, set())
+    if options.keys() - taken or options.get("reflect_type", "even") != "even":
+        unsupported(f"np.pad on traced arrays does not take {', '.join(f'{k}={v!r}' for k, v in options.items())} with mode={mode!r}")
     if mode in ("constant", "empty"):
         return _pad_constant(x, widths, options.get("constant_values", 0) if mode == "constant" else 0)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):

@@ -14,6 +14,7 @@ import numpy as np
 
 from rlxc.errors import ArgumentError, Unsupported
 from rlxc.ir.primitive import lookup
+from rlxc.numpy.common import refuse, wrong
 from rlxc.numpy.operands import default_float, emit, promoted
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.protocols import implements, mentions_tracer
@@ -98,13 +99,24 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 @implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     """Eigenvalues of a symmetric matrix, ascending, and eigenvectors; of a that is not symmetric, (a + a') / 2 is taken."""
-    return EighResult(*emit("eigh", *_floats(a)))
+    return EighResult(*emit("eigh", _hermitian(a, UPLO)))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """Eigenvalues of a symmetric matrix, ascending."""
-    return emit("eigvalsh", *_floats(a))
+    return emit("eigvalsh", _hermitian(a, UPLO))
+
+
+def _hermitian(a: Any, uplo: str) -> Any:
+    """A matrix of floats that is symmetric; with "U", by its upper triangle alone."""
+    (x,) = _floats(a)
+    if uplo.upper() not in ("L", "U"):
+        wrong("UPLO argument must be 'L' or 'U'")
+    if uplo.upper() == "L":
+        return x
+    above = np.triu(x, 1)
+    return np.triu(x) + np.swapaxes(np.conj(above) if x.aval.dtype.is_complex else above, -1, -2)
 
 
 @implements(np.linalg.svd)
@@ -183,6 +195,7 @@ def matrix_power(a: Any, n: int) -> Any:
 @implements(np.linalg.multi_dot)
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     """A chain of products, in the order that costs least; the first and the last may be vectors."""
+    refuse("linalg.multi_dot", out=out)
     xs = promoted(*arrays)
     sizes = [xs[0].shape[0] if xs[0].ndim > 1 else 1, *[x.shape[0] for x in xs[1:]], xs[-1].shape[-1] if xs[-1].ndim > 1 else 1]
     best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(xs))}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import ArgumentError, BoundsError
+from rlxc.errors import ArgumentError, BoundsError, DTypeError
 from rlxc.ir.types import DType
 from rlxc.tracing.location import user_location, with_source
-from rlxc.tracing.promotion import kind_of, promote
+from rlxc.tracing.promotion import as_dtype, kind_of, promote
 from rlxc.tracing.tracer import Tracer, convert, emit, full, tracer_of
 
 __all__ = ["Tracer", "cast", "convert", "default_float", "emit", "full", "normalize_axes", "promoted", "tracer_of"]
@@ -33,9 +33,14 @@ def cast(x: Any, dtype: DType, like: tuple[Any, ...] = (), *, weak: bool = False
     return tracer_of(array.astype(dtype.numpy, copy=False))
 
 
-def promoted(*xs: Any, dtype: Any = None) -> list[Any]:
-    """Tracers of the one dtype that NumPy promotes all of `xs` to."""
-    common, weak = promote(tuple([kind_of(x) for x in xs])) if dtype is None else (dtype, False)
+def promoted(*xs: Any, dtype: Any = None, casting: Any = "unsafe") -> list[Any]:
+    """Tracers of the one dtype that NumPy promotes all of `xs` to; or of `dtype`, if `casting` allows it."""
+    common, weak = promote(tuple([kind_of(x) for x in xs]))
+    if dtype is not None:
+        wanted = as_dtype(dtype)
+        if not weak and "bf16" not in (common, wanted) and not np.can_cast(common.numpy, wanted.numpy, casting):
+            raise with_source(DTypeError(f"{common} is not made {wanted} by casting={casting!r}", loc=user_location(), help="convert it: x.astype(dtype)"))
+        common, weak = wanted, False
     return [cast(x, common, weak=weak) for x in xs]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from rlxc.errors import ArgumentError
 from rlxc.ir.types import DType
+from rlxc.numpy.elementwise import operands_of
 from rlxc.numpy.operands import Tracer, convert, default_float, emit, normalize_axes, normalize_axis, promoted, tracer_of
 from rlxc.numpy.reductions import sum as _sum
 from rlxc.tracing.location import user_location, with_source
@@ -27,11 +28,17 @@ def _products(prim: str, *xs: Any, **attrs: Any) -> Any:
 @implements(np.matmul)
 def matmul(x: Any, y: Any, /, **options: Any) -> Any:
     """Products of matrices in the last two axes; a vector is a row, or a column."""
-    refuse_options("np.matmul", options, out=None)
-    x, y = promoted(x, y)
-    if not x.ndim or not y.ndim:
-        raise with_source(ArgumentError(f"np.matmul takes no scalars: {x.aval}, {y.aval}", code="RLX0505", loc=user_location(), help="use *"))
+    x, y = _operands(np.matmul, x, y, options)
     return _products("matmul", x, y)
+
+
+def _operands(ufunc: np.ufunc, x: Any, y: Any, options: dict[str, Any]) -> Any:
+    """Operands in the dtypes that NumPy computes in; neither is a scalar."""
+    refuse_options(f"np.{ufunc.__name__}", options, axes=None, keepdims=False)
+    if not np.ndim(x) or not np.ndim(y):
+        types = f"{tracer_of(x).aval}, {tracer_of(y).aval}"
+        raise with_source(ArgumentError(f"np.{ufunc.__name__} takes no scalars: {types}", code="RLX0505", loc=user_location(), help="use *"))
+    return operands_of(ufunc, (x, y), options)[0]
 
 
 @implements(np.dot)
@@ -82,12 +89,12 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @implements(np.einsum)
-def einsum(spec: Any, /, *operands: Any, out: Any = None, optimize: Any = False, **options: Any) -> Any:
+def einsum(spec: Any, /, *operands: Any, out: Any = None, dtype: Any = None, order: str = "K", casting: str = "safe", optimize: Any = False) -> Any:
     """Einstein summation: `einsum("ij,jk->ik", x, y)`. A letter that an operand has twice takes its diagonal."""
     refuse_options("np.einsum", {"out": out}, out=None)
     if not isinstance(spec, str):
         spec, operands = _from_lists((spec, *operands))
-    xs = promoted(*operands)
+    xs = promoted(*operands, dtype=dtype, casting=casting)
     spec = _without_ellipsis(spec.replace(" ", ""), [x.ndim for x in xs])
     inputs, arrow, output = spec.partition("->")
     letters = inputs.split(",")
@@ -151,8 +158,7 @@ def _without_ellipsis(spec: str, ranks: list[int]) -> str:
 @implements(np.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, **options: Any) -> Any:
     """Sums of products along an axis; other axes broadcast."""
-    refuse_options("np.vecdot", options, out=None)
-    x, y = promoted(x1, x2)
+    x, y = _operands(np.vecdot, x1, x2, options)
     y = np.conj(x) * y if x.aval.dtype.kind == "c" else x * y
     return np.any(y, axis) if x.aval.dtype.is_bool else _sum(y, axis, dtype=x.dtype)
 
@@ -160,16 +166,14 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, **options: Any) -> Any:
 @implements(np.matvec)
 def matvec(x1: Any, x2: Any, /, **options: Any) -> Any:
     """Products of matrices and vectors; other axes broadcast."""
-    refuse_options("np.matvec", options, out=None)
-    x, y = promoted(x1, x2)
+    x, y = _operands(np.matvec, x1, x2, options)
     return np.matmul(x, y[..., None])[..., 0]
 
 
 @implements(np.vecmat)
 def vecmat(x1: Any, x2: Any, /, **options: Any) -> Any:
     """Products of vectors and matrices; other axes broadcast."""
-    refuse_options("np.vecmat", options, out=None)
-    x, y = promoted(x1, x2)
+    x, y = _operands(np.vecmat, x1, x2, options)
     return np.matmul(np.conj(x)[..., None, :] if x.aval.dtype.kind == "c" else x[..., None, :], y)[..., 0, :]
 
 

@@ -27,9 +27,11 @@ from rlxc.numpy.common import (
     reshape,
     size_along,
     traced,
+    unsupported,
     wrong,
 )
 from rlxc.primitives.reduce import highest, lowest
+from rlxc.tracing.promotion import as_dtype
 from rlxc.tracing.protocols import implements
 
 
@@ -139,6 +141,8 @@ def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO) -> Any:
 def _floats(a: Any, dtype: Any) -> Any:
     """What means are computed in: the dtype asked for, else the operand's, else f64."""
     x = traced(a)
+    if given(dtype) and not as_dtype(dtype).differentiable:
+        unsupported(f"a mean or variance on traced arrays in dtype={as_dtype(dtype)}", "convert the result: np.mean(x).astype(dtype)")
     return convert(x, dtype) if given(dtype) else inexact(x)
 
 
@@ -171,7 +175,10 @@ def var(
     refuse("var", out=out)
     x = _floats(a, dtype)
     axes = axes_of(axis, x.ndim)
-    ddof = correction if given(correction) else ddof
+    if given(correction):
+        if ddof != 0:
+            wrong("ddof and correction can't be provided simultaneously.")
+        ddof = correction
     if not given(where) and not given(mean) and x.aval.dtype.is_float and isinstance(ddof, int):
         return kept(emit("var", x, axes=axes, ddof=ddof), x, axes, keepdims)
     middle = mean if given(mean) else np.mean(x, axes, keepdims=True, where=where if given(where) else True)
@@ -179,7 +186,8 @@ def var(
     square = distance * distance if x.aval.dtype.is_float else np.real(distance * np.conj(distance))
     total = _sum(masked(square, where, 0), axes)
     count = _count(where, square, axes) if given(where) and where is not True else constant(size_along(x, axes), square)
-    return kept(total / np.maximum(count - constant(ddof, square), constant(0, square)), x, axes, keepdims)
+    y = kept(total / np.maximum(count - constant(ddof, square), constant(0, square)), x, axes, keepdims)
+    return convert(y, dtype) if given(dtype) else y
 
 
 @implements(np.std)
@@ -279,13 +287,28 @@ def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any 
     return _running("cumulative_prod", x, axis, dtype, out, include_initial, cumprod, 1)
 
 
+#: arguments after the axis
+_AS_REDUCE = ("dtype", "out", "keepdims", "initial", "where")
+_AS_ACCUMULATE = ("dtype", "out")
+_WITH_DTYPE = (sum, prod, cumsum, cumprod)
+
+
 # -- methods of ufuncs, which go along the first axis unless told otherwise
 
 
 def _method(ufunc: np.ufunc, method: str, function: Callable[..., Any]) -> None:
     @implements((ufunc, method))
     def rule(a: Any, axis: Any = 0, *options: Any, **named: Any) -> Any:
-        return function(a, axis, *options, **named)
+        names = _AS_REDUCE if method == "reduce" else _AS_ACCUMULATE
+        named |= dict(zip(names, options, strict=False))
+        dtype = named.pop("dtype", None)
+        if dtype is None:
+            return function(a, axis, **named)
+        if function in _WITH_DTYPE:
+            return function(a, axis, dtype=dtype, **named)
+        if function in (all, any) and as_dtype(dtype) != "bool":
+            unsupported(f"np.{ufunc.__name__}.{method} on traced arrays in dtype={as_dtype(dtype)}")
+        return function(traced(a) if function in (all, any) else convert(traced(a), dtype), axis, **named)
 
 
 def _running_extreme(prim: str) -> Callable[..., Any]:

@@ -26,9 +26,11 @@ from rlxc.numpy.common import (
     refuse,
     reshape,
     traced,
+    unsupported,
     wrong,
 )
 from rlxc.numpy.sorting import searchsorted
+from rlxc.tracing.promotion import as_dtype
 from rlxc.tracing.protocols import implements
 
 
@@ -223,6 +225,10 @@ def cov(
 ) -> Any:
     """Covariances of the rows."""
     refuse("cov", fweights=fweights, aweights=aweights)
+    if ddof is not None and ddof != int(ddof):
+        wrong("ddof must be integer")
+    if given(dtype) and not as_dtype(dtype).differentiable:
+        unsupported(f"np.cov on traced arrays in dtype={as_dtype(dtype)}")
     x = promoted(m, np.float64(0))[0]
     x = np.atleast_2d(convert(x, dtype) if given(dtype) else x)
     if not rowvar and np.ndim(as_operand(m)) > 1:

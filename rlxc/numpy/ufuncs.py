@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rlxc.ir.types import DType
-from rlxc.numpy.common import BOOL, F64, U8, as_operand, constant, convert, emit, inexact, promoted, refuse, traced, unsupported, wrong
-from rlxc.numpy.elementwise import operands_of
+from rlxc.numpy.common import BOOL, U8, as_operand, constant, convert, emit, inexact, promoted, refuse, traced, unsupported, wrong
+from rlxc.numpy.elementwise import check_options, operands_of
 from rlxc.tracing.protocols import implements
 
 
@@ -21,8 +21,7 @@ def _operands(ufunc: np.ufunc, *xs: Any, **options: Any) -> list[Any]:
 @implements(np.positive)
 def positive(x: Any, /, **options: Any) -> Any:
     """x itself."""
-    refuse("positive", **options)
-    return traced(x)
+    return _operands(np.positive, x, **options)[0]
 
 
 @implements(np.reciprocal)
@@ -86,31 +85,28 @@ def logaddexp2(x: Any, y: Any, /, **options: Any) -> Any:
 @implements(np.fmax)
 def fmax(x: Any, y: Any, /, **options: Any) -> Any:
     """The larger of x and y; where one is nan, the other."""
-    refuse("fmax", **options)
-    x, y = promoted(x, y)
+    x, y = _operands(np.fmax, x, y, **options)
     return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.maximum(x, y)))
 
 
 @implements(np.fmin)
 def fmin(x: Any, y: Any, /, **options: Any) -> Any:
     """The smaller of x and y; where one is nan, the other."""
-    refuse("fmin", **options)
-    x, y = promoted(x, y)
+    x, y = _operands(np.fmin, x, y, **options)
     return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.minimum(x, y)))
 
 
 @implements(np.divmod)
 def divmod(x: Any, y: Any, /, **options: Any) -> Any:
     """x // y and x % y."""
-    refuse("divmod", **options)
+    x, y = _operands(np.divmod, x, y, **options)
     return np.floor_divide(x, y), np.remainder(x, y)
 
 
 @implements(np.float_power)
 def float_power(x: Any, n: Any, /, **options: Any) -> Any:
-    """x to the power n in f64."""
-    refuse("float_power", **options)
-    return np.power(convert(traced(x), F64), convert(traced(n), F64))
+    """x to the power n in f64, or c128."""
+    return np.power(*_operands(np.float_power, x, n, **options))
 
 
 @implements(np.modf)
@@ -149,7 +145,7 @@ def sign(x: Any, /, **options: Any) -> Any:
 @implements(np.signbit)
 def signbit(x: Any, /, **options: Any) -> Any:
     """Whether the sign is minus, that of zero and nan too."""
-    refuse("signbit", **options)
+    check_options(np.signbit, (x,), options)
     x = inexact(x)
     return emit("bitcast", x, dtype=DType(f"i{x.aval.dtype.bits}")) < 0
 
@@ -164,7 +160,7 @@ def copysign(x: Any, y: Any, /, **options: Any) -> Any:
 @implements(np.isinf)
 def isinf(x: Any, /, **options: Any) -> Any:
     """Whether x is infinite."""
-    refuse("isinf", **options)
+    check_options(np.isinf, (x,), options)
     x = traced(x)
     if x.aval.dtype.is_complex:
         return np.isinf(np.real(x)) | np.isinf(np.imag(x))
@@ -271,7 +267,7 @@ def array_equiv(a1: Any, a2: Any) -> Any:
 @implements(np.bitwise_count)
 def bitwise_count(x: Any, /, **options: Any) -> Any:
     """The number of bits set in |x|, as u8."""
-    refuse("bitwise_count", **options)
+    check_options(np.bitwise_count, (x,), options)
     x = traced(x)
     if x.aval.dtype.is_bool:
         return convert(x, U8)

@@ -218,6 +218,13 @@ class Linearizer:
         """The halves of a region, with respect to the arguments that have a flag."""
         return _split(body, [a for a, flag in zip(body.args, flags, strict=True) if flag], note=self.note)
 
+    @staticmethod
+    def are_zero(body: Func, zeros: Sequence[int]) -> list[bool]:
+        """Which results of a region are zero whatever its linear arguments are, the arguments at the places `zeros` being zero."""
+        states = {a: State.LINEAR if a.linear else State.ZERO if i in zeros else State.CONSTANT for i, a in enumerate(body.args)}
+        follow(body.ops, states, "")
+        return [states.get(v) is State.ZERO for v in body.results]
+
     def active(self, body: Func, flags: Sequence[bool]) -> list[bool]:
         """Which results of a region may have tangents, if the arguments with a flag have some."""
         return active_results(body, flags)

@@ -9,10 +9,12 @@ The first gives what the second one needs, chosen as residuals are. A `while` ha
 
 from __future__ import annotations
 
-from rlxc.errors import Error
+from collections.abc import Sequence
+
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
 from rlxc.passes.bodies import with_bodies
+from rlxc.passes.expand import expand
 from rlxc.passes.residuals import plan
 
 
@@ -22,34 +24,21 @@ def separate(func: Func) -> Func:
         return func
     b = Builder()
     env: dict[Value, Value] = {}
-    pending = [iter(func.ops)]
-    while pending:
-        op = next(pending[-1], None)
-        if op is None:
-            pending.pop()
-            continue
+
+    def visit(op: Op, scratch: Builder) -> Sequence[Value] | None:
         if op.prim.control:
             op = with_bodies(op, separate)
-        if not _is_mixed(op):
-            b.insert_with(op, env)
-            continue
-        scratch = Builder()
-        scratch.loc = op.loc
-        op = op.with_operands(tuple(env.get(v, v) for v in op.operands))
-        try:
+        outs = None
+        if _is_mixed(op):
+            op = op.with_operands(tuple(env.get(v, v) for v in op.operands))
             outs = op.prim.separate_regions(scratch, op, plan)
-        except Error as error:
-            raise error.at(op.loc) from None
         if outs is None:
-            b.insert(op)
-            continue
-        pending.append(_then_bind(scratch.ops, op, outs, env))
+            b.insert_with(op, env)
+        return outs
+
+    for op in func.ops:
+        expand(op, env, visit, "separate_regions")
     return func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))
-
-
-def _then_bind(ops, op, outs, env):
-    yield from ops
-    env.update((v, env.get(w, w)) for v, w in zip(op.results, outs, strict=True) if v is not w)
 
 
 def _is_mixed(op: Op) -> bool:

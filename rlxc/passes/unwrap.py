@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from rlxc.errors import Error
+from collections.abc import Sequence
+
 from rlxc.ir.builder import Builder
-from rlxc.ir.core import Func, Value
+from rlxc.ir.core import Func, Op, Value
 from rlxc.passes.bodies import with_bodies
+from rlxc.passes.expand import expand
 from rlxc.passes.manager import func_pass
 
 
@@ -22,25 +24,13 @@ def unwrap(func: Func) -> Func:
         return func
     b = Builder()
     env: dict[Value, Value] = {}
-    pending = [iter(func.ops)]
-    while pending:
-        op = next(pending[-1], None)
-        if op is None:
-            pending.pop()
-            continue
-        if not op.prim.wraps:
-            b.rebuild(with_bodies(op, unwrap.on_func), env)  # type: ignore[attr-defined]
-            continue
-        scratch = Builder()
-        scratch.loc = op.loc
-        try:
-            outs = op.prim.unwrap(scratch, op, tuple(env.get(v, v) for v in op.operands))
-        except Error as error:
-            raise error.at(op.loc) from None
-        pending.append(_then_bind(scratch.ops, op.results, outs, env))
+
+    def visit(op: Op, scratch: Builder) -> Sequence[Value] | None:
+        if op.prim.wraps:
+            return op.prim.unwrap(scratch, op, tuple(env.get(v, v) for v in op.operands))
+        b.rebuild(with_bodies(op, unwrap.on_func), env)  # type: ignore[attr-defined]
+        return None
+
+    for op in func.ops:
+        expand(op, env, visit, "unwrap")
     return func.with_(ops=tuple(b.ops), results=tuple(env.get(v, v) for v in func.results))
-
-
-def _then_bind(ops, old, new, env):
-    yield from ops
-    env.update((v, env.get(w, w)) for v, w in zip(old, new, strict=True))

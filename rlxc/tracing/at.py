@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from rlxc.errors import BoundsError
 from rlxc.tracing import tracer as tracers
 from rlxc.tracing.indexing import Index, read_index
+from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.protocols import apply
 
 
@@ -97,7 +99,7 @@ class AtIndex:
         x, index = self._array, self._index
         if not index.arrays:
             axes = tuple(a for a, r in enumerate(index.items) if r != range(x.shape[a]))
-            grids = np.meshgrid(*[np.asarray(index.items[a]) for a in axes], indexing="ij")
+            grids = np.meshgrid(*[np.asarray(index.items[a], np.int64) for a in axes], indexing="ij")
             y = tracers.emit("reshape", y, shape=tuple(len(r) for r in index.items))
             rest = [a for a in range(len(x.shape)) if a not in axes]
             return axes, list(grids), _permuted(y, (*axes, *rest))
@@ -116,7 +118,7 @@ class AtIndex:
         outer = (*shape, *[len(index.items[a]) for a in sliced])
         indices = [apply_or_numpy(np.broadcast_to, apply_or_numpy(np.reshape, i, (*shape, *[1] * len(sliced))), outer) for i in block]
         for k, a in enumerate(sliced):
-            counts = np.asarray(index.items[a]).reshape([-1 if j == rank + k else 1 for j in range(len(outer))])
+            counts = np.asarray(index.items[a], np.int64).reshape([-1 if j == rank + k else 1 for j in range(len(outer))])
             indices.append(np.broadcast_to(counts, outer))
         return (*arrays, *sliced), indices, y
 
@@ -124,7 +126,12 @@ class AtIndex:
         """The index arrays, none of them negative, broadcast to one shape."""
         x, index = self._array, self._index
         arrays = [_from_start(index.items[a], x.shape[a]) for a in index.arrays]
-        shape = np.broadcast_shapes(*[tuple(i.shape) for i in arrays])
+        shapes = [tuple(i.shape) for i in arrays]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            message = f"index arrays of shapes {', '.join(map(str, shapes))} do not broadcast to one shape"
+            raise with_source(BoundsError(message, loc=user_location())) from None
         return [i if tuple(i.shape) == shape else apply_or_numpy(np.broadcast_to, i, shape) for i in arrays]
 
 

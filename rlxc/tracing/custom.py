@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import Error, TracingError
-from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func
 from rlxc.tracing.arguments import Arguments
 from rlxc.tracing.location import definition, with_source
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.regions import region_of
-from rlxc.tracing.staging import Aval, Staged, aval_of, name_of, stage
+from rlxc.tracing.staging import Aval, Staged, aval_of, call, name_of, stage
 from rlxc.tracing.trace import current, here, record
 from rlxc.tracing.tracer import Tracer, convert, emit, full, tracer_of
 
@@ -52,7 +51,11 @@ def checkpoint_name(x: Any, name: str) -> Any:
 
 
 class _Custom:
-    """A function with a derivative rule. Arguments of `nondiff_argnums` are values that are known while tracing, such as functions."""
+    """A function with a derivative rule. Arguments of `nondiff_argnums` are values that are known while tracing, such as functions.
+
+    What the function takes from outside may be differentiated by, too: there the rule does not speak of it, and its derivative is that of the
+    function as it is written.
+    """
 
     rule_method = ""
 
@@ -69,7 +72,8 @@ class _Custom:
         raise _wrong(f"{type(self).__name__} of the method {name_of(self._f)}", self._f, help)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if current() is None or getattr(self._within, "depth", 0) >= MAX_DEPTH:
+        outside = current() is None
+        if (outside and not _recorded_elsewhere(args)) or getattr(self._within, "depth", 0) >= MAX_DEPTH:
             return self._f(*args, **kwargs)
         if not self._has_rule():
             raise _wrong(f"{name_of(self._f)} has no derivative rule yet", self._f, f"state it: @{name_of(self._f)}.{self.rule_method}")
@@ -77,39 +81,32 @@ class _Custom:
             raise _wrong(f"{name_of(self._f)} takes its arguments by position, not {', '.join(kwargs)}", self._f)
         values = [args[i] for i in self._nondiff]
         rest = [x for i, x in enumerate(args) if i not in self._nondiff]
+        inner = self if outside else self._f
 
         def whole(*xs: Any) -> Any:
             given = iter(xs)
             known = dict(zip(self._nondiff, values, strict=True))
-            return self._f(*[known[i] if i in known else next(given) for i in range(len(args))])
+            return inner(*[known[i] if i in known else next(given) for i in range(len(args))])
 
-        given = Arguments(functools.wraps(self._f, updated=())(whole) if hasattr(self._f, "__name__") else whole, rest, {})
+        given = Arguments(_named(whole, self._f), rest, {})
         staged = given.staged()
-        self._closed(staged, "the function")
+        if outside:
+            return unflatten(staged.tree, call(staged.func, [*given.leaves, *staged.captured]))
         return self._recorded(given, staged, values)
 
-    def _stage_rule(self, rule: Function, like: Function, avals: Sequence[Aval], what: str) -> Staged:
+    def _stage_rule(self, rule: Function, like: Function, avals: Sequence[Aval]) -> Staged:
         depth = getattr(self._within, "depth", 0)
         self._within.depth = depth + 1
         try:
-            staged = stage(_named(rule, like), avals, lambda xs: (xs, {}), [None] * len(avals), hoists=True)
+            return stage(_named(rule, like), avals, lambda xs: (xs, {}), [None] * len(avals), hoists=True)
         finally:
             self._within.depth = depth
-        self._closed(staged, what)
-        return staged
 
     def _has_rule(self) -> bool:
         raise NotImplementedError
 
     def _recorded(self, given: Arguments, staged: Staged, values: list[Any]) -> Any:
         raise NotImplementedError
-
-    def _closed(self, staged: Staged, what: str) -> None:
-        """Raise where something is taken from outside that could be differentiated by: the rule does not speak of it."""
-        for x in staged.captured:
-            if isinstance(x, Tracer) and x.aval.dtype.differentiable:
-                message = f"{what} of {name_of(self._f)} uses {x!r} from outside, of which its derivative rule does not know"
-                raise _wrong(message, self._f, "pass it as an argument (or rlxc.stop_gradient of it, where it is to count as a constant)")
 
 
 class custom_jvp(_Custom):
@@ -151,14 +148,11 @@ class custom_jvp(_Custom):
             return tuple([t for t in _fitting(returned[1], staged.tree, wanted, "the tangent", f_rule) if t is not None])
 
         avals = [*given.avals, *[given.avals[p] for p in places]]
-        ruled = self._stage_rule(rule, f_rule, avals, "the rule")
+        ruled = self._stage_rule(rule, f_rule, avals)
         captured = [*staged.captured, *ruled.captured]
         function = region_of(staged, n, behind=[ruled])
-        tangents = [a.like() for a in function.args[: len(captured)] if a.type.dtype.differentiable]  # of what is captured: unused
         region = region_of(ruled, len(avals), before=[staged])
-        c = len(captured)
-        region = region.with_(args=(*region.args[: c + n], *tangents, *region.args[c + n :]))
-        op = record("custom_jvp", [*captured, *given.leaves], {}, (function, region))
+        op = record("custom_jvp", [*captured, *given.leaves], {"consts": len(captured)}, (function, region))
         return _tree_of(op, staged)
 
 
@@ -203,7 +197,7 @@ class custom_vjp(_Custom):
             residual_tree[:] = [tree]
             return tuple(outs), tuple([tracer_of(x) for x in kept])
 
-        ahead = self._stage_rule(forward, f_forward, given.avals, "the forward rule")
+        ahead = self._stage_rule(forward, f_forward, given.avals)
         residuals = [Aval(v.type, w) for v, w in zip(ahead.func.results[len(wanted) :], ahead.weak[len(wanted) :], strict=True)]
         seeds = [Aval(v.type) for v in wanted if v.type.dtype.differentiable]
 
@@ -214,25 +208,22 @@ class custom_vjp(_Custom):
             return _cotangents(returned, given, f_backward)
 
         avals = [*residuals, *seeds]
-        behind = self._stage_rule(backward, f_backward, avals, "the backward rule")
+        behind = self._stage_rule(backward, f_backward, avals)
         captured = [*staged.captured, *ahead.captured, *behind.captured]
         function = region_of(staged, n, behind=[ahead, behind])
         region = region_of(ahead, n, before=[staged], behind=[behind])
         c = len(captured)
         region = region.with_(results=(*region.results, *region.args[c - len(behind.captured) : c]))  # what backward takes from outside is a residual
-        op = record("custom_vjp", [*captured, *given.leaves], {}, (function, region, _backward(behind, len(residuals), function.args[:c])))
+        op = record("custom_vjp", [*captured, *given.leaves], {"consts": c}, (function, region, _backward(behind, len(residuals))))
         return _tree_of(op, staged)
 
 
-def _backward(staged: Staged, residuals: int, captured: Sequence[Any]) -> Func:
-    """The region of a backward rule: residuals, what it captured, cotangents; and zeros for what the function captured, before its results."""
+def _backward(staged: Staged, residuals: int) -> Func:
+    """The region of a backward rule: residuals, what it captured, cotangents."""
     func = staged.func
     own = len(func.args) - len(staged.captured)
     args = (*func.args[:residuals], *func.args[own:], *func.args[residuals:own])
-    b = Builder()
-    b.ops += func.ops
-    zeros = [b.zeros(v.type) for v in captured if v.type.dtype.differentiable]
-    return Func("", args, tuple(b.ops), (*zeros, *func.results), kind="region", loc=func.loc)
+    return Func("", args, func.ops, func.results, kind="region", loc=func.loc)
 
 
 def _cotangents(returned: Any, given: Arguments, rule: Function) -> Any:
@@ -276,6 +267,11 @@ def _cast(x: Any, type: Any, what: str, rule: Function) -> Any:
     if aval.type.shape != type.shape or (aval.type.dtype != type.dtype and not aval.weak):
         raise _wrong(f"{name_of(rule)}: {what} is {aval.type}, and {type} is asked for", rule)
     return tracer_of(convert(x, type.dtype) if isinstance(x, Tracer) else np.asarray(x, type.dtype.numpy))
+
+
+def _recorded_elsewhere(args: Any) -> bool:
+    """Whether an argument is no array, but of a class that records what is done to it, as the eager tape does."""
+    return any(hasattr(x, "__rlxc_call__") for x in flatten(args)[0])
 
 
 def _by_argument(given: Arguments, leaves: Sequence[Any]) -> tuple[Any, ...]:

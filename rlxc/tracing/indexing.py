@@ -45,8 +45,10 @@ def read_index(index: Any, shape: tuple[int, ...]) -> Index:
     if sum(part is Ellipsis for part in parts) > 1:
         raise _bad(TracingError, "an index can have one ellipsis only")
     expanded: list[Any] = []
+    gap = 0  # where the ellipsis is, which stands between its neighbours even if it is no axis at all
     for part in parts:
         if part is Ellipsis:
+            gap = len(expanded)
             expanded += [slice(None)] * (len(shape) - taken)
         elif isinstance(part, np.ndarray) and part.dtype == bool:
             expanded += _of_mask(part, shape, sum(_axes_of(p) for p in expanded))
@@ -73,7 +75,7 @@ def read_index(index: Any, shape: tuple[int, ...]) -> Index:
         else:
             items.append(_checked(part, shape[axis], axis))
             places.append(place)
-    first = bool(places) and places != list(range(places[0], places[0] + len(places)))
+    first = bool(places) and (places != list(range(places[0], places[0] + len(places))) or places[0] < gap <= places[-1])
     return Index(tuple(items), _new_axes(expanded, new, places, first), tuple(dropped), first)
 
 

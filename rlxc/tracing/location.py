@@ -57,9 +57,14 @@ def _is_users(code: CodeType) -> bool:
     return not code.co_filename.startswith((*_NOT_THE_USERS, "<frozen", "<string>")) and code.co_filename not in _WRAPPERS
 
 
+@lru_cache(maxsize=1 << 8)
+def _positions(code: CodeType) -> tuple[tuple[int | None, ...], ...]:
+    return tuple(code.co_positions())
+
+
 @lru_cache(maxsize=1 << 14)
 def _place(code: CodeType, last: int) -> Loc:
-    positions = list(code.co_positions())
+    positions = _positions(code)
     line, end_line, column, end_column = positions[last // 2] if last // 2 < len(positions) else (None,) * 4
     if line is None:
         return Loc(code.co_filename, code.co_firstlineno, 1)

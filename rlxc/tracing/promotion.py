@@ -70,19 +70,28 @@ def _strong(dtypes: Sequence[DType]) -> DType:
 
 
 @lru_cache(maxsize=1 << 12)
-def ufunc_dtypes(ufunc: np.ufunc, kinds: tuple[Kind, ...]) -> tuple[tuple[DType, ...], tuple[DType, ...]]:
-    """Dtypes that a ufunc of NumPy's converts its operands to, and those of its results."""
+def ufunc_dtypes(
+    ufunc: np.ufunc, kinds: tuple[Kind, ...], dtype: DType | None = None, casting: Any = "same_kind"
+) -> tuple[tuple[DType, ...], tuple[DType, ...]]:
+    """Dtypes that a ufunc of NumPy's converts its operands to, and those of its results, which are `dtype` where that is asked for.
+
+    Raises DTypeError for what NumPy has no loop for, or `casting` forbids.
+    """
     common, _ = promote(kinds)
-    dtypes = [common if weak else dtype for dtype, weak in kinds]
+    dtypes = [common if weak else d for d, weak in kinds]
     if ufunc.nin > 1 and any(weak for _, weak in kinds):
         dtypes = [common] * len(dtypes)
     if "bf16" in dtypes:
         dtypes = [_strong(dtypes)] * len(dtypes)
-    half = "bf16" in dtypes
+    half = "bf16" in dtypes or dtype == "bf16"
+    asked: dict[str, Any] = {} if dtype is None else {"signature": (*[None] * ufunc.nin, *[_like_half(dtype)] * ufunc.nout)}
     try:
-        found = [dtype_of(d) for d in ufunc.resolve_dtypes((*[_like_half(d) for d in dtypes], *[None] * ufunc.nout))]
+        found = [dtype_of(d) for d in ufunc.resolve_dtypes((*[_like_half(d) for d in dtypes], *[None] * ufunc.nout), casting=casting, **asked)]
     except TypeError:
-        raise DTypeError(f"np.{ufunc.__name__} does not take {', '.join(dtypes)}") from None
+        wish = "" if dtype is None else f" with dtype={dtype}, casting={casting!r}"
+        raise DTypeError(f"np.{ufunc.__name__} does not take {', '.join(dtypes)}{wish}") from None
+    except ValueError as error:
+        raise DTypeError(f"np.{ufunc.__name__}: {error}") from None
     if half:
         found = [DType("bf16") if d == "f16" else d for d in found]
     return tuple(found[: ufunc.nin]), tuple(found[ufunc.nin :])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import Unsupported
+from rlxc.tracing.augmented import instead_of, is_augmented_assignment
 from rlxc.tracing.location import user_location, with_source
 
 #: by the function of NumPy's, or (ufunc, method) for `np.add.reduce` and its like
@@ -84,8 +85,11 @@ class NumPyProtocols:
 
     __slots__ = ()
     __array_priority__ = 1000
+    _trace: Any
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs and method == "__call__" and is_augmented_assignment(inputs, kwargs["out"], self._trace._kept):
+            return instead_of(inputs[0], rule_of(ufunc)(*inputs))
         refuse_options(f"np.{ufunc.__name__}", kwargs, out=None, where=True)
         return rule_of(ufunc if method == "__call__" else (ufunc, method))(*inputs, **kwargs)
 
@@ -93,11 +97,18 @@ class NumPyProtocols:
         return rule_of(function)(*args, **kwargs)
 
 
+#: what to write for an option that traced arrays do not have
+_INSTEAD = {
+    "out": "results are new arrays: y = f(x), or x.at[...].set(y)",
+    "where": "np.where(condition, f(x), y) chooses between results; f sees all elements: give it harmless ones, np.where(condition, x, 1.0)",
+}
+
+
 def refuse_options(name: str, given: dict[str, Any], **neutral: Any) -> None:
     """Take out of `given` what is as `neutral` says; raise Unsupported for what is not."""
     for option, value in neutral.items():
         if given.pop(option, value) is not value:
-            help = "results are new arrays: y = f(x), or x.at[...].set(y)" if option == "out" else None
+            help = _INSTEAD.get(option)
             raise with_source(Unsupported(f"{name} on traced arrays does not take {option}=", code="RLX0803", loc=user_location(), help=help))
 
 

@@ -25,6 +25,7 @@ from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.ir.types import TensorType, dtype_of
 from rlxc.passes.dce import live_ops
+from rlxc.tracing import array_makers
 from rlxc.tracing.location import user_location, with_source
 
 
@@ -118,13 +119,18 @@ class Trace:
 @contextmanager
 def tracing(name: str, *, hoists: bool) -> Iterator[Trace]:
     """A trace that ops are recorded in while the block runs."""
-    trace = Trace(name, hoists=hoists or bool(_stack.traces))
+    outermost = not _stack.traces
+    trace = Trace(name, hoists=hoists or not outermost)
+    if outermost:
+        array_makers.begin()
     _stack.traces.append(trace)
     try:
         yield trace
     finally:
         trace.alive = False
         _stack.traces.remove(trace)
+        if outermost:
+            array_makers.end()
 
 
 def current() -> Trace | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +20,20 @@ from rlxc.tracing.protocols import NumPyProtocols, apply
 from rlxc.tracing.trace import Trace, here, record, spliced
 
 _WHERE = "use rlxc.where(condition, x, y) for arrays, rlxc.cond(condition, f, g, *operands) where only one branch is to run"
+
+
+def _binary(function: Any) -> Callable[[Any, Any], Any]:
+    """An operator: tracer first."""
+    return lambda x, y: apply(function, x, y) if _is_operand(y) else NotImplemented
+
+
+def _reflected(function: Any) -> Callable[[Any, Any], Any]:
+    """An operator: tracer last."""
+    return lambda y, x: apply(function, x, y) if _is_operand(x) else NotImplemented
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, Tracer | np.ndarray | np.generic | int | float | complex | list | tuple) or hasattr(x, "__array__")
 
 
 class Tracer(NumPyProtocols):
@@ -140,107 +154,28 @@ class Tracer(NumPyProtocols):
 
     # --------------------------------------------------------------------------------------------------------------- operators
 
-    def __add__(self, y: Any) -> Any:
-        return _binary(np.add, self, y)
-
-    def __radd__(self, y: Any) -> Any:
-        return _binary(np.add, y, self)
-
-    def __sub__(self, y: Any) -> Any:
-        return _binary(np.subtract, self, y)
-
-    def __rsub__(self, y: Any) -> Any:
-        return _binary(np.subtract, y, self)
-
-    def __mul__(self, y: Any) -> Any:
-        return _binary(np.multiply, self, y)
-
-    def __rmul__(self, y: Any) -> Any:
-        return _binary(np.multiply, y, self)
-
-    def __truediv__(self, y: Any) -> Any:
-        return _binary(np.divide, self, y)
-
-    def __rtruediv__(self, y: Any) -> Any:
-        return _binary(np.divide, y, self)
-
-    def __floordiv__(self, y: Any) -> Any:
-        return _binary(np.floor_divide, self, y)
-
-    def __rfloordiv__(self, y: Any) -> Any:
-        return _binary(np.floor_divide, y, self)
-
-    def __mod__(self, y: Any) -> Any:
-        return _binary(np.remainder, self, y)
-
-    def __rmod__(self, y: Any) -> Any:
-        return _binary(np.remainder, y, self)
+    __add__, __radd__ = _binary(np.add), _reflected(np.add)
+    __sub__, __rsub__ = _binary(np.subtract), _reflected(np.subtract)
+    __mul__, __rmul__ = _binary(np.multiply), _reflected(np.multiply)
+    __truediv__, __rtruediv__ = _binary(np.divide), _reflected(np.divide)
+    __floordiv__, __rfloordiv__ = _binary(np.floor_divide), _reflected(np.floor_divide)
+    __mod__, __rmod__ = _binary(np.remainder), _reflected(np.remainder)
+    __pow__, __rpow__ = _binary(np.power), _reflected(np.power)
+    __matmul__, __rmatmul__ = _binary(np.matmul), _reflected(np.matmul)
+    __and__, __rand__ = _binary(np.bitwise_and), _reflected(np.bitwise_and)
+    __or__, __ror__ = _binary(np.bitwise_or), _reflected(np.bitwise_or)
+    __xor__, __rxor__ = _binary(np.bitwise_xor), _reflected(np.bitwise_xor)
+    __lshift__, __rlshift__ = _binary(np.left_shift), _reflected(np.left_shift)
+    __rshift__, __rrshift__ = _binary(np.right_shift), _reflected(np.right_shift)
+    __lt__, __le__ = _binary(np.less), _binary(np.less_equal)
+    __gt__, __ge__ = _binary(np.greater), _binary(np.greater_equal)
+    __eq__, __ne__ = _binary(np.equal), _binary(np.not_equal)
 
     def __divmod__(self, y: Any) -> Any:
         return self // y, self % y
 
     def __rdivmod__(self, y: Any) -> Any:
         return y // self, y % self
-
-    def __pow__(self, y: Any) -> Any:
-        return _binary(np.power, self, y)
-
-    def __rpow__(self, y: Any) -> Any:
-        return _binary(np.power, y, self)
-
-    def __matmul__(self, y: Any) -> Any:
-        return _binary(np.matmul, self, y)
-
-    def __rmatmul__(self, y: Any) -> Any:
-        return _binary(np.matmul, y, self)
-
-    def __and__(self, y: Any) -> Any:
-        return _binary(np.bitwise_and, self, y)
-
-    def __rand__(self, y: Any) -> Any:
-        return _binary(np.bitwise_and, y, self)
-
-    def __or__(self, y: Any) -> Any:
-        return _binary(np.bitwise_or, self, y)
-
-    def __ror__(self, y: Any) -> Any:
-        return _binary(np.bitwise_or, y, self)
-
-    def __xor__(self, y: Any) -> Any:
-        return _binary(np.bitwise_xor, self, y)
-
-    def __rxor__(self, y: Any) -> Any:
-        return _binary(np.bitwise_xor, y, self)
-
-    def __lshift__(self, y: Any) -> Any:
-        return _binary(np.left_shift, self, y)
-
-    def __rlshift__(self, y: Any) -> Any:
-        return _binary(np.left_shift, y, self)
-
-    def __rshift__(self, y: Any) -> Any:
-        return _binary(np.right_shift, self, y)
-
-    def __rrshift__(self, y: Any) -> Any:
-        return _binary(np.right_shift, y, self)
-
-    def __lt__(self, y: Any) -> Any:
-        return _binary(np.less, self, y)
-
-    def __le__(self, y: Any) -> Any:
-        return _binary(np.less_equal, self, y)
-
-    def __gt__(self, y: Any) -> Any:
-        return _binary(np.greater, self, y)
-
-    def __ge__(self, y: Any) -> Any:
-        return _binary(np.greater_equal, self, y)
-
-    def __eq__(self, y: Any) -> Any:
-        return _binary(np.equal, self, y)
-
-    def __ne__(self, y: Any) -> Any:
-        return _binary(np.not_equal, self, y)
 
     def __neg__(self) -> Any:
         return apply(np.negative, self)
@@ -368,13 +303,6 @@ class Tracer(NumPyProtocols):
 
     def round(self, decimals: int = 0) -> Any:
         return apply(np.round, self, decimals)
-
-
-def _binary(function: Any, x: Any, y: Any) -> Any:
-    other = y if isinstance(x, Tracer) else x
-    if not isinstance(other, Tracer | np.ndarray | np.generic | int | float | complex | list | tuple) and not hasattr(other, "__array__"):
-        return NotImplemented
-    return apply(function, x, y)
 
 
 def emit(prim_name: str, *operands: Any, weak: bool = False, **attrs: Any) -> Any:

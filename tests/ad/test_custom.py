@@ -213,6 +213,35 @@ def test_forward_mode_says_that_a_custom_pullback_has_none(transform):
     assert "custom_jvp" in str(caught.value)
 
 
+@pytest.mark.parametrize("text", [JVP, VJP])
+def test_rules_do_not_speak_of_constants(text):
+    """`consts` operands: the function is differentiated by them as it is written, here by what it multiplies with."""
+    if text is JVP:
+        at = [np.array([0.3, 1.0, -2.0]), np.array(3, np.int32), np.array([2.0, 3.0, 4.0])]
+        text = text.replace("%x: f64[3], %i: i32[]", "%x: f64[3], %i: i32[], %w: f64[3]").replace("custom_jvp %x, %i", "custom_jvp %w, %x, %i {consts = 1}")
+        text = text.replace("(%a: f64[3]", "(%u: f64[3], %a: f64[3]").replace("(%a1: f64[3]", "(%u1: f64[3], %a1: f64[3]")
+        text = text.replace("yield %s, %k", "%su = mul %s, %u  yield %su, %k").replace("%two = constant dense<2.0> : f64[3]", "%two = add %u1, %u1")
+        want = np.sin(at[0]) * at[2] + 2 * at[2] * np.cos(at[0]) * at[0]
+        hessian = 2 * at[2] * (2 * np.cos(at[0]) - np.sin(at[0]) * at[0])
+    else:
+        at = [np.array([0.3, 1.0, -2.0]), np.array([2.0, 3.0, 4.0])]
+        text = text.replace("custom_vjp %x, %w", "custom_vjp %w, %x {consts = 1}").replace("yield %da, %dw", "yield %da")
+        text = text.replace("(%a: f64[3], %u: f64[3])", "(%u: f64[3], %a: f64[3])").replace("(%a1: f64[3], %u1: f64[3])", "(%u1: f64[3], %a1: f64[3])")
+        want = np.sin(at[0]) * at[1] + at[1] * np.cos(at[0]) * at[0]
+        hessian = None
+    f = rlxc.parse(text)["f"]
+    assert rlxc.parse(str(f))["f"] == f
+    gradient = rlxc.grad(f, ["x", "w"])
+    verify(gradient.as_module())
+    for run in (rlxc.interpret, lambda g, *xs: rlxc.compile(g)(*xs)):
+        close(run(gradient, *at), (want, np.sin(at[0]) * at[0]))
+        close(run(rlxc.grad(f, "w"), *at), (np.sin(at[0]) * at[0],))
+        close(run(rlxc.vmap(rlxc.grad(f, "w"), [None] * (len(at) - 1) + [0]), *at[:-1], np.stack([at[-1]] * 2)), (np.stack([np.sin(at[0]) * at[0]] * 2),))
+    close(rlxc.interpret(rlxc.jvp(f, "w"), *at, np.ones(3))[-1], (np.sin(at[0]) * at[0]).sum())  # a custom_vjp too: its rule is not asked
+    if hessian is not None:
+        close(rlxc.interpret(rlxc.hvp(f, "x"), *at, np.ones(3)), hessian)
+
+
 # -- rules that are wrong
 
 
@@ -248,6 +277,8 @@ def test_a_tangent_rule_that_is_not_linear_is_refused():
         "%y = checkpoint %x {again = 2} do (%a: f64[]) { yield %a }",
         "%y = checkpoint %x {again = -1} do (%a: f64[]) { yield %a }",
         '%y = checkpoint %x {policy = "none"} do (%a: f64[]) { yield %a }',
+        "%y = custom_jvp %x {consts = 2} do (%a: f64[]) { yield %a } do (%b: f64[]) { yield %b }",
+        "%y = custom_jvp %x {consts = -1} do (%a: f64[]) { yield %a } do (%b: f64[], %c: f64[]) { yield %c }",
         "%y = custom_backward %x {residuals = 3} do (%a: f64[]) { yield %a }",
         "%y = custom_pullback %x {residuals = 3, active = [0]} do (%a: f64[]) { yield %a }",
         "%y = custom_pullback %x {residuals = 0, active = [4]} do (%a: f64[]) { yield %a }",

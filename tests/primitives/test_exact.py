@@ -7,13 +7,13 @@ from rlxc.ir.primitive import REGISTRY, lookup
 from rlxc.primitives import special_exact
 
 mpmath = pytest.importorskip("mpmath")
-rng = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 wide = np.finfo(np.longdouble).nmant > 52
 BOUND = 0.7 if wide else 8.0
 
-HALF_LINE = np.concatenate([rng.uniform(0, 30, 60), 10.0 ** rng.uniform(-300, 15, 20)])
-LINE = np.concatenate([rng.uniform(-6, 6, 60), 10.0 ** rng.uniform(-300, 0, 20)])
-INSIDE = np.concatenate([rng.uniform(-1, 1, 60), 1 - 10.0 ** rng.uniform(-15, 0, 20)])
+HALF_LINE = np.concatenate([RNG.uniform(0, 30, 60), 10.0 ** RNG.uniform(-300, 15, 20)])
+LINE = np.concatenate([RNG.uniform(-6, 6, 60), 10.0 ** RNG.uniform(-300, 0, 20)])
+INSIDE = np.concatenate([RNG.uniform(-1, 1, 60), 1 - 10.0 ** RNG.uniform(-15, 0, 20)])
 ELEMENTARY = {
     "exp": (mpmath.exp, LINE * 50),
     "exp2": (lambda x: mpmath.power(2, x), LINE * 50),
@@ -38,7 +38,7 @@ ELEMENTARY = {
     "sqrt": (mpmath.sqrt, HALF_LINE),
     "rsqrt": (lambda x: 1 / mpmath.sqrt(x), HALF_LINE),
     "erf": (mpmath.erf, LINE),
-    "erfc": (mpmath.erfc, np.concatenate([LINE, rng.uniform(0, 26, 40)])),
+    "erfc": (mpmath.erfc, np.concatenate([LINE, RNG.uniform(0, 26, 40)])),
     "erf_inv": (mpmath.erfinv, INSIDE),
     "lgamma": (lambda x: mpmath.log(abs(mpmath.gamma(x))), np.concatenate([HALF_LINE, 1 + INSIDE / 100, 2 + INSIDE / 100])),
     "digamma": (mpmath.digamma, np.concatenate([HALF_LINE, -HALF_LINE[:60]])),
@@ -65,7 +65,7 @@ def test_eval_in_f64_is_the_exact_result_rounded(name):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 25, 40])
 def test_polygamma_in_f64_is_the_exact_result_rounded(n):
-    xs = np.concatenate([rng.uniform(0.1, 30, 20), rng.uniform(-9.9, 0, 20), [-0.5, -2.5, 0.25]])
+    xs = np.concatenate([RNG.uniform(0.1, 30, 20), RNG.uniform(-9.9, 0, 20), [-0.5, -2.5, 0.25]])
     with mpmath.workprec(200):
         exact = [mpmath.polygamma(n, mpmath.mpf(float(x))) for x in xs]
     assert error_in_ulps(lookup("polygamma").eval(xs, n=n), dict(zip(map(mpmath.mpf, xs), exact, strict=True)).__getitem__, xs) < BOUND

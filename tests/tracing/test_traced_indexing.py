@@ -121,3 +121,54 @@ def test_assigning_elements_names_the_remedy():
 
     with pytest.raises(rlxc.TracingError, match=r"x.at\[index\].set"):
         rlxc.trace(f, X)
+
+
+def a_random_index(rng, shape):
+    """Slices of all steps, integers, arrays that broadcast, masks, new axes, an ellipsis."""
+    block = tuple(rng.choice([2, 3], rng.integers(0, 3)))
+
+    def bound(n):
+        return None if rng.random() < 0.4 else int(rng.integers(-n - 2, n + 3))
+
+    def part(n):
+        kind = rng.choice(["slice", "int", "array", "mask"], p=[0.4, 0.2, 0.35, 0.05])
+        if kind == "slice":
+            return slice(bound(n), bound(n), rng.choice([None, 1, 2, -1, -2, 3, -3]))
+        if kind == "int":
+            return int(rng.integers(-n, n))
+        if kind == "mask":
+            return rng.random(n) < 0.5
+        sizes = tuple(1 if rng.random() < 0.2 else m for m in block)
+        return rng.integers(-n, n, sizes).astype(rng.choice([np.int64, np.int8]))
+
+    count = int(rng.integers(0, len(shape) + 1))
+    parts = [part(n) for n in shape[:count]]
+    if rng.random() < 0.4:
+        at = int(rng.integers(0, count + 1))
+        parts = [*parts[:at], ..., *[part(n) for n in shape[len(shape) - (count - at) :]]]
+    for _ in range(rng.integers(0, 2)):
+        parts.insert(int(rng.integers(0, len(parts) + 1)), None)
+    return tuple(parts)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_index_is_numpys(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(4):
+        shape = tuple(int(n) for n in rng.integers(2, 5, rng.integers(1, 5)))
+        x = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+        index = a_random_index(rng, shape)
+        try:
+            want = x[index]
+        except IndexError:
+            with pytest.raises(rlxc.Error):
+                rlxc.trace(lambda x, i=index: x[i], x)
+            continue
+        y = rng.standard_normal(want.shape)
+        added, last = x.copy(), x.copy()
+        np.add.at(added, index, y)
+        last[index] = y
+        func = rlxc.trace(lambda x, y, i=index: (x[i], x.at[i].add(y), x.at[i].set(y)), x, y)
+        for got, wanted in zip(rlxc.interpret(func, x, y), (want, added, last), strict=True):
+            assert got.shape == wanted.shape, index
+            np.testing.assert_allclose(got, wanted, rtol=1e-13, err_msg=str(index))

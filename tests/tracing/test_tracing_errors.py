@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy import array, asarray
 
 import rlxc
 from rlxc.tracing.trace import current
@@ -40,11 +41,11 @@ def ranges(x):
 
 
 def arrays(x):
-    return np.asarray(x)  # here: asarray
+    return asarray(x)  # here: asarray
 
 
 def lists(x):
-    return np.array([x[0], x[1]])  # here: list
+    return array([x[0], x[1]])  # here: list
 
 
 def both(x):

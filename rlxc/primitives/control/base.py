@@ -80,6 +80,30 @@ class Control(Primitive):
                 raise error(f"{self.name}: its {what} yields %{v.name or '?'}, which is {v.type}, and {why} {t}", loc=v.loc, labels=labels)
 
 
+class Flow(Control):
+    """Control flow that has derivatives: its rules for them, and for vmap, are the functions of the module `derivatives`."""
+
+    derivatives: Any  # the module
+
+    def active_regions(self, op, flags, active):
+        return self.derivatives.active(op, flags, active)
+
+    def linearize_regions(self, d, op, tangents):
+        return self.derivatives.linearize(d, op, tangents)
+
+    def transpose_regions(self, b, op, cts, transpose_ops):
+        return self.derivatives.transpose(b, op, cts, transpose_ops)
+
+    def separate_regions(self, b, op, plan):
+        return self.derivatives.separate(b, op, plan)
+
+    def linear_states(self, op, states, follow):
+        return self.derivatives.states(op, states, follow)
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        return self.derivatives.batch(b, op, operands, batched, bodies)
+
+
 def prune(op: Op, attrs: dict[str, Any], regions: Sequence[Func], results: Sequence[int], dropped: set[int], *, first: int = 0) -> Op:
     """`op` with these regions, with those results only, and without the arguments at the positions `dropped`; operand `first` is argument 0."""
     regions = tuple(live_region(r.with_(args=without(r.args, dropped))) for r in regions)

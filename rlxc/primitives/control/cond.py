@@ -10,12 +10,14 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
 from rlxc.primitives.control import branch_derivatives
-from rlxc.primitives.control.base import Control, prune, splice, store_scalars, unused
+from rlxc.primitives.control.base import Flow, prune, splice, store_scalars, unused
 from rlxc.primitives.control.folds import Arguments
 
 
-class Branch(Control):
+class Branch(Flow):
     """The first operand chooses a region; the others are what every region takes."""
+
+    derivatives = branch_derivatives
 
     def require_choice(self, types: Any) -> None:
         raise NotImplementedError
@@ -95,28 +97,8 @@ class Branch(Control):
         """Emit branches, in each of which `run` emits what a region computes."""
         raise NotImplementedError
 
-    # derivatives and vmap
-
     def argument_flags(self, op, flags, outcome):
         return [list(flags[1:]) for _ in op.regions]
-
-    def active_regions(self, op, flags, active):
-        return branch_derivatives.active(op, flags, active)
-
-    def linearize_regions(self, d, op, tangents):
-        return branch_derivatives.linearize(d, op, tangents)
-
-    def transpose_regions(self, b, op, cts, transpose_ops):
-        return branch_derivatives.transpose(b, op, cts, transpose_ops)
-
-    def separate_regions(self, b, op, plan):
-        return branch_derivatives.separate(b, op, plan)
-
-    def linear_states(self, op, states, follow):
-        return branch_derivatives.states(op, states, follow)
-
-    def batch_regions(self, b, op, operands, batched, bodies):
-        return branch_derivatives.batch(b, op, operands, batched, bodies)
 
 
 @register

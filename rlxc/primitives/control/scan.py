@@ -13,13 +13,13 @@ from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import Dim
 from rlxc.primitives.control import scan_derivatives
-from rlxc.primitives.control.base import Control, element_type, first_element, prune, splice, stack_of_one, stacked_type, store_scalars
+from rlxc.primitives.control.base import Flow, element_type, first_element, prune, splice, stack_of_one, stacked_type, store_scalars
 from rlxc.primitives.control.folds import Parts, fold_loop
 from rlxc.primitives.control.scan_loops import ScanLoop
 
 
 @register
-class Scan(Control):
+class Scan(Flow):
     """For each element of `xs`, in order: (consts, carries, element of each xs) -> (new carries, ys).
 
         %last, %sums = scan %zero, %x {consts = 0, carries = 1, length = 8} do (%sum: f64[], %e: f64[]) {
@@ -33,6 +33,7 @@ class Scan(Control):
     """
 
     name = "scan"
+    derivatives = scan_derivatives
     stacks = True
 
     def infer(self, *operands, consts: int, carries: int, length: int | Dim, reverse: bool = False, checkpoint: int = 0):
@@ -110,25 +111,5 @@ class Scan(Control):
     def lower_scalars(self, e: Any, bodies: Any, reads: Any, **attrs: Any) -> Any:
         return ScanLoop(e, bodies[0], reads, (), **attrs).on_scalars()
 
-    # derivatives and vmap
-
     def argument_flags(self, op, flags, outcome):
         return [scan_derivatives.carry_flags(op, flags, outcome)]
-
-    def active_regions(self, op, flags, active):
-        return scan_derivatives.active(op, flags, active)
-
-    def linearize_regions(self, d, op, tangents):
-        return scan_derivatives.linearize(d, op, tangents)
-
-    def transpose_regions(self, b, op, cts, transpose_ops):
-        return scan_derivatives.transpose(b, op, cts, transpose_ops)
-
-    def separate_regions(self, b, op, plan):
-        return scan_derivatives.separate(b, op, plan)
-
-    def linear_states(self, op, states, follow):
-        return scan_derivatives.states(op, states, follow)
-
-    def batch_regions(self, b, op, operands, batched, bodies):
-        return scan_derivatives.batch(b, op, operands, batched, bodies)

@@ -11,13 +11,13 @@ from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
 from rlxc.primitives.control import while_derivatives
-from rlxc.primitives.control.base import Control, prune, store_scalars
+from rlxc.primitives.control.base import Flow, prune, store_scalars
 from rlxc.primitives.control.folds import Parts, fold_loop
 from rlxc.primitives.control.while_loops import WhileLoop
 
 
 @register
-class While(Control):
+class While(Flow):
     """As long as the first region gives true: (consts, carries) -> new carries, by the second region. The results are the last carries.
 
         %n, %y = while %zero, %x {consts = 0} do (%i: i64[], %v: f64[]) {
@@ -30,6 +30,7 @@ class While(Control):
     """
 
     name = "while"
+    derivatives = while_derivatives
     region_names = ("condition", "body")
 
     def infer(self, *operands, consts: int, bound: int = 0):
@@ -98,25 +99,5 @@ class While(Control):
         consts = attrs["consts"]
         return WhileLoop(e, bodies, reads[:consts], reads[consts:], (), attrs["bound"]).on_scalars()
 
-    # derivatives and vmap
-
     def argument_flags(self, op, flags, outcome):
         return [while_derivatives.carry_flags(op, flags, outcome)] * 2
-
-    def active_regions(self, op, flags, active):
-        return while_derivatives.active(op, flags, active)
-
-    def linearize_regions(self, d, op, tangents):
-        return while_derivatives.linearize(d, op, tangents)
-
-    def transpose_regions(self, b, op, cts, transpose_ops):
-        return while_derivatives.transpose(b, op, cts, transpose_ops)
-
-    def separate_regions(self, b, op, plan):
-        return while_derivatives.separate(b, op, plan)
-
-    def linear_states(self, op, states, follow):
-        return while_derivatives.states(op, states, follow)
-
-    def batch_regions(self, b, op, operands, batched, bodies):
-        return while_derivatives.batch(b, op, operands, batched, bodies)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rlxc.errors import RuleError
+from rlxc.errors import AttrError, RuleError
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.interp import run_region
 from rlxc.primitives.control.base import Control, splice
@@ -63,9 +63,34 @@ class Wrapper(Control):
                 raise RuleError(f"{self.name}: its {what} yields {v.type} where {t} is asked for: {said}", loc=v.loc if v.loc.line else rule.loc)
 
 
-def floats(values: Sequence[Value]) -> list[int]:
-    """Places of the values that have tangents."""
-    return [i for i, v in enumerate(values) if v.type.dtype.differentiable]
+class Ruled(Wrapper):
+    """A function with a rule. Its first `consts` operands are what it takes from outside, of which the rule does not speak."""
+
+    def infer_regions(self, types: Any, regions: tuple[Func, ...], attrs: dict) -> tuple:
+        if not 0 <= attrs["consts"] <= len(types):
+            raise AttrError(f"{self.name}: consts = {attrs['consts']} of {len(types)} operands")
+        return super().infer_regions(types, regions, attrs)
+
+    def consts_alone(self, op: Op, flags: Sequence[bool]) -> list[bool]:
+        return [flag and i < op.attrs["consts"] for i, flag in enumerate(flags)]
+
+    def by_consts(self, d: Any, op: Op, tangents: Sequence[Value | None]) -> list[Value | None]:
+        """Tangents of the results by what is taken from outside: those of the function as it is written."""
+        flags = self.consts_alone(op, [t is not None for t in tangents])
+        if not any(flags):
+            return [None] * len(op.results)
+        function = op.regions[0]
+        halves = d.linearize(function, flags)
+        env = dict(zip(function.args, op.operands, strict=True))
+        env.update(zip(halves.tangents_in, [t for t, flag in zip(tangents, flags, strict=True) if t is not None and flag], strict=True))
+        for inner in (*halves.primal_ops, *halves.linear_ops):
+            d.b.rebuild(inner, env)
+        return [None if t is None else env[t] for t in halves.tangents_out]
+
+
+def floats(values: Sequence[Value], consts: int = 0) -> list[int]:
+    """Places of the values that have tangents, the first `consts` of them left out."""
+    return [i for i, v in enumerate(values) if i >= consts and v.type.dtype.differentiable]
 
 
 def _text(types: Sequence[Any]) -> str:

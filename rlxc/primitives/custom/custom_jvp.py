@@ -7,11 +7,11 @@ from rlxc.ir.liveness import depends
 from rlxc.ir.marks import marked
 from rlxc.ir.primitive import register
 from rlxc.primitives.control.base import splice
-from rlxc.primitives.custom.base import Wrapper, floats
+from rlxc.primitives.custom.base import Ruled, floats
 
 
 @register
-class CustomJvp(Wrapper):
+class CustomJvp(Ruled):
     """The results of the first region; their tangents are what the second one gives: from the arguments, and a tangent for each float one.
 
         %y = custom_jvp %x do (%a: f64[]) {
@@ -23,18 +23,20 @@ class CustomJvp(Wrapper):
         } : f64[]
 
     The rule yields a tangent for each float result, and is linear in the tangents that it takes. It holds in all modes and orders.
+    The first `consts` operands are what the function takes from outside: the rule sees them and takes no tangents of them, and derivatives
+    with respect to them are those of the function as it is written.
     """
 
     name = "custom_jvp"
     region_names = ("function", "rule")
 
-    def infer(self, *operands):
+    def infer(self, *operands, consts: int = 0):
         return super().infer(*operands)
 
     def infer_regions(self, types, regions, attrs):
         results = super().infer_regions(types, regions, attrs)
         function, rule = regions
-        takes = [*types, *(types[i] for i in floats(function.args))]
+        takes = [*types, *(types[i] for i in floats(function.args, attrs["consts"]))]
         gives = [results[j] for j in floats(function.results)]
         said = "a tangent for each float result"
         self.require_rule(rule, "rule", takes, gives, said)
@@ -43,15 +45,31 @@ class CustomJvp(Wrapper):
         self.require_nothing_else(rule, "rule")
         return results
 
+    def active_regions(self, op, flags, active):
+        function, rule = op.regions
+        places = floats(function.args, op.attrs["consts"])
+        by_rule = depends(rule, [*[False] * len(flags), *(flags[i] for i in places)])
+        found = dict(zip(floats(op.results), by_rule, strict=True))
+        return [out or found.get(j, False) for j, out in enumerate(active(function, self.consts_alone(op, flags)))]
+
     def linearize_regions(self, d, op, tangents):
         function, rule = op.regions
-        places = floats(function.args)
-        names = rule.args[len(function.args) :]
-        rule = d.separate(marked(rule, [a for a, i in zip(names, places, strict=True) if tangents[i] is not None]))
         d.b.insert(op)
+        outs = self.by_consts(d, op, tangents)
+        places = floats(function.args, op.attrs["consts"])
+        if all(tangents[i] is None for i in places):
+            return outs
+        names = rule.args[len(function.args) :]
+        moving = [a for a, i in zip(names, places, strict=True) if tangents[i] is not None]
+        rule = d.separate(marked(rule, moving))
+        still = [len(function.args) + k for k, i in enumerate(places) if tangents[i] is None]
         given = [d.b.zeros(op.operands[i].type) if tangents[i] is None else tangents[i] for i in places]
-        outs = iter(splice(d.b, rule, [*op.operands, *given]))
-        return [next(outs) if j in floats(op.results) else None for j in range(len(op.results))]
+        found = splice(d.b, rule, [*op.operands, *given])
+        zero = d.are_zero(rule, still)
+        for j, v, is_zero in zip(floats(op.results), found, zero, strict=True):
+            if not is_zero:
+                outs[j] = v if outs[j] is None else d.b.add(outs[j], v)
+        return outs
 
     def linear_states(self, op, states, follow):
         return self.not_linear(op, states, follow)
@@ -59,8 +77,8 @@ class CustomJvp(Wrapper):
     def batch_regions(self, b, op, operands, batched, bodies):
         function, rule = op.regions
         outs = depends(function, batched)
-        flags = [*batched, *(batched[i] for i in floats(function.args))]
+        flags = [*batched, *(batched[i] for i in floats(function.args, op.attrs["consts"]))]
         by_rule = dict(zip(floats(function.results), depends(rule, flags), strict=True))
         outs = [out or by_rule.get(j, False) for j, out in enumerate(outs)]
         regions = (bodies.batch(function, batched, outs), bodies.batch(rule, flags, [outs[j] for j in floats(function.results)]))
-        return b.with_regions(self, operands, {}, regions), outs
+        return b.with_regions(self, operands, dict(op.attrs), regions), outs

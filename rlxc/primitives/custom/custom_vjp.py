@@ -16,11 +16,11 @@ from rlxc.ir.liveness import depends
 from rlxc.ir.primitive import lookup, register
 from rlxc.primitives.control.linear import linear_op
 from rlxc.primitives.custom import checkpoint
-from rlxc.primitives.custom.base import Wrapper, floats
+from rlxc.primitives.custom.base import Ruled, Wrapper, floats
 
 
 @register
-class CustomVjp(Wrapper):
+class CustomVjp(Ruled):
     """The results of the first region; their cotangents are led back by the third, which takes the residuals that the second one yields.
 
         %y = custom_vjp %x do (%a: f64[]) {
@@ -36,13 +36,14 @@ class CustomVjp(Wrapper):
         } : f64[]
 
     `forward` yields the results, then any residuals; `backward` takes those and a cotangent for each float result, and yields one for each
-    float argument. It need not be linear, as where gradients are clipped. Reverse mode only.
+    float argument. It need not be linear, as where gradients are clipped. Reverse mode only. The first `consts` operands are what the function
+    takes from outside: `backward` yields no cotangents for them, and derivatives with respect to them are those of the function as it is written.
     """
 
     name = "custom_vjp"
     region_names = ("function", "forward", "backward")
 
-    def infer(self, *operands):
+    def infer(self, *operands, consts: int = 0):
         return super().infer(*operands)
 
     def infer_regions(self, types, regions, attrs):
@@ -51,7 +52,7 @@ class CustomVjp(Wrapper):
         self.require_rule(forward, "forward rule", types, results, "the results of the function, then residuals")
         residuals = [v.type for v in forward.results[len(results) :]]
         takes = [*residuals, *(results[j] for j in floats(function.results))]
-        gives = [types[i] for i in floats(function.args)]
+        gives = [types[i] for i in floats(function.args, attrs["consts"])]
         said = "a cotangent for each float argument"
         self.require_rule(backward, "backward rule", takes, gives, said)
         if len(backward.results) != len(gives):
@@ -60,17 +61,29 @@ class CustomVjp(Wrapper):
             self.require_nothing_else(region, what)
         return results
 
+    def active_regions(self, op, flags, active):
+        if any(flags[i] for i in floats(op.operands, op.attrs["consts"])):
+            return [True] * len(op.results)
+        return active(op.regions[0], self.consts_alone(op, flags))
+
     def linearize_regions(self, d, op, tangents):
         _, forward, backward = op.regions
+        places = floats(op.operands, op.attrs["consts"])
+        active = [k for k, i in enumerate(places) if tangents[i] is not None]
+        if not active:
+            d.b.insert(op)
+            return self.by_consts(d, op, tangents)
         residuals = tuple(v.like(loc=op.loc) for v in forward.results[len(op.results) :])
         whole = lookup("checkpoint")
         d.b.insert(Op(whole, op.operands, {"policy": "save", "names": (), "again": 0}, (*op.results, *residuals), (forward,), op.loc))
-        active = [k for k, i in enumerate(floats(op.operands)) if tangents[i] is not None]
-        given = [t for t in tangents if t is not None]
+        outs = self.by_consts(d, op, tangents)
+        given = [tangents[places[k]] for k in active]
         like = Op(lookup("custom_pullback"), op.operands, {}, op.results, (), op.loc)
         attrs = {"residuals": len(residuals), "active": tuple(active)}
-        outs = iter(linear_op(d.b, like, [*residuals, *given], attrs, [backward]))
-        return [next(outs) if j in floats(op.results) else None for j in range(len(op.results))]
+        found = linear_op(d.b, like, [*residuals, *given], attrs, [backward])
+        for j, v in zip(floats(op.results), found, strict=True):
+            outs[j] = v if outs[j] is None else d.b.add(outs[j], v)
+        return outs
 
     def linear_states(self, op, states, follow):
         return self.not_linear(op, states, follow)
@@ -81,13 +94,13 @@ class CustomVjp(Wrapper):
         kept = depends(forward, batched)
         outs = [x or y for x, y in zip(depends(function, batched), kept[:n], strict=True)]
         flags = [*kept[n:], *(outs[j] for j in floats(op.results))]
-        asked = [batched[i] for i in floats(op.operands)]
+        asked = [batched[i] for i in floats(op.operands, op.attrs["consts"])]
         regions = (
             bodies.batch(function, batched, outs),
             bodies.batch(forward, batched, [*outs, *kept[n:]]),
             bodies.summed(backward, flags, asked),
         )
-        return b.with_regions(self, operands, {}, regions), outs
+        return b.with_regions(self, operands, dict(op.attrs), regions), outs
 
 
 @register

@@ -1,0 +1,63 @@
+"""`total += x` where total is an array of NumPy's and x is a tracer.
+
+Python gives the name `total` what the operator returns. NumPy's operator writes into the array and returns it; a tracer cannot be written into it, but
+the name may just as well be given a new tracer, as long as nobody else has the array. That is what is looked at here: that the ufunc was called by
+such a statement, and that only the statement and its name refer to the array.
+"""
+
+from __future__ import annotations
+
+import opcode
+import sys
+from typing import Any
+
+import numpy as np
+
+from rlxc.errors import DTypeError, ShapeError, TracingError
+from rlxc.tracing.location import user_location, with_source
+
+_BINARY_OP = opcode.opmap["BINARY_OP"]
+_FIRST_INPLACE = 13  # of the operators of BINARY_OP: the `+=` of `+`
+
+
+def is_augmented_assignment(inputs: tuple[Any, ...], out: tuple[Any, ...], kept: list[Any]) -> bool:
+    """Whether the caller of `__array_ufunc__`, who called this, is a line `a += b`; raises TracingError if others have the array, too,
+    than `kept`, the arrays that the trace has seen."""
+    frame = sys._getframe(2)
+    code, at = frame.f_code.co_code, frame.f_lasti
+    if len(inputs) != 2 or len(out) != 1 or inputs[0] is not out[0] or code[at] != _BINARY_OP or code[at + 1] < _FIRST_INPLACE:
+        return False
+    if type(inputs[0]) is not np.ndarray:
+        return False
+    if inputs[0].base is not None or sys.getrefcount(inputs[0]) > _REFERENCES + sum([array is inputs[0] for array in kept]):
+        help = "write x = x + y, which leaves the others as they are"
+        message = "a traced array is added (or so) in place to an array that is also known by another name, or is part of another one"
+        raise with_source(TracingError(message, code="RLX0805", loc=user_location(), help=help))
+    return True
+
+
+def instead_of(array: np.ndarray, y: Any) -> Any:
+    """What the name stands for from now on; NumPy would have to be able to write it into the array."""
+    if y.shape != array.shape:
+        raise with_source(ShapeError(f"an array of shape {array.shape} is not given one of shape {y.shape} in place", loc=user_location()))
+    if not np.can_cast(y.dtype, array.dtype, "same_kind"):
+        raise with_source(DTypeError(f"an array of {array.dtype} is not given one of {y.dtype} in place", loc=user_location(), help="write x = x + y"))
+    return y.astype(array.dtype)
+
+
+def _references() -> int:
+    """How many references there are to an array that one name has, seen from `is_augmented_assignment`."""
+
+    class Probe:
+        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+            return count(inputs, kwargs["out"])
+
+    def count(inputs: tuple[Any, ...], out: tuple[Any, ...]) -> int:
+        return sys.getrefcount(inputs[0])
+
+    array: Any = np.zeros(())
+    array += Probe()
+    return int(array)
+
+
+_REFERENCES = _references()

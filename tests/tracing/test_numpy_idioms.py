@@ -1,0 +1,123 @@
+"""What NumPy has no protocol for, and everybody writes: arrays made of tracers, and `total += x`."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import rlxc
+
+X = np.array([0.5, -1.25, 2.0])
+MAKERS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray")}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: np.array([x[0], 1.0, x.sum()]),
+        lambda x: np.array([[np.cos(x[0]), -np.sin(x[0])], [np.sin(x[0]), np.cos(x[0])]]),
+        lambda x: np.array([x, 2 * x, np.ones(3)]),
+        lambda x: np.array(x, ndmin=2),
+        lambda x: np.array(object=[x[0], 2], dtype=np.float32),
+        lambda x: np.asarray(x, dtype=float) + np.asarray([1, 2, 3]),
+        lambda x: np.asanyarray((x[1], x[0])),
+        lambda x: np.ascontiguousarray(x[::-1]),
+        lambda x: np.array([[[1.0]]]) * x,
+    ],
+)
+def test_arrays_are_made_of_tracers(make):
+    got, want = rlxc.jit(make)(X), make(X)
+    assert (got.shape, got.dtype) == (want.shape, want.dtype)
+    np.testing.assert_allclose(got, want, rtol=1e-15)
+    assert rlxc.jacfwd(make)(X).shape == (*want.shape, 3)
+
+
+def test_numpys_makers_are_its_own_again_after_a_trace():
+    def f(x):
+        assert np.array is not MAKERS["array"]
+        return rlxc.grad(lambda y: np.array([y, x]).sum())(x) / 0
+
+    with pytest.raises(ZeroDivisionError):
+        rlxc.jit(lambda x: f(x) + 1 // 0)(2.0)
+    assert {name: getattr(np, name) for name in MAKERS} == MAKERS
+
+
+def test_other_threads_make_arrays_as_ever_while_one_traces():
+    inside, done, made = threading.Event(), threading.Event(), []
+
+    def f(x):
+        inside.set()
+        done.wait(10)
+        return np.array([x, x])
+
+    thread = threading.Thread(target=lambda: made.append(rlxc.jit(f)(1.0)))
+    thread.start()
+    inside.wait(10)
+    ours = np.array([1, 2.5]), np.asarray(X), np.array(rlxc.jit(lambda x: np.array([x]))(3.0))
+    done.set()
+    thread.join()
+    assert [a.tolist() for a in (*ours, *made)] == [[1.0, 2.5], X.tolist(), [3.0], [1.0, 1.0]]
+    assert np.array is MAKERS["array"]
+
+
+def test_an_array_that_has_one_name_is_a_total():
+    def f(x):
+        total = np.zeros(3)
+        for k in range(4):
+            total += k * x
+        shown = total * 1.0
+        total *= 2
+        total -= np.ones(3) + shown
+        return total
+
+    np.testing.assert_allclose(rlxc.jit(f)(X), f(X), rtol=1e-15)
+    np.testing.assert_allclose(rlxc.jacrev(f)(X), 6 * np.eye(3), rtol=1e-15)
+
+
+def test_a_total_that_was_used_before():
+    def f(x):
+        total = np.full(3, 2.0)
+        product = total * x
+        total += product
+        return total
+
+    np.testing.assert_allclose(rlxc.jit(f)(X), f(X), rtol=1e-15)
+
+
+def alias(x):
+    total = np.zeros(3)
+    other = total
+    total += x
+    return other
+
+
+def view(x):
+    total = np.zeros((2, 3))[0]
+    total += x
+    return total
+
+
+def written(x):
+    total = np.zeros(3)
+    np.add(total, x, out=total)
+    return total
+
+
+def narrow(x):
+    total = np.zeros(3, int)
+    total += x
+    return total
+
+
+def wide(x):
+    total = np.zeros(3)
+    total += np.stack([x, x])
+    return total
+
+
+@pytest.mark.parametrize("f", [alias, view, written, narrow, wide])
+def test_what_would_not_be_what_numpy_does_is_refused(f):
+    with pytest.raises(rlxc.Error) as caught:
+        rlxc.jit(f)(X)
+    assert caught.value.loc.file == __file__
+    assert caught.value.diagnostics[0].help or f is wide
