@@ -627,7 +627,7 @@ def batch_func(func: Func, active: Sequence[int], n: int) -> tuple[Func, list[bo
         b.bind(a, args[-1], i in active)
     b.ops_of(func.ops)
     results = tuple(b.env.get(v, v) for v in func.results)
-    return Func(func.name, tuple(args), tuple(b.ops), results), [v in b.batched for v in results]
+    return Func(func.name, tuple(args), tuple(b.ops), results), [v in b.batched for v in func.results]
 
 
 def _active(case: Case) -> list[tuple[int, ...]]:
