@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.lazy import cached_property
 from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.dce import live_ops
 from rlxc.passes.gradient import prepare
