@@ -106,8 +106,12 @@ def test_trees_and_has_aux():
         np.testing.assert_allclose(slope["w"], np.outer(2 / np.cosh(X) ** 2, X), rtol=1e-12)
     slope, aux = rlxc.grad(loss, has_aux=True)(params, X, scale=1.0)
     assert set(slope) == {"w", "b"}
-    by_name = rlxc.grad(lambda a, b: (a * b).sum(), argnums="b")(X, 2 * X)
-    np.testing.assert_array_equal(by_name, X)
+    for arguments in ((X, 2 * X), (X,)):
+        by_name = rlxc.grad(lambda a, b: (a * b).sum(), argnums="b")(*arguments, **({} if len(arguments) == 2 else {"b": 2 * X}))
+        np.testing.assert_array_equal(by_name, X)
+    both = rlxc.jacrev(lambda a, *, c, b: {"out": (a * b["k"]).sum() * c}, argnums=(0, "b"))(X, c=2.0, b={"k": X + 1})
+    np.testing.assert_array_equal(both["out"][0], 2 * (X + 1))
+    np.testing.assert_array_equal(both["out"][1]["k"], 2 * X)
 
 
 def test_vjp_jvp_and_linearize_agree():
