@@ -19,13 +19,14 @@ from rlxc.passes.linearize import linearize, wrt_arguments
 from rlxc.passes.manager import module_pass
 from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose_ops
+from rlxc.passes.unwrap import unfuse
 
 Unused = Literal["zeros", "none", "error"]
 
 
 def prepare(func: Func) -> Func:
-    """`func` with its calls inlined and its ops legal: what differentiation asks for."""
-    return legalize.on_func(inline_calls(func))  # type: ignore[attr-defined]
+    """`func` with its calls inlined, its kernels taken apart and its ops legal: what differentiation asks for."""
+    return legalize.on_func(unfuse.on_func(inline_calls(func)))  # type: ignore[attr-defined]
 
 
 def tidied(func: Func) -> Func:
