@@ -5,17 +5,16 @@ f is traced at each call, since it may see other things than before: it is the p
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from rlxc.ir.core import Func
+from rlxc.ir.locks import lock
 from rlxc.tracing.trace import current
 
 _MAX_KNOWN = 256
 _known: dict[Any, Any] = {}
-_lock = threading.Lock()
+_lock = lock()
 
 
 def transformed(transform: Callable[..., Any], func: Func, *args: Any, **kwargs: Any) -> Any:
@@ -38,13 +37,3 @@ def transformed(transform: Callable[..., Any], func: Func, *args: Any, **kwargs:
 
 def _frozen(x: Any) -> Any:
     return tuple([_frozen(i) for i in x]) if isinstance(x, list | tuple | range) else x
-
-
-def _fresh_lock() -> None:
-    """In a forked process: a thread that is not there any more may have held it."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh_lock)
