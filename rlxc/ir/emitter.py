@@ -188,10 +188,10 @@ class Emitter(Builder):
 
         return self.loop(sizes, (start,), step)[0]
 
-    def cond(self, condition: Value, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-        """A branch: only one of the two is executed."""
+    def cond(self, condition: Value, then: Callable[[], Any], otherwise: Callable[[], Any], *, rare: bool = False) -> Any:
+        """A branch: only one of the two is executed; if it is `rare`, mostly the second."""
         regions = tuple(self.region([], side, movable=False) for side in (then, otherwise))
-        results = self.emit(lookup("if", "loop"), [condition], {}, regions=regions).results
+        results = self.emit(lookup("if", "loop"), [condition], {"rare": True} if rare else {}, regions=regions).results
         return results[0] if len(results) == 1 else results
 
     def while_(self, init: Sequence[Value], condition: Callable[..., Value], body: Callable[..., Any], *, steps: int = 0) -> tuple[Value, ...]:

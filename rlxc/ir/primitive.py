@@ -30,11 +30,12 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
 from rlxc.ir.attributes import Dense, Resource, Symbol
+from rlxc.ir.lazy import cached_property
 from rlxc.ir.types import ORDERED, Dim, DType, Type
 
 ENTRY_POINT_GROUP = "rlxc.primitives"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -19,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlxc.errors import ArgumentError, TracingError
+from rlxc.ir.locks import lock
 from rlxc.runtime.compiled import Compiled
 from rlxc.runtime.python_call import Call, CallableType
 from rlxc.runtime.python_objects import supported
@@ -79,8 +78,7 @@ class Jit:
         self._entries: dict[Any, Entry] = {}
         self._tapes: dict[Any, Callable[[list[Any]], Any]] = {}
         self._hits = self._misses = 0
-        self._lock = threading.RLock()
-        _all.add(self)
+        self._lock = lock()
         kind = _kind()
         if kind is not None and type(self) is kind.type:
             kind.prepare(self)
@@ -400,16 +398,3 @@ def _flat(count: int) -> Tree:
 def _kind() -> Any:
     """The class whose instances are called by machine code; None where this Python does not allow it."""
     return CallableType(Jit) if supported() else None
-
-
-_all: weakref.WeakSet[Jit] = weakref.WeakSet()
-
-
-def _fresh_locks() -> None:
-    """In a forked process, whose other threads are gone: nobody holds a lock any more."""
-    for jitted in list(_all):
-        jitted._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh_locks)

@@ -133,14 +133,15 @@ def tracing(name: str, *, hoists: bool) -> Iterator[Trace]:
     """A trace that ops are recorded in while the block runs."""
     outermost = not _stack.traces
     trace = Trace(name, hoists=hoists or not outermost)
-    if outermost:
-        array_makers.begin()
-    _stack.traces.append(trace)
-    try:
+    try:  # an interrupt may come between any two calls
+        if outermost:
+            array_makers.begin()
+        _stack.traces.append(trace)
         yield trace
     finally:
         trace.alive = False
-        _stack.traces.remove(trace)
+        if trace in _stack.traces:
+            _stack.traces.remove(trace)
         if outermost:
             array_makers.end()
 

@@ -128,6 +128,35 @@ def test_vjp_jvp_and_linearize_agree():
     np.testing.assert_allclose(pull(np.ones(3))[0], 2 * X)
     out, tangent, aux = rlxc.jvp(lambda x: (x * x, 2 * x), (X,), (np.ones(3),), has_aux=True)
     np.testing.assert_allclose(tangent, 2 * X)
+    out, push, aux = rlxc.linearize(lambda x: (x * x, {"n": 3, "a": 2 * x}), X, has_aux=True)
+    np.testing.assert_allclose(push(np.ones(3)), aux["a"])
+    product, aux = rlxc.hvp(lambda x: (np.sum(x**3), 6 * x), (X,), (np.ones(3),), has_aux=True)
+    np.testing.assert_allclose(product, aux)
+
+
+def test_forward_mode_does_not_look_at_what_is_not_differentiated():
+    """With `has_aux`: a function that has no tangents at all may stand there."""
+    backward_only = rlxc.custom_vjp(lambda x: x * 2)
+    backward_only.defvjp(lambda x: (x * 2, None), lambda _, ct: (ct,))
+    f = lambda x: (np.sum(x * x), backward_only(x))  # noqa: E731
+    assert rlxc.jvp(f, (X,), (X,), has_aux=True)[1] == pytest.approx(2 * X @ X)
+    assert rlxc.linearize(f, X, has_aux=True)[1](X) == pytest.approx(2 * X @ X)
+    np.testing.assert_allclose(rlxc.hvp(f, (X,), (X,), has_aux=True)[0], 2 * X)
+    np.testing.assert_allclose(rlxc.jacfwd(f, has_aux=True)(X)[0], 2 * X)
+
+
+def test_residuals_of_a_python_function():
+    def f(x, p):
+        return np.sum(np.exp(np.sin(rlxc.checkpoint_name(p["w"] @ x, "product"))))
+
+    report = rlxc.residuals(f, "f32[3]", {"w": np.ones((2, 3))})
+    assert [k.name for k in report.entries if k.kind == "argument"] == ["%p.w", "%x"]
+    assert report.kept_bytes == 2 * 16
+    assert "exp at" in str(report)
+    kept = rlxc.checkpoint(f, policy="named", names=["product"])
+    assert 'named "product"' in str(rlxc.residuals(kept, X, {"w": np.ones((2, 3))}))
+    with pytest.raises(rlxc.DifferentiationError, match="no float result"):
+        rlxc.residuals(lambda x: x > 0, X)
 
 
 def test_pullbacks_inside_a_trace():

@@ -12,7 +12,7 @@ from rlxc.ir.emitter import Emitter, Memory
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.passes.lower.donations import Pinned, donation
-from rlxc.passes.lower.in_place import may_replace
+from rlxc.passes.lower.in_place import Replacing
 from rlxc.passes.lower.readers import Readers
 from rlxc.primitives.control.loops import copy, elements, known
 
@@ -37,6 +37,7 @@ class Bodies:
         self.funcs = {f.name: f for f in module.funcs}
         self.names = OwnNames(f.name for f in module.funcs)
         self.lower_func = lower_func
+        self.may_replace = Replacing()
         self.kernels: dict[tuple[str, Donated], str] = {}
         self.known: dict[tuple[str, int, int], Pinned | None] = {}
         self.made: list[Func] = []
@@ -44,7 +45,7 @@ class Bodies:
     def replaces(self, op: Op, result: int, operand: int) -> bool:
         """Whether a result of `op` may take the memory of an operand that nobody needs afterwards."""
         if not op.prim.control:
-            return may_replace(op, result, operand)
+            return self.may_replace(op, result, operand)
         asked = op.prim.donations(result, operand, **op.attrs)
         if asked is None:
             return False
