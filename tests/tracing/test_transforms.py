@@ -319,3 +319,36 @@ def test_a_compiled_function_may_be_called_while_tracing():
     np.testing.assert_allclose(rlxc.vmap(lambda x, w: model(x, w), in_axes=(0, None))(np.stack([X, -X]), 1.0), [np.tanh(X).sum(), np.tanh(-X).sum()])
     with pytest.raises(rlxc.Error, match=r"%x is f64\[N\]|f32"):
         rlxc.jit(lambda x: model(x, 2.0))(X.astype(np.float32))
+
+
+def test_a_transform_outside_of_jit_sees_what_is_outside_as_it_is_then():
+    scale, power = np.array([1.0, 2.0]), [2]
+
+    def f(x):
+        return np.sum(scale * x ** power[0])
+
+    x = np.array([3.0, 5.0])
+    for change in (lambda: None, lambda: scale.__imul__(10), lambda: power.__setitem__(0, 3), lambda: None):
+        change()
+        want = power[0] * scale * x ** (power[0] - 1)
+        np.testing.assert_allclose(rlxc.grad(f)(x), want, rtol=1e-14)
+        np.testing.assert_allclose(rlxc.vjp(f, x)[1](1.0)[0], want, rtol=1e-14)
+        np.testing.assert_allclose(rlxc.linearize(f, x)[1](np.array([1.0, 0.0])), want[0], rtol=1e-14)
+        np.testing.assert_allclose(rlxc.hessian(f)(x), np.diag((power[0] - 1) * want / x), rtol=1e-14)
+        np.testing.assert_allclose(rlxc.vmap(rlxc.grad(f))(np.stack([x, x]))[1], want, rtol=1e-14)
+
+
+def test_what_a_pass_made_of_a_function_is_known_the_next_time(monkeypatch):
+    from rlxc.passes import gradient
+
+    calls = []
+    whole = gradient.value_and_grad
+    monkeypatch.setattr(gradient, "value_and_grad", lambda *args, **kwargs: (calls.append(args), whole(*args, **kwargs))[1])
+
+    def an_uncommon_name(x):
+        return np.sum(np.sin(x) * 3.25)
+
+    for _ in range(3):
+        rlxc.grad(an_uncommon_name)(np.ones(4))
+    rlxc.grad(an_uncommon_name)(np.ones(5))
+    assert len(calls) == 2
