@@ -33,7 +33,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
+from rlxc.errors import AttrError, Error, InternalError, MissingRule, RuleError, UnknownName, VerifyError
 from rlxc.ir.attributes import Dense, Resource, Symbol
 from rlxc.ir.lazy import cached_property
 from rlxc.ir.types import ORDERED, Dim, DType, Type
@@ -477,13 +477,21 @@ class Primitive:
 
     def infer_types(self, types: Sequence[Type], attrs: dict[str, Any]) -> tuple[Type, ...]:
         """Result types, as a tuple; an `infer` that fails in an unforeseen way is a defect of that rule."""
+        result = self.ask("infer", *types, **attrs)
+        found = result if isinstance(result, tuple) else (result,)
+        if None in found:
+            raise RuleError(f"{self.name}: its infer rule gave {result}, not the type of a result, or a tuple of them")
+        return found
+
+    def ask(self, rule: str, *args: Any, **attrs: Any) -> Any:
+        """What a rule gives; if it fails in an unforeseen way, that is said of the rule."""
         try:
-            result = self.infer(*types, **attrs)
-        except Error:
+            return getattr(self, rule)(*args, **attrs)
+        except (Error, MemoryError, RecursionError):
             raise
         except Exception as error:
-            raise RuleError(f"{self.name}: its infer rule failed: {type(error).__name__}: {error}") from error
-        return result if isinstance(result, tuple) else (result,)
+            kind = InternalError if type(self).__module__.startswith("rlxc.") else RuleError
+            raise kind(f"{self.name}: its {rule} rule failed: {type(error).__name__}: {error}") from error
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
