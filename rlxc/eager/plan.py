@@ -86,7 +86,7 @@ class Plan:
         func = self.func.with_(results=self._outputs)
         if self.active:
             return linearize(func, self.active)
-        return Linearized(func, func.ops, (), (), (None,) * len(func.results))
+        return Linearized(func, func.ops, (), (), (None,) * len(func.results), ())
 
     @cached_property
     def primal(self) -> Func:
