@@ -164,9 +164,14 @@ def as_native(x: Any, type: TensorType) -> np.ndarray:
     if isinstance(x, Tracer):
         from_trace = user_location()
         raise with_source(TracingError(f"{x!r} is used outside of the trace it belongs to", code="RLX0802", loc=from_trace))
-    if isinstance(x, Snapshot):
-        return x.view(np.ndarray)
-    return x if isinstance(x, np.ndarray) or hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
+    if isinstance(x, np.ndarray):
+        return in_native_order(x.view(np.ndarray) if isinstance(x, Snapshot) else x)
+    return x if hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
+
+
+def in_native_order(x: np.ndarray) -> np.ndarray:
+    """The same numbers in bytes as this machine has them."""
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
 def compiled(func: Func) -> Compiled:
