@@ -347,5 +347,5 @@ def test_a_method_of_an_object_without_weak_references_is_an_error():
         def times(self, x):
             return x * self.k
 
-    with pytest.raises(rlxc.TracingError, match="Slotted.*weak reference"):
+    with pytest.raises(rlxc.TracingError, match=r"Slotted.*weak reference"):
         Slotted().times(X)
