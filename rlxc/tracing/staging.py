@@ -60,10 +60,8 @@ def aval_of(x: Any, name: str = "a leaf") -> Aval:
     if cls in (bool, int, float, complex) or isinstance(x, np.generic | np.ndarray) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         dtype, weak = kind_of(x)
         return Aval(TensorType(dtype, np.shape(x)), weak)
-    help = (
-        "mark it static, so that the function is traced for each value of it (static_argnums, static_argnames; in dataclasses field(metadata={'static': True})), \
-or register its class: rlxc.register_pytree"
-    )
+    static = "mark it static, so that the function is traced for each value of it (static_argnums, static_argnames; field(metadata={'static': True}))"
+    help = f"{static}, or register its class: rlxc.register_pytree"
     raise with_source(TracingError(f"{name} is {_text(x)}, which is no array", code="RLX0804", loc=user_location(), help=help))
 
 
