@@ -81,7 +81,7 @@ def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]
         return rule.record(self, other.kept() if 1 in rule.keeps else other)
 
     def first(self: Any, other: Any) -> Any:
-        if not _is_operand(other):
+        if not _is_operand(other) or isinstance(other, Tracer):  # a tracer takes tensors as they are
             return NotImplemented
         if type(other) is not Tensor and type(other) not in SCALARS:
             return both.on(Tensor, (self, other))
@@ -320,7 +320,7 @@ class Tensor(Variable):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
             raise ArgumentError(f"np.{ufunc.__name__} on tensors does not take out=", code="RLX0507", help="results are new tensors")
-        if method == "__call__" and not kwargs and not any(type(x) in (list, tuple) for x in inputs):
+        if method == "__call__" and not kwargs and not any(type(x) in (list, tuple, Tracer) for x in inputs):
             if len(inputs) == 1:
                 return _single(ufunc)(self)
             return _pair(ufunc)(*inputs) if type(inputs[0]) is Tensor else _ufunc(ufunc).on(Tensor, inputs)

@@ -19,8 +19,11 @@ from rlxc.errors import ArgumentError, Loc
 from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType
 from rlxc.tracing.promotion import DEFAULTS
+from rlxc.tracing.protocols import mentions_tracer
 from rlxc.tracing.pytree import Tree, unflatten
 from rlxc.tracing.staging import Aval, Staged, stage
+from rlxc.tracing.trace import outside_of_traces
+from rlxc.tracing.tracer import tracer_of
 
 MAX_FUNCTIONS = 1024  # that are kept
 
@@ -31,7 +34,7 @@ def traced(function: Callable[..., Any], name: str | None = None) -> Function:
 
     def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
         avals = _avals(kinds)
-        return stage(function, avals, lambda leaves: (leaves, {}), [f"x{i}" for i in range(len(avals))], hoists=False).func.with_(name=name)
+        return _stage(function, avals, lambda leaves: (leaves, {})).func.with_(name=name)
 
     return Function(name, make)
 
@@ -100,6 +103,9 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
         key = (function, form)
         known = _CALLS.get(key)
     except TypeError as error:
+        if mentions_tracer((args, tuple((kwargs or {}).values()))):  # inside of a trace, to which it then belongs
+            rest = iter([tracer_of(x) if isinstance(x, Variable) else x for x in operands])
+            return function(*_filled(form[0], rest), **_filled(form[1], rest))
         raise ArgumentError(f"{_name(function)}: an argument is neither an array nor hashable: {error}", code="RLX0501") from None
     if known is None:
         if len(_CALLS) >= MAX_FUNCTIONS:
@@ -117,7 +123,12 @@ def _stage_call(function: Callable[..., Any], args: Any, kwargs: Any, avals: lis
         rest = iter(leaves)
         return _filled(args, rest), _filled(kwargs, rest)
 
-    return stage(function, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
+    return _stage(function, avals, rebuild)
+
+
+def _stage(function: Callable[..., Any], avals: list[Aval], rebuild: Callable[[list[Any]], tuple[Any, Any]]) -> Staged:
+    with outside_of_traces():
+        return stage(function, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
 
 
 def _avals(kinds: Sequence[Kind | Scalar]) -> list[Aval]:
