@@ -26,6 +26,7 @@ from rlxc.ir.emitter import Emitter
 from rlxc.ir.foreign import Prototype
 from rlxc.ir.types import INDEX, MemType, VectorType
 
+WIDE = 64  # bytes: vectors of more are two or more registers, which LLVM takes apart op by op
 NOTHING: Mapping[int, int] = {}
 
 
@@ -333,8 +334,13 @@ class FuncWriter(Access):
         return ""
 
     def call_apart(self, name: str, xs: Sequence[Ref], emit: Callable[..., Value]) -> str:
-        """Call what `emit` makes of arguments of one type, written once as a function of the module."""
+        """Call what `emit` makes of arguments of one type, written once as a function of the module; for wide vectors half by half."""
         type = xs[0].type
+        if type.lanes * type.dtype.size > WIDE:
+            half = VectorType(type.dtype, type.lanes // 2)
+            lanes = [range(half.lanes), range(half.lanes, type.lanes)]
+            low, high = (self.call_apart(name, [Ref(self.shuffle(x, x, part), half) for x in xs], emit) for part in lanes)
+            return self.shuffle(Ref(low, half), Ref(high, half), range(type.lanes))
         t = llvm_type(type)
         symbol = f"{PREFIX}$a.{name}.{self.suffix(type)}"
         if symbol not in self.shared.apart:
