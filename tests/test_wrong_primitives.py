@@ -260,7 +260,7 @@ def test_a_wrong_batch_is_caught():
 
 
 def test_a_batch_of_the_wrong_type_is_caught():
-    with pytest.raises(LawBroken, match=r"wrong_double: its batch rule.*\n.*it gives f64\[2, 3, 3\], not f64\[3, 2, 3\]"):
+    with pytest.raises(LawBroken, match=r"wrong_double: its batch rule.*\n.*gave f64\[2, 3, 3\], not f64\[3, 2, 3\]"):
         check_primitive(spoil(Double, batch=lambda self, b, x, *, batched: b.broadcast(x, shape=(2, *x.type.shape), axes=(0,))))
 
 

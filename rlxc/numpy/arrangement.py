@@ -126,7 +126,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
 def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """Arrays one after the other along an axis; in a row, if it is None."""
     refuse_options("np.concatenate", {"out": out}, out=None)
-    xs = promoted(*arrays, dtype=dtype, casting=casting)
+    xs = promoted(*arrays, dtype=dtype, casting=casting, strong=True)
     if axis is None:
         xs, axis = [ravel(x) for x in xs], 0
     return emit("concat", *xs, axis=normalize_axis(axis, xs[0].ndim))
@@ -136,7 +136,7 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
 def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """Arrays of one shape along a new axis."""
     refuse_options("np.stack", {"out": out}, out=None)
-    xs = promoted(*arrays, dtype=dtype, casting=casting)
+    xs = promoted(*arrays, dtype=dtype, casting=casting, strong=True)
     return emit("concat", *[expand_dims(x, axis) for x in xs], axis=normalize_axis(axis, xs[0].ndim + 1))
 
 

@@ -117,7 +117,7 @@ def _array(x: Any) -> Any:
     """Lists in which tracers stand, and other things that NumPy makes arrays of."""
     if isinstance(x, list | tuple) and any(hasattr(i, "_trace") for i in x):
         return np.stack(x)
-    return np.asarray(x)
+    return tracer_of(x) if hasattr(x, "__rlxc_call__") else np.asarray(x)
 
 
 def _beyond(xs: Any) -> Tracer | None:
@@ -146,6 +146,8 @@ def _direct(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
             check_options(ufunc, xs, options)
             return full(bool(ufunc(*[x if type(x) is int else 0 for x in xs])), DType("bool"), known.shape)
         operands, (dtype,), weak = operands_of(ufunc, xs, options)
+        if operands[0].aval.dtype != operands[-1].aval.dtype and compares:
+            return _signed_with_unsigned(ufunc, *operands)
         name: str | None = prim
         if operands[0].aval.dtype.is_bool:
             name = _ON_BOOLEANS.get(ufunc, prim)
@@ -155,6 +157,13 @@ def _direct(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:
     rule.__name__ = rule.__qualname__ = ufunc.__name__
     rule.__doc__ = f"NumPy's {ufunc.__name__}."
     return rule
+
+
+def _signed_with_unsigned(ufunc: np.ufunc, x: Any, y: Any) -> Any:
+    """i64 is compared with u64: what is negative is less than anything that is not."""
+    signs = [-1 if v.aval.dtype.kind == "i" else 0 for v in (x, y)]
+    negative = next(v < 0 for v, sign in zip((x, y), signs, strict=True) if sign)
+    return where(negative, bool(ufunc(*signs)), ufunc(*[v.astype(np.uint64) for v in (x, y)]))
 
 
 def _rounding(ufunc: np.ufunc, prim: str) -> Callable[..., Any]:

@@ -24,6 +24,8 @@ def cast(x: Any, dtype: DType, like: tuple[Any, ...] = (), *, weak: bool = False
         info = np.iinfo(dtype.numpy)
         if not info.min <= x <= info.max:
             raise with_source(ArgumentError(f"{dtype} does not hold {x}", code="RLX0506", loc=user_location()))
+    if hasattr(x, "__rlxc_call__"):
+        return convert(tracer_of(x), dtype, weak=weak)
     array = np.asarray(x)
     if array.ndim == 0:
         with np.errstate(all="ignore"):
@@ -33,9 +35,9 @@ def cast(x: Any, dtype: DType, like: tuple[Any, ...] = (), *, weak: bool = False
     return tracer_of(array.astype(dtype.numpy, copy=False))
 
 
-def promoted(*xs: Any, dtype: Any = None, casting: Any = "unsafe") -> list[Any]:
-    """Tracers of the one dtype that NumPy promotes all of `xs` to; or of `dtype`, if `casting` allows it."""
-    common, weak = promote(tuple([kind_of(x) for x in xs]))
+def promoted(*xs: Any, dtype: Any = None, casting: Any = "unsafe", strong: bool = False) -> list[Any]:
+    """Tracers of the one dtype that NumPy promotes all of `xs` to; or of `dtype`, if `casting` allows it. With `strong`, Python numbers are arrays."""
+    common, weak = promote(tuple([(kind, weak and not strong) for kind, weak in map(kind_of, xs)]))
     if dtype is not None:
         wanted = as_dtype(dtype)
         if not weak and "bf16" not in (common, wanted) and not np.can_cast(common.numpy, wanted.numpy, casting):

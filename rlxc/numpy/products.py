@@ -47,8 +47,8 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     refuse_options("np.dot", {"out": out}, out=None)
     a, b = (x if isinstance(x, Tracer) else np.asarray(x) for x in (a, b))
     if not a.ndim or not b.ndim:
-        return a * b
-    a, b = promoted(a, b)
+        return np.multiply(*promoted(a, b, strong=True))
+    a, b = promoted(a, b, strong=True)
     if a.ndim <= 2 and b.ndim <= 2:
         return _products("matmul", a, b)
     return tensordot(a, b, axes=((a.ndim - 1,), (max(b.ndim - 2, 0),)))
@@ -58,7 +58,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 def inner(a: Any, b: Any) -> Any:
     """Sums of products along the last axes."""
     a, b = (x if isinstance(x, Tracer) else np.asarray(x) for x in (a, b))
-    return a * b if not a.ndim or not b.ndim else tensordot(a, b, axes=((-1,), (-1,)))
+    return dot(a, b) if not a.ndim or not b.ndim else tensordot(a, b, axes=((-1,), (-1,)))
 
 
 @implements(np.vdot)
@@ -72,13 +72,14 @@ def vdot(a: Any, b: Any, /) -> Any:
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """All products of two elements."""
     refuse_options("np.outer", {"out": out}, out=None)
-    return tracer_of(a).ravel()[:, None] * tracer_of(b).ravel()
+    a, b = promoted(a, b, strong=True)
+    return a.ravel()[:, None] * b.ravel()
 
 
 @implements(np.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Sums of products over so many axes (the last of a, the first of b), or over these ones."""
-    a, b = promoted(a, b)
+    a, b = promoted(a, b, strong=True)
     if isinstance(axes, int | np.integer):
         left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
     else:
@@ -94,7 +95,7 @@ def einsum(spec: Any, /, *operands: Any, out: Any = None, dtype: Any = None, ord
     refuse_options("np.einsum", {"out": out}, out=None)
     if not isinstance(spec, str):
         spec, operands = _from_lists((spec, *operands))
-    xs = promoted(*operands, dtype=dtype, casting=casting)
+    xs = promoted(*operands, dtype=dtype, casting=casting, strong=True)
     spec = _without_ellipsis(spec.replace(" ", ""), [x.ndim for x in xs])
     inputs, arrow, output = spec.partition("->")
     letters = inputs.split(",")
@@ -180,7 +181,7 @@ def vecmat(x1: Any, x2: Any, /, **options: Any) -> Any:
 @implements(np.kron)
 def kron(a: Any, b: Any) -> Any:
     """All products of an element of a and an element of b, those of b within those of a."""
-    x, y = promoted(a, b)
+    x, y = promoted(a, b, strong=True)
     rank = max(x.ndim, y.ndim)
     x, y = (np.reshape(v, (1,) * (rank - v.ndim) + v.shape) for v in (x, y))
     apart = [n for m in x.shape for n in (m, 1)], [n for m in y.shape for n in (1, m)]
@@ -192,7 +193,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     """The vector product of vectors with three elements (with two: its third element)."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = promoted(a, b)
+    x, y = promoted(a, b, strong=True)
     x, y = np.moveaxis(x, axisa, -1), np.moveaxis(y, axisb, -1)
     if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
         raise with_source(ArgumentError(f"np.cross takes vectors with 2 or 3 elements: {x.aval}, {y.aval}", code="RLX0505", loc=user_location()))
@@ -230,7 +231,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         if ord == -np.inf:
             return np.min(np.abs(x), axes, keepdims=keepdims)
         if ord == 0:
-            return _sum((x != 0).astype(x.dtype), axes, keepdims=keepdims)
+            return _sum((x != 0).astype(np.abs(x).dtype), axes, keepdims=keepdims)
         if ord == 1:
             return _sum(np.abs(x), axes, keepdims=keepdims)
         if isinstance(ord, int | float):

@@ -1,8 +1,8 @@
-"""Unwrap: ops that only have a word on derivatives make room for what they compute."""
+"""Unwrap: ops that only have a word on derivatives make room for what they compute. Unfuse: so do kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
@@ -20,15 +20,33 @@ def unwrap(func: Func) -> Func:
       yield %h                       =>
     } : f64[3]
     """
-    if not any(op.prim.wraps or op.prim.control for op in func.ops):
+    return _in_place(func, lambda op: op.prim.wraps, unwrap.on_func)  # type: ignore[attr-defined]
+
+
+@func_pass("unfuse")
+def unfuse(func: Func) -> Func:
+    """Put the ops of each kernel in place of it, so that what has been fused can be differentiated.
+
+    %y = fused %x do (%a) {
+      %h = sin %a : f64[3]                  %h = sin %x : f64[3]
+      %e = exp %h : f64[3]           =>     %y = exp %h : f64[3]
+      yield %e
+    } : f64[3]
+    """
+    return _in_place(func, lambda op: op.prim.kernel, unfuse.on_func)  # type: ignore[attr-defined]
+
+
+def _in_place(func: Func, goes: Callable[[Op], bool], inside: Callable[[Func], Func]) -> Func:
+    """`func` with what the rule `unwrap` emits in place of each op that `goes`."""
+    if not any(goes(op) or op.prim.control for op in func.ops):
         return func
     b = Builder()
     env: dict[Value, Value] = {}
 
     def visit(op: Op, scratch: Builder) -> Sequence[Value] | None:
-        if op.prim.wraps:
-            return op.prim.unwrap(scratch, op, tuple(env.get(v, v) for v in op.operands))
-        b.rebuild(with_bodies(op, unwrap.on_func), env)  # type: ignore[attr-defined]
+        if goes(op):
+            return op.prim.unwrap(scratch, op, tuple(env.get(v, v) for v in op.operands))  # type: ignore[no-any-return]
+        b.rebuild(with_bodies(op, inside), env)
         return None
 
     for op in func.ops:

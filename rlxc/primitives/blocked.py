@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import DTypeError, ShapeError
+from rlxc.errors import DifferentiationError, DTypeError, ShapeError
 from rlxc.ir.core import Func
 from rlxc.ir.interp import run_ops
-from rlxc.ir.primitive import Primitive, register
+from rlxc.ir.primitive import Primitive, Program, register
+from rlxc.ir.types import BOOL, FLOATS, INTEGERS
 
 
 @register
@@ -27,7 +28,26 @@ class Blocked(Primitive):
     """Compute a region for each block of a grid; results are put together, or summed where they do not go along a dimension of the grid."""
 
     name = "blocked"
+    samples = (
+        Program("""func @f(%x: f64[5, 2], %w: f64[2]) -> (f64[5, 2], f64[2]) {
+  %a, %b = blocked %x, %w {sizes = [5], blocks = [2], takes = [[0, -1], [-1]], gives = [[0, -1], [-1]]} do (%y: f64[2, 2], %v: f64[2]) {
+    %u = broadcast %v {shape = [2, 2], axes = [0]}
+    %p = mul %y, %u
+    %s = sin %p
+    %t = reduce_sum %p {axes = [0]}
+    yield %s, %t
+  } do (%y1: f64[1, 2], %v1: f64[2]) {
+    %u1 = reshape %v1 {shape = [1, 2]}
+    %p1 = mul %y1, %u1
+    %s1 = sin %p1
+    %t1 = reduce_sum %p1 {axes = [0]}
+    yield %s1, %t1
+  }
+  return %a, %b
+}"""),
+    )
     by_blocks = True
+    dtypes = (*FLOATS, *INTEGERS, BOOL)
 
     def infer(
         self,
@@ -77,6 +97,15 @@ class Blocked(Primitive):
             for v, out, axes in zip(region.results, outs, op.attrs["gives"], strict=True):
                 out[_window(v.type.shape, axes, at)] += env[v]
         return tuple(outs)
+
+    def jvp(self, b, primals, tangents, outs, **attrs):
+        raise self.too_late()
+
+    def batch_regions(self, b, op, operands, batched, bodies):
+        raise self.too_late()
+
+    def too_late(self) -> DifferentiationError:
+        return DifferentiationError("blocked is made for native code: differentiate, or batch, the function that it was made of", code="RLX0302")
 
 
 def whole_shape(shape: Sequence[Any], axes: Sequence[int], sizes: Sequence[int], blocks: Sequence[int]) -> tuple | None:

@@ -253,6 +253,7 @@ class ConvTranspose(Composite):
     name = "conv_transpose"
     samples = (
         Sample("f64[2, 3, 4]", "f64[3, 2, 3]", strides=(2,)),
+        Sample("f64[1, 2, 2]", "f64[2, 1, 2]", strides=(2,)),
         Sample("f64[1, 4, 3, 3]", "f64[4, 1, 2, 3]", strides=(2, 1), padding=((1, 0), (1, 1)), output_padding=(1, 0), dilation=(1, 2), groups=2),
     )
 

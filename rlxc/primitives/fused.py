@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rlxc.errors import DTypeError, ShapeError, VerifyError
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.interp import run_ops
-from rlxc.ir.primitive import Primitive, register
+from rlxc.ir.primitive import Primitive, Program, register
+from rlxc.ir.types import BOOL, FLOATS, INTEGERS
 from rlxc.primitives.axes import fits_rows
+from rlxc.primitives.control.base import splice
 
 
 @register
@@ -23,6 +26,26 @@ class Fused(Primitive):
 
     name = "fused"
     kernel = True
+    dtypes = (*FLOATS, *INTEGERS, BOOL)
+    samples = (
+        Program("""func @f(%x: f64[2, 3], %w: f64[2, 3]) -> (f64[2, 3], f64[2]) {
+  %a, %b = fused %x, %w {rows = 1} do (%y: f64[2, 3], %v: f64[2, 3]) {
+    %p = mul %y, %v
+    %s = sin %p
+    %t = reduce_sum %p {axes = [1]}
+    yield %s, %t
+  }
+  return %a, %b
+}"""),
+        Program("""func @f(%x: f64[2, 3], %w: f64[3]) -> f64[2] {
+  %a = fused %x, %w do (%y: f64[2, 3], %v: f64[3]) {
+    %p = contract %y, %v {spec = "bi,i->b"}
+    %s = sin %p
+    yield %s
+  }
+  return %a
+}"""),
+    )
 
     def infer(self, *xs, rows: int = -1):
         raise ShapeError("fused needs a region")
@@ -46,6 +69,9 @@ class Fused(Primitive):
         env.update(zip(region.args, [env[v] for v in op.operands], strict=True))
         run_ops(region.ops, env)
         return tuple(env[v] for v in region.results)
+
+    def unwrap(self, b: Any, op: Op, operands: Sequence[Value]) -> Sequence[Value]:
+        return splice(b, op.regions[0], operands)
 
 
 def _check_rows(region: Func, rows: int) -> None:

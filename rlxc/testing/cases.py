@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from rlxc.errors import Error, MissingExtra
+from rlxc.frontend.parser import parse
 from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import make_op
-from rlxc.ir.core import Func, Value
-from rlxc.ir.primitive import Primitive, Sample
+from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.lazy import cached_property
+from rlxc.ir.primitive import Primitive, Program, Sample
 from rlxc.ir.types import BOOL, COMPLEX, FLOATS, INTEGERS, DType, TensorType, dtype_of, parse_type
 from rlxc.testing.numeric import tolerance, widest
 
@@ -23,7 +24,7 @@ Arrays = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One primitive on operands of given types; `fixed` holds the operands that the sample gives as arrays."""
+    """One primitive on operands of given types, or in a program; `fixed` holds the operands that the sample gives as arrays."""
 
     prim: Primitive
     types: tuple[TensorType, ...]
@@ -31,10 +32,13 @@ class Case:
     fixed: tuple[np.ndarray | None, ...]
     domain: tuple[float, float]
     original: bool = True  # the dtype is the sample's own
+    program: Module | None = None  # where the op stands, if it is not alone
 
     @cached_property
     def func(self) -> Func:
-        """The function of one op: its operands are the arguments."""
+        """The function of one op, whose operands are the arguments; or the program's."""
+        if self.program is not None:
+            return self.program[self.program.funcs[-1].name]
         args = tuple(Value(t, f"x{i}") for i, t in enumerate(self.types))
         op = make_op(self.prim, args, self.attrs)
         return Func("f", args, (op,), op.results)
@@ -110,6 +114,8 @@ class Case:
         return tuple(out)
 
     def __str__(self) -> str:
+        if self.program is not None:
+            return f"{self.prim.name} in\n{self.func}"
         attrs = ", ".join(f"{k} = {v}" for k, v in self.attrs.items())
         return f"{self.prim.name} {', '.join(map(str, self.types))}" + (f" {{{attrs}}}" if attrs else "")
 
@@ -133,8 +139,11 @@ def random_array(rng: np.random.Generator, type: TensorType, domain: tuple[float
 
 def cases_of(prim: Primitive) -> list[Case]:
     """Every sample as it is written, then in the other dtypes that the primitive takes; raises Error for a sample that is wrong itself."""
-    cases = []
+    cases: list[Case] = []
     for sample in prim.samples:
+        if isinstance(sample, Program):
+            cases += _programs(prim, sample)
+            continue
         case = _case(prim, sample)
         cases.append(case)
         cases += _in_other_dtypes(case)
@@ -159,6 +168,22 @@ def _case(prim: Primitive, sample: Any) -> Case:
             fixed.append(array)
     case = Case(prim, tuple(types), dict(sample.attrs), tuple(fixed), tuple(sample.domain or prim.domain))  # type: ignore[arg-type]
     return replace(case, attrs=dict(case.func.ops[0].attrs))
+
+
+def _programs(prim: Primitive, sample: Program) -> Iterator[Case]:
+    """The program as it is written, in f64, and in other floats."""
+    for dtype in ("f64", "f32", "c128"):
+        if dtype not in prim.dtypes:
+            continue
+        try:
+            program = parse(re.sub(r"\bf64\b", dtype, sample.text))
+        except Error:
+            if dtype == "f64":
+                raise
+            continue  # it does not make sense in that dtype
+        types = tuple(a.type for a in program.funcs[-1].args)
+        domain = sample.domain or prim.domain
+        yield Case(prim, types, {}, (None,) * len(types), domain, original=dtype == "f64", program=program)  # type: ignore[arg-type]
 
 
 def split_types(text: str) -> list[str]:
@@ -193,6 +218,8 @@ def in_f64(case: Case) -> Case | None:
     """A case of narrower floats with f64 in their place, or None if there are none (or the op does not take f64)."""
     narrow = {t.dtype for t in case.types if t.dtype.is_float} - {DType("f64")}
     if len(narrow) != 1 or "f64" not in case.prim.dtypes or any(t.dtype.is_complex for t in (*case.types, *case.results)):
+        return None
+    if case.program is not None:
         return None
     (mine,) = narrow
     types = tuple(t.with_dtype("f64") if t.dtype == mine else t for t in case.types)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from rlxc.eager.executor import Executor
-from rlxc.eager.function import primitive_function
+from rlxc.eager.function import fixed, primitive_function
 from rlxc.eager.variable import Variable, grad
 from rlxc.ir.core import Func
 from rlxc.ir.interp import interpret
 from rlxc.ir.types import TensorType, dtype_of
 from rlxc.testing.cases import Arrays, Case
+from rlxc.testing.numeric import is_float
 
 
 class Interpreter(Executor):
@@ -49,12 +50,14 @@ class Tape:
     def __init__(self, case: Case, arrays: Arrays) -> None:
         operands = [Interpreted(x, i in case.floats) for i, x in enumerate(arrays)]
         self.leaves = [operands[i] for i in case.floats]
-        outs = primitive_function(case.prim, dict(case.attrs))(*operands)
-        self.outs = outs if isinstance(outs, tuple) else (outs,)
+        function = fixed(case.func) if case.program else primitive_function(case.prim, dict(case.attrs))
+        outs = function(*operands)
+        outs = outs if isinstance(outs, tuple) else (outs,)
+        self.floats = [x for x in outs if is_float(x._data)]
 
     def gradients(self, seeds: Sequence[np.ndarray]) -> list[Interpreted]:
-        """Recorded derivatives of the results, with a cotangent for each, with respect to the leaves."""
-        given = [(x, Interpreted(seed)) for x, seed in zip(self.outs, seeds, strict=True) if x.requires_grad]
+        """Recorded derivatives of the float results, with a cotangent for each, with respect to the leaves."""
+        given = [(x, Interpreted(seed)) for x, seed in zip(self.floats, seeds, strict=True) if x.requires_grad]
         return self._derivatives([x for x, _ in given], [seed for _, seed in given])
 
     def second(self, gradients: Sequence[Interpreted], tangents: Sequence[np.ndarray]) -> list[np.ndarray]:

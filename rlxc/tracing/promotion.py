@@ -18,6 +18,8 @@ from rlxc.ir.types import DType, dtype_of
 _ORDER = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 DEFAULTS = {bool: DType("bool"), int: DType("i64"), float: DType("f64"), complex: DType("c128")}
 
+_NUMBERS: dict[str, Any] = {"i": int, "f": float, "c": complex}
+
 #: a dtype, and whether it is that of a Python number
 Kind = tuple[DType, bool]
 
@@ -77,19 +79,17 @@ def ufunc_dtypes(
 
     Raises DTypeError for what NumPy has no loop for, or `casting` forbids.
     """
-    common, _ = promote(kinds)
-    dtypes = [common if weak else d for d, weak in kinds]
-    if ufunc.nin > 1 and any(weak for _, weak in kinds):
-        dtypes = [common] * len(dtypes)
-    if "bf16" in dtypes:
-        dtypes = [_strong(dtypes)] * len(dtypes)
-    half = "bf16" in dtypes or dtype == "bf16"
+    half = ("bf16", False) in kinds or dtype == "bf16"
+    if half:
+        kinds = ((promote(kinds)[0], False),) * len(kinds)
+    number = not all(weak for _, weak in kinds)  # beside arrays: NumPy decides what it becomes
+    given = [_NUMBERS[d.kind] if weak and number else _like_half(d) for d, weak in kinds]
     asked: dict[str, Any] = {} if dtype is None else {"signature": (*[None] * ufunc.nin, *[_like_half(dtype)] * ufunc.nout)}
     try:
-        found = [dtype_of(d) for d in ufunc.resolve_dtypes((*[_like_half(d) for d in dtypes], *[None] * ufunc.nout), casting=casting, **asked)]
+        found = [dtype_of(d) for d in ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), casting=casting, **asked)]
     except TypeError:
         wish = "" if dtype is None else f" with dtype={dtype}, casting={casting!r}"
-        raise DTypeError(f"np.{ufunc.__name__} does not take {', '.join(dtypes)}{wish}") from None
+        raise DTypeError(f"np.{ufunc.__name__} does not take {', '.join(d for d, _ in kinds)}{wish}") from None
     except ValueError as error:
         raise DTypeError(f"np.{ufunc.__name__}: {error}") from None
     if half:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, NoReturn
 
 import numpy as np
@@ -30,6 +31,21 @@ def _binary(function: Any) -> Callable[[Any, Any], Any]:
 def _reflected(function: Any) -> Callable[[Any, Any], Any]:
     """An operator: tracer last."""
     return lambda y, x: apply(function, x, y) if _is_operand(x) else NotImplemented
+
+
+def _method(function: Any) -> Callable[..., Any]:
+    """A method that is a function of NumPy's."""
+    return lambda self, *args, **options: apply(function, self, *args, **options)
+
+
+def _in_place(name: str, instead: str) -> Callable[..., Any]:
+    """A method of arrays that writes into them."""
+
+    def refused(self: Any, *args: Any, **options: Any) -> NoReturn:
+        help = f"{instead} gives a new array"
+        raise with_source(TracingError(f"x.{name}() would write into a traced array", code="RLX0805", loc=user_location(), help=help))
+
+    return refused
 
 
 def _is_operand(x: Any) -> bool:
@@ -76,6 +92,16 @@ class Tracer(NumPyProtocols):
         return self.size * self.itemsize
 
     @property
+    def device(self) -> str:
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Any:
+        return self
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return import_module("rlxc.numpy")
+
+    @property
     def aval(self) -> Any:
         """The type, as rlx writes it."""
         return self._value.type
@@ -114,7 +140,8 @@ class Tracer(NumPyProtocols):
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._refuse(
-            "np.asarray(), np.array() and what calls them need", "use rlxc.numpy's functions (rlxc.numpy.array, np.stack, np.concatenate), which take it"
+            "what makes arrays of anything needs",
+            "of a list make an array first: np.sum(np.array(xs)), np.log(np.stack(xs)); array(x), imported from numpy, takes no tracers, rlxc.numpy.array does",
         )
 
     def __rlxc_call__(self, func: Func, args: Any, named: Any) -> Any:
@@ -127,6 +154,11 @@ class Tracer(NumPyProtocols):
                 raise with_source(ArgumentError(f"@{func.name}: %{name} is {a.type}, not {x.aval}", code="RLX0505", loc=user_location()))
         results = tuple([Tracer(here(), v) for v in spliced(func, xs)])
         return results[0] if len(results) == 1 else results
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            self._refuse(f"the format {spec!r} needs", "print what the function returns; print(x) while it is traced shows dtype and shape")
+        return repr(self)
 
     def item(self, *args: Any) -> NoReturn:
         self._refuse("item() needs", "leave it an array")
@@ -215,94 +247,39 @@ class Tracer(NumPyProtocols):
 
     conjugate = conj
 
-    def astype(self, dtype: Any, *, copy: bool = True) -> Any:
+    def astype(self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True) -> Any:
         """The same numbers in another dtype, converted as NumPy does."""
-        return convert(self, dtype)
+        return convert(self if casting == "unsafe" else apply(np.concatenate, [self.ravel()], dtype=dtype, casting=casting).reshape(self.shape), dtype)
 
-    def copy(self) -> Any:
+    def copy(self, order: str = "C") -> Any:
         return self
 
-    def reshape(self, *shape: Any) -> Any:
-        return apply(np.reshape, self, shape[0] if len(shape) == 1 else shape)
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
+        return apply(np.reshape, self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> Any:
         if not axes or axes == (None,):
             return apply(np.transpose, self)
         return apply(np.transpose, self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
 
-    def ravel(self) -> Any:
-        return self.reshape(-1)
+    ravel = flatten = _method(np.ravel)
+    squeeze, swapaxes, repeat, diagonal, trace, take = map(_method, (np.squeeze, np.swapaxes, np.repeat, np.diagonal, np.trace, np.take))
+    dot, clip, round, choose, searchsorted = map(_method, (np.dot, np.clip, np.round, np.choose, np.searchsorted))
+    sum, prod, mean, var, std, max, min = map(_method, (np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min))
+    any, all, argmax, argmin, cumsum, cumprod = map(_method, (np.any, np.all, np.argmax, np.argmin, np.cumsum, np.cumprod))
+    argsort, argpartition, nonzero, compress = map(_method, (np.argsort, np.argpartition, np.nonzero, np.compress))
 
-    flatten = ravel
-
-    def squeeze(self, axis: Any = None) -> Any:
-        return apply(np.squeeze, self, axis)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Any:
-        return apply(np.swapaxes, self, axis1, axis2)
-
-    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
-        return apply(np.repeat, self, repeats, axis)
-
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        return apply(np.diagonal, self, offset, axis1, axis2)
-
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        return apply(np.trace, self, offset, axis1, axis2)
-
-    def take(self, indices: Any, axis: int | None = None) -> Any:
-        return apply(np.take, self, indices, axis)
-
-    def dot(self, y: Any) -> Any:
-        return apply(np.dot, self, y)
-
-    def sum(self, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
-        return apply(np.sum, self, axis, dtype=dtype, keepdims=keepdims)
-
-    def prod(self, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
-        return apply(np.prod, self, axis, dtype=dtype, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
-        return apply(np.mean, self, axis, dtype=dtype, keepdims=keepdims)
-
-    def var(self, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-        return apply(np.var, self, axis, ddof=ddof, keepdims=keepdims)
-
-    def std(self, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-        return apply(np.std, self, axis, ddof=ddof, keepdims=keepdims)
-
-    def max(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        return apply(np.max, self, axis, keepdims=keepdims)
-
-    def min(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        return apply(np.min, self, axis, keepdims=keepdims)
-
-    def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        return apply(np.any, self, axis, keepdims=keepdims)
-
-    def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        return apply(np.all, self, axis, keepdims=keepdims)
-
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        return apply(np.argmax, self, axis, keepdims=keepdims)
-
-    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        return apply(np.argmin, self, axis, keepdims=keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Any:
-        return apply(np.cumsum, self, axis)
-
-    def cumprod(self, axis: int | None = None) -> Any:
-        return apply(np.cumprod, self, axis)
-
-    def argsort(self, axis: int = -1) -> Any:
-        return apply(np.argsort, self, axis)
-
-    def clip(self, min: Any = None, max: Any = None) -> Any:
-        return apply(np.clip, self, min, max)
-
-    def round(self, decimals: int = 0) -> Any:
-        return apply(np.round, self, decimals)
+    sort = _in_place("sort", "np.sort(x)")
+    partition = _in_place("partition", "np.partition(x, k)")
+    fill = _in_place("fill", "np.full_like(x, value)")
+    put = _in_place("put", "x.at[places].set(values)")
+    resize = _in_place("resize", "np.resize(x, shape)")
 
 
 def emit(prim_name: str, *operands: Any, weak: bool = False, **attrs: Any) -> Any:

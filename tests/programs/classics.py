@@ -246,6 +246,121 @@ def bezier_length(points, n=33):
     return np.trapezoid(speed, t[:, 0, 0])
 
 
+# -- robots, curves, times: with arrays made of numbers, and totals
+
+
+def robot_arm(angles, lengths):
+    """How far the hand of a planar arm is from where it should be, by homogeneous matrices (Denavit & Hartenberg, 1955)."""
+    pose = np.eye(4)
+    for t, d in zip(angles, lengths, strict=True):
+        link = np.array([[np.cos(t), -np.sin(t), 0, d * np.cos(t)], [np.sin(t), np.cos(t), 0, d * np.sin(t)], [0, 0, 1, 0], [0, 0, 0, 1]])
+        pose = pose @ link
+    return np.sum((pose[:2, 3] - np.array([0.5, 0.7])) ** 2)
+
+
+def quaternion_rotation(q, points):
+    """Points turned by a quaternion that is made a matrix, as every game engine has it."""
+    w, x, y, z = q / np.linalg.norm(q)
+    turn = np.array([
+        [1 - 2 * (y**2 + z**2), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x**2 + z**2), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x**2 + y**2)],
+    ])  # fmt: skip
+    return np.sum((turn @ points.T) ** 3)
+
+
+def lorenz(start, rates, dt=0.01, steps=5):
+    """A path on the Lorenz attractor (1963) by the classical Runge-Kutta method, its slope as an array of three numbers."""
+    sigma, rho, beta = rates
+
+    def slope(state):
+        x, y, z = state
+        return np.array([sigma * (y - x), x * (rho - z) - y, x * y - beta * z])
+
+    path = [start]
+    for _ in range(steps):
+        s = path[-1]
+        k1 = slope(s)
+        k2 = slope(s + 0.5 * dt * k1)
+        k3 = slope(s + 0.5 * dt * k2)
+        k4 = slope(s + dt * k3)
+        path.append(s + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
+    return np.mean(np.array(path) ** 2)
+
+
+def soft_dtw(x, y, gamma=0.5):
+    """The smoothed distance of two series under time warping (Cuturi & Blondel, 2017)."""
+    n, m = len(x), len(y)
+    cost = (x[:, None] - y[None, :]) ** 2
+    best = [[np.inf] * (m + 1) for _ in range(n + 1)]
+    best[0][0] = 0.0
+    for i in range(1, n + 1):
+        for j in range(1, m + 1):
+            before = np.array([best[i - 1][j - 1], best[i - 1][j], best[i][j - 1]])
+            top = np.max(-before / gamma)
+            best[i][j] = cost[i - 1, j - 1] - gamma * (top + np.log(np.sum(np.exp(-before / gamma - top))))
+    return best[n][m]
+
+
+def garch(rates, returns):
+    """Minus the log-likelihood of returns whose variance follows GARCH(1, 1) (Bollerslev, 1986)."""
+    omega, alpha, beta = rates
+    variance = [np.var(returns)]
+    for t in range(1, len(returns)):
+        variance.append(omega + alpha * returns[t - 1] ** 2 + beta * variance[-1])
+    variance = np.asarray(variance)
+    return 0.5 * np.sum(np.log(2 * np.pi) + np.log(variance) + returns**2 / variance)
+
+
+def convolution(image, kernel):
+    """A convolution layer as it is written by hand: one shifted copy after the other."""
+    (h, w), (kh, kw) = image.shape, kernel.shape
+    out = np.zeros((h - kh + 1, w - kw + 1))
+    for i in range(kh):
+        for j in range(kw):
+            out += image[i : i + h - kh + 1, j : j + w - kw + 1] * kernel[i, j]
+    return np.sum(np.tanh(out))
+
+
+def natural_spline(y):
+    """The mean square of the natural cubic spline through points, whose second derivatives a linear system gives."""
+    x = np.array([0.0, 0.7, 1.5, 2.2, 3.1])
+    n, h = len(x), np.diff(x)
+    a = np.eye(n)
+    for i in range(1, n - 1):
+        a[i, i - 1 : i + 2] = h[i - 1], 2 * (h[i - 1] + h[i]), h[i]
+    m = np.linalg.solve(a, np.concatenate([[0], 6 * (np.diff(y[1:]) / h[1:] - np.diff(y[:-1]) / h[:-1]), [0]]))
+    at = np.linspace(0, 3, 13)
+    k = np.clip(np.searchsorted(x, at) - 1, 0, n - 2)
+    left, right = at - x[k], x[k + 1] - at
+    s = (m[k] * right**3 + m[k + 1] * left**3) / (6 * h[k]) + (y[k] / h[k] - m[k] * h[k] / 6) * right + (y[k + 1] / h[k] - m[k + 1] * h[k] / 6) * left
+    return np.trapezoid(s**2, at)
+
+
+def proportional_hazards(beta, x):
+    """Minus the partial log-likelihood of survival times (Cox, 1972)."""
+    time, died = np.array([5.0, 3, 8, 1, 9, 4]), np.array([1, 0, 1, 1, 0, 1])
+    order = np.argsort(-time)
+    eta = x[order] @ beta
+    return -np.sum(died[order] * (eta - np.log(np.cumsum(np.exp(eta)))))
+
+
+def bound_states(potential, h=0.3):
+    """The lowest energies of a particle on a line, by finite differences of Schroedinger's equation."""
+    n = len(potential)
+    kinetic = (np.diag(np.full(n, 2.0)) - np.diag(np.ones(n - 1), 1) - np.diag(np.ones(n - 1), -1)) / (2 * h**2)
+    energies, _ = np.linalg.eigh(kinetic + np.diag(potential))
+    return energies[0] + 0.1 * energies[1] ** 2
+
+
+def distance_modulus(density):
+    """The brightness of a supernova in an expanding universe: an integral over redshifts."""
+    hubble, matter, dark = density
+    z = np.linspace(0, 1.5, 60)
+    e = np.sqrt(matter * (1 + z) ** 3 + (1 - matter - dark) * (1 + z) ** 2 + dark)
+    return 5 * np.log10(299792.458 / hubble * np.trapezoid(1 / e, z) * 2.5) + 25
+
+
 def _arguments():
     rng = np.random.default_rng(11)
     n = rng.standard_normal
@@ -277,9 +392,20 @@ def _arguments():
         tour_length: (20 * n(6), 40 * n(6)),
         pagerank: (spread(5, 5),),
         bezier_length: (n((5, 2)),),
+        robot_arm: (n(3), spread(3)),
+        quaternion_rotation: (n(4), n((3, 3))),
+        lorenz: (n(3), np.array([10.0, 28.0, 8 / 3])),
+        soft_dtw: (n(3), n(4)),
+        garch: (np.array([0.1, 0.2, 0.6]), n(8)),
+        convolution: (n((6, 6)), n((3, 3))),
+        natural_spline: (n(5),),
+        proportional_hazards: (n(3), n((6, 3))),
+        bound_states: (n(6),),
+        distance_modulus: (np.array([70.0, 0.3, 0.7]),),
     }
 
 
 ARGUMENTS = _arguments()
 #: in which numbers are compared, so that a complex step does not see the derivative
 NOT_ANALYTIC = {black_scholes, two_layer_net, gaussian_mixture, hidden_markov, bezier_length, logistic_regression, tour_length, gaussian_process}
+NOT_ANALYTIC |= {quaternion_rotation, soft_dtw, garch, convolution, bound_states}

@@ -1,5 +1,7 @@
 """NumPy's functions on tracers give what they give on arrays: numbers, shapes, dtypes."""
 
+import copy
+
 import numpy as np
 import pytest
 from traced import agree
@@ -167,3 +169,56 @@ def test_bf16_is_promoted_like_f16_and_with_it_to_f32():
     assert dtype(lambda x, y: x * y, "bf16[3]", "f32[3]") == "f32"
     assert dtype(lambda x, y: x * y, "bf16[3]", "i8[3]") == "bf16"
     assert dtype(lambda x: np.exp(x), "bf16[3]") == "bf16"
+
+
+METHODS = """
+x.sum(0, np.float32); x.sum(0, None, None, True); x.sum(initial=2.0); x.sum(1, where=b, initial=1.0); x.mean(1, None, None, True); x.mean(where=b)
+x.std(0, None, None, 1); x.var(0, np.float32, None, 1, True); x.max(initial=0.5); x.min(1, where=b, initial=3.0); x.any(0); x.all(1, keepdims=True)
+x.argmax(0, keepdims=True); x.cumsum(0, np.float32); x.cumprod(1); x.argsort(-1, "stable"); x.clip(min=0); x.ravel("F"); x.flatten("F")
+x.reshape(3, 2, order="F"); x.take([0, 20], mode="clip"); x.repeat(2, 1); x.trace(1, dtype=np.float32)
+x.dot(x.T); x.astype("f4", "C", "same_kind"); x.prod(0, initial=2.0); x.copy("F")
+copy.deepcopy(x) + copy.copy(x); np.sort(x[0]).searchsorted(0.5); divmod(x, 2)[1]; round(x[0, 0], 1); x.__array_namespace__().sin(x); x.to_device(x.device)
+"""
+
+
+def test_methods_take_what_those_of_arrays_take():
+    texts = [t.strip() for line in METHODS.strip().splitlines() for t in line.split(";")]
+    functions = [eval(f"lambda x, b: {t}", {"np": np, "copy": copy}) for t in texts]
+    got = rlxc.jit(lambda x, b: [f(x, b) for f in functions])(X, X > 0)
+    for text, f, g in zip(texts, functions, got, strict=True):
+        want = np.asarray(f(X, X > 0))
+        assert (g.shape, g.dtype) == (want.shape, want.dtype), text
+        np.testing.assert_allclose(g, want, rtol=1e-6 if want.dtype.itemsize == 4 else 1e-14, err_msg=text)
+
+
+DTYPES = ("?", "i1", "i4", "i8", "u1", "u8", "f2", "f4", "f8", "c8")
+MIXED = (np.add, np.divide, np.equal, np.less, np.ldexp, np.arctan2, lambda x, y: np.stack([x, y]), lambda x, y: np.concatenate([x, [y]]), np.dot, np.outer)
+
+
+@pytest.mark.parametrize("f", MIXED, ids=lambda f: getattr(f, "__name__", "f"))
+def test_mixed_dtypes_and_python_numbers_are_numpys(f):
+    arrays = [np.array([3], d) for d in DTYPES]
+    for x in arrays:
+        for y in (*arrays, 2, 2.5, True, 1j):
+            y = y[0] if isinstance(y, np.ndarray) and f in MIXED[-4:-2] else y
+            x_ = x[0] if f is MIXED[-4] else x
+            try:
+                want = f(x_, y)
+            except (TypeError, ValueError):
+                continue
+            try:
+                func = rlxc.trace(f, x_, y)
+            except rlxc.DTypeError:
+                assert f is np.less  # complex numbers have no order here
+                assert want.dtype == bool
+                continue
+            got = rlxc.interpret(func, x_, y)
+            assert (got.shape, got.dtype) == (want.shape, want.dtype), (x.dtype, y)
+            np.testing.assert_allclose(got, want, rtol=1e-3)
+
+
+def test_signed_numbers_are_compared_with_unsigned_ones_as_they_are():
+    x, y = np.array([-1, 5, 2**62, 7, -(2**63)]), np.array([2**64 - 1, 5, 2**63, 3, 0], np.uint64)
+    for f in (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal):
+        assert rlxc.jit(f)(x, y).tolist() == f(x, y).tolist()
+        assert rlxc.jit(f)(y, x).tolist() == f(y, x).tolist()

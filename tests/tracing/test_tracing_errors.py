@@ -48,6 +48,14 @@ def lists(x):
     return array([x[0], x[1]])  # here: list
 
 
+def sums(x):
+    return np.sum([x[0], x[1]])  # here: sum
+
+
+def shows(x):
+    return f"{x[0]:.2f}"  # here: format
+
+
 def both(x):
     return x[0] > 0 and x[1] > 0  # here: and
 
@@ -61,7 +69,9 @@ def both(x):
         (indexes, X, "here: index", "static"),
         (ranges, X, "here: range", "fori_loop"),
         (arrays, X, "here: asarray", "rlxc.numpy"),
-        (lists, X, "here: list", "np.stack|rlxc.numpy"),
+        (lists, X, "here: list", "rlxc.numpy"),
+        (sums, X, "here: sum", r"np\.sum\(np\.array"),
+        (shows, X, "here: format", "print"),
     ],
 )
 @pytest.mark.parametrize("transform", [rlxc.jit, rlxc.grad, rlxc.vmap, lambda f: lambda x: rlxc.jvp(f, (x,), (x,))], ids=["jit", "grad", "vmap", "jvp"])
@@ -182,3 +192,9 @@ def test_assigning_a_tracer_to_an_array_of_numpys_names_the_remedy():
     with pytest.raises(rlxc.TracingError, match=r"\.at\[i\]") as caught:
         rlxc.jit(f)(X)
     assert caught.value.loc.line == line_of("here: assigned")
+
+
+@pytest.mark.parametrize("method", ["sort", "partition", "fill", "put", "resize"])
+def test_methods_that_write_name_what_gives_a_new_array(method):
+    with pytest.raises(rlxc.TracingError, match=r"gives a new array"):
+        rlxc.jit(lambda x: getattr(x, method)(0))(X)

@@ -8,6 +8,7 @@ from rlxc.errors import Unsupported
 from rlxc.ir.attributes import Symbol
 from rlxc.ir.primitive import Primitive, register
 from rlxc.ir.types import TensorType
+from rlxc.primitives.control import samples
 
 
 @register
@@ -18,6 +19,7 @@ class Call(Primitive):
     """
 
     name = "call"
+    samples = samples.CALL
     inline_attr = "callee"
     typed = True
 

@@ -9,7 +9,7 @@ from rlxc.ir.core import Func, Op
 from rlxc.ir.interp import run_region
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
-from rlxc.primitives.control import branch_derivatives
+from rlxc.primitives.control import branch_derivatives, samples
 from rlxc.primitives.control.base import Flow, prune, splice, store_scalars, unused
 from rlxc.primitives.control.folds import Arguments
 
@@ -116,6 +116,7 @@ class Cond(Branch):
     """
 
     name = "cond"
+    samples = samples.COND
     region_names = ("then", "else")
 
     def infer(self, predicate, *operands):
@@ -150,6 +151,7 @@ class Switch(Branch):
     """
 
     name = "switch"
+    samples = samples.SWITCH
     region_names = ()
 
     def infer(self, index, *operands):

@@ -10,6 +10,7 @@ from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.core import Func, Op
 from rlxc.ir.interp import run_region
 from rlxc.ir.primitive import lookup, register
+from rlxc.primitives.control import samples
 from rlxc.primitives.control.base import Control, element_type, prune, stacked_type, unused
 
 
@@ -26,6 +27,7 @@ class Map(Control):
     """
 
     name = "map"
+    samples = samples.MAP
 
     def infer(self, *operands, consts: int):
         return super().infer(*operands)

@@ -12,7 +12,7 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import Dim
-from rlxc.primitives.control import scan_derivatives
+from rlxc.primitives.control import samples, scan_derivatives
 from rlxc.primitives.control.base import Flow, element_type, first_element, prune, splice, stack_of_one, stacked_type, store_scalars
 from rlxc.primitives.control.folds import Parts, fold_loop
 from rlxc.primitives.control.scan_loops import ScanLoop
@@ -33,6 +33,7 @@ class Scan(Flow):
     """
 
     name = "scan"
+    samples = samples.SCAN
     derivatives = scan_derivatives
     stacks = True
 

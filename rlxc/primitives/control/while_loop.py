@@ -10,7 +10,7 @@ from rlxc.ir.interp import run_region
 from rlxc.ir.liveness import needed
 from rlxc.ir.primitive import register
 from rlxc.ir.types import DType, TensorType
-from rlxc.primitives.control import while_derivatives
+from rlxc.primitives.control import samples, while_derivatives
 from rlxc.primitives.control.base import Flow, prune, store_scalars
 from rlxc.primitives.control.folds import Parts, fold_loop
 from rlxc.primitives.control.while_loops import WhileLoop
@@ -30,6 +30,7 @@ class While(Flow):
     """
 
     name = "while"
+    samples = samples.WHILE
     derivatives = while_derivatives
     region_names = ("condition", "body")
 

@@ -18,6 +18,7 @@ from rlxc.ir.liveness import depends, live_ops, live_region, needed
 from rlxc.ir.primitive import register
 from rlxc.primitives.control.base import prune, splice, unused
 from rlxc.primitives.control.linear import RegionBuilder, linear_op, reached, transposed
+from rlxc.primitives.custom import samples
 from rlxc.primitives.custom.base import Wrapper
 
 Policy = Literal["recompute", "save", "contractions", "named"]
@@ -37,6 +38,7 @@ class Checkpoint(Wrapper):
     """
 
     name = "checkpoint"
+    samples = samples.CHECKPOINT
 
     def infer(self, *operands, policy: Policy = "recompute", names: tuple[str, ...] = (), again: int = 0):
         return super().infer(*operands)

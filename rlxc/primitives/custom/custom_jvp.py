@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from rlxc.errors import RuleError
+from rlxc.ir.core import Func, Value
 from rlxc.ir.liveness import depends
 from rlxc.ir.marks import marked
 from rlxc.ir.primitive import register
-from rlxc.primitives.control.base import splice
+from rlxc.primitives.custom import samples
 from rlxc.primitives.custom.base import Ruled, floats
 
 
@@ -28,6 +32,7 @@ class CustomJvp(Ruled):
     """
 
     name = "custom_jvp"
+    samples = samples.CUSTOM_JVP
     region_names = ("function", "rule")
 
     def infer(self, *operands, consts: int = 0):
@@ -64,7 +69,7 @@ class CustomJvp(Ruled):
         rule = d.separate(marked(rule, moving))
         still = [len(function.args) + k for k, i in enumerate(places) if tangents[i] is None]
         given = [d.b.zeros(op.operands[i].type) if tangents[i] is None else tangents[i] for i in places]
-        found = splice(d.b, rule, [*op.operands, *given])
+        found = _splice_linear(d.b, rule, [*op.operands, *given], still)
         zero = d.are_zero(rule, still)
         for j, v, is_zero in zip(floats(op.results), found, zero, strict=True):
             if not is_zero:
@@ -82,3 +87,17 @@ class CustomJvp(Ruled):
         outs = [out or by_rule.get(j, False) for j, out in enumerate(outs)]
         regions = (bodies.batch(function, batched, outs), bodies.batch(rule, flags, [outs[j] for j in floats(function.results)]))
         return b.with_regions(self, operands, dict(op.attrs), regions), outs
+
+
+def _splice_linear(b: Any, rule: Func, operands: Sequence[Value], still: Sequence[int]) -> list[Value]:
+    """Emit what a rule computes. Arguments at the places `still` are zero tangents, so that what is linear in those alone is zero, and is not computed."""
+    zeros = {rule.args[k] for k in still}
+    env = dict(zip(rule.args, operands, strict=True))
+    for op in rule.ops:
+        groups = op.prim.linear_groups([v.type for v in op.operands], **op.attrs) if not op.prim.control else ()
+        if any(group and zeros.issuperset(op.operands[i] for i in group) for group in groups):
+            zeros.update(op.results)
+            env.update((v, b.zeros(v.type)) for v in op.results)
+        else:
+            b.rebuild(op, env)
+    return [env.get(v, v) for v in rule.results]

@@ -15,7 +15,7 @@ from rlxc.ir.core import Op
 from rlxc.ir.liveness import depends
 from rlxc.ir.primitive import lookup, register
 from rlxc.primitives.control.linear import linear_op
-from rlxc.primitives.custom import checkpoint
+from rlxc.primitives.custom import checkpoint, samples
 from rlxc.primitives.custom.base import Ruled, Wrapper, floats
 
 
@@ -41,6 +41,7 @@ class CustomVjp(Ruled):
     """
 
     name = "custom_vjp"
+    samples = samples.CUSTOM_VJP
     region_names = ("function", "forward", "backward")
 
     def infer(self, *operands, consts: int = 0):
@@ -173,6 +174,7 @@ class CustomBackward(Wrapper):
     """A backward rule at work: residuals and cotangents to cotangents. It is taken to be linear in the cotangents, whatever it does."""
 
     name = "custom_backward"
+    samples = samples.CUSTOM_BACKWARD
     region_names = ("backward",)
 
     def infer(self, *operands, residuals: int):
