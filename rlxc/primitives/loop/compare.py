@@ -10,7 +10,6 @@ from rlxc.errors import DTypeError
 from rlxc.ir.primitive import register
 from rlxc.primitives.loop.base import LoopPrimitive, require_same, require_vector
 
-
 _ZEROS = ("0x0000000000000000", "0x8000000000000000")
 
 
