@@ -165,9 +165,10 @@ def legal_form_computes_the_same(case: Case, rng: Rng) -> None:
 
 @law("fold computes the same", "fold")
 def fold_computes_the_same(case: Case, rng: Rng) -> None:
-    for func, arrays, label in _with_constants(case, rng):
+    for func, draws in _with_constants(case, rng):
         simple = simplify.on_func(func)  # type: ignore[attr-defined]
-        _compare("fold", interpret(simple, arrays), interpret(func, arrays), case, label, signed_zeros=True)
+        for label, arrays in draws:
+            _compare("fold", interpret(simple, arrays), interpret(func, arrays), case, label, signed_zeros=True)
     legal = _legal(case)
     for label, arrays in _draws(case, rng):
         simple = simplify.on_func(legal)  # type: ignore[attr-defined]
@@ -179,8 +180,9 @@ def batching_is_a_loop(case: Case, rng: Rng) -> None:
     if case.prim.by_blocks:
         raise Skip(TOO_LATE)
     legal = _legal(case)
-    for active in subsets(range(len(case.types))) or [()]:
-        for n in (3, 1):
+    everything = tuple(range(len(case.types)))
+    for active in (subsets(everything) if case.original else ()) or [everything]:
+        for n in (3, 1) if active == everything else (3,):
             draws = [case.draw(rng) for _ in range(n)]
             arrays = [np.stack([d[i] for d in draws]) if i in active else draws[0][i] for i in range(len(case.types))]
             func, batched = batch_func(legal, active, n)
@@ -348,7 +350,7 @@ def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
         interpret(loops[func.name], [*(_in_pairs(np.ascontiguousarray(a).reshape(a.shape)) for a in arrays), *map(_in_pairs, outs)])
         return outs
 
-    _check_runner(run, small, rng)
+    check_runner(run, small, rng)
 
 
 def _in_pairs(array: np.ndarray) -> np.ndarray:
@@ -435,7 +437,7 @@ def together(cases: Sequence[Case]) -> Func:
 def check_native(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
     """Whether native code, compiled with `options`, gives what eval does."""
     run = compile_func(together(cases), **options)
-    _check_runner(lambda arrays: run(*arrays), cases, rng)
+    check_runner(lambda arrays: run(*arrays), cases, rng)
 
 
 def check_native_gradient(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
@@ -455,7 +457,7 @@ def check_native_gradient(cases: Sequence[Case], rng: Rng, **options: Any) -> No
             raise Broken("element, lower or scalar", f"result {k} of the pullback: native code gives {wrong}\n{func}")
 
 
-def _check_runner(run: Callable[[Sequence[np.ndarray]], Sequence[Any]], cases: Sequence[Case], rng: Rng) -> None:
+def check_runner(run: Callable[[Sequence[np.ndarray]], Sequence[Any]], cases: Sequence[Case], rng: Rng) -> None:
     """Whether `run`, which does what all the cases do, gives what eval gives, on several sorts of operands."""
     draws = [dict(_draws(case, rng)) for case in cases]
     for label in dict.fromkeys(label for d in draws for label in d):
@@ -588,34 +590,38 @@ def _closed(rule: str, ops: Sequence[Op]) -> None:
             _closed(rule, region.ops)
 
 
-def _with_constants(case: Case, rng: Rng) -> Iterator[tuple[Func, Arrays, str]]:
-    """The function with some arguments known: each alone and all of them, with random and with telling numbers."""
+def _with_constants(case: Case, rng: Rng) -> Iterator[tuple[Func, list[tuple[str, Arrays]]]]:
+    """The function with some arguments known: each alone and all of them, with random and with telling numbers; and draws of the others."""
     arrays = case.draw(rng)
     count = len(case.types)
-    yield case.func, arrays, "nothing known"
+    yield case.func, [("nothing known", arrays)]
     known_sets = [(i,) for i in range(count)] + ([tuple(range(count))] if count > 1 else [])
+    specials = [(f", {label}", special) for label, special in case.special(rng)]
     for known in known_sets:
         free = any(case.fixed[i] is None for i in known)
         thorough = free and (case.original or case.dtype in ("i32", "u8", "bool"))
         for number in (None, 0.0, 1.0, -0.0, -1.0, 2.0, 0.5) if thorough else (None,):
-            for special, values in (("", arrays), *((f", {label}", a) for label, a in case.special(rng) if number is not None)):
-                b = Builder()
-                constants: dict[int, Value] = {}
-                whole = list(values)
-                for i in known:
-                    t = case.types[i]
-                    if number is not None and case.fixed[i] is None:
-                        if t.dtype.is_bool or (t.dtype.is_integer and (number != int(number) or (number < 0 and t.dtype.kind == "u"))):
-                            number = 1.0
-                        whole[i] = np.broadcast_to(np.asarray(number, t.dtype.numpy), t.shape)  # type: ignore[arg-type]
-                        constants[i] = b.constant(bool(number) if t.dtype.is_bool else int(number) if t.dtype.is_integer else number, type=t)
-                    else:
-                        constants[i] = b.constant(whole[i], type=t)
-                args = tuple(Value(t, f"x{i}") for i, t in enumerate(case.types) if i not in known)
-                rest = iter(args)
-                results = splice(b, inline_calls(case.func), [constants[i] if i in constants else next(rest) for i in range(count)])
-                func = Func("f", args, tuple(b.ops), results)
-                yield func, tuple(a for i, a in enumerate(whole) if i not in known), f"operands {list(known)} known to be {number}{special}"
+            b = Builder()
+            constants = {i: b.constant(_known(case, i, number, arrays), type=case.types[i]) for i in known}
+            args = tuple(Value(t, f"x{i}") for i, t in enumerate(case.types) if i not in known)
+            rest = iter(args)
+            results = splice(b, inline_calls(case.func), [constants[i] if i in constants else next(rest) for i in range(count)])
+            draws = [("", arrays), *(specials if number is not None else ())]
+            if not args:
+                draws = draws[:1]
+            label = f"operands {list(known)} known to be {number}"
+            given = [(label + special, tuple(a for i, a in enumerate(draw) if i not in known)) for special, draw in draws]
+            yield Func("f", args, tuple(b.ops), results), given
+
+
+def _known(case: Case, i: int, number: float | None, arrays: Arrays) -> Any:
+    """What operand `i` is known to be: `number`, as far as its dtype has it, or what was drawn."""
+    dtype = case.types[i].dtype
+    if number is None or case.fixed[i] is not None:
+        return arrays[i]
+    if dtype.is_bool or (dtype.is_integer and (number != int(number) or (number < 0 and dtype.kind == "u"))):
+        number = 1.0
+    return bool(number) if dtype.is_bool else int(number) if dtype.is_integer else number
 
 
 def batch_func(func: Func, active: Sequence[int], n: int) -> tuple[Func, list[bool]]:
