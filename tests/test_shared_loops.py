@@ -51,7 +51,8 @@ def test_gradients_of_random_programs_give_the_same_bits(chunk, eager_workers):
 @pytest.mark.parametrize("name", [p.name for p in PRIMITIVES])
 def test_every_primitive_gives_the_same_bits(name, eager_workers, request):
     prim = next(p for p in PRIMITIVES if p.name == name)
-    cases = [case for case in cases_of(prim, every_dtype=request.config.getoption("--all-settings")) if case.results]
+    every_dtype = request.config.getoption("--all-settings")
+    cases = [case for case in cases_of(prim) if case.results and (every_dtype or case.original or case.dtype in ("f32", "i32"))]
     rng = np.random.default_rng(5)
     inputs = [a for case in cases for a in case.draw(rng)]
     run = compile_func(together(cases), threads=3, share_all=True)
