@@ -22,6 +22,7 @@ from rlxc.passes import vmap as _vmap
 from rlxc.passes.convention import Convention, in_convention, linear_in_convention
 from rlxc.passes.linear_transpose import linear_transpose as _linear_transpose
 from rlxc.passes.linearize import linearize as _linearize
+from rlxc.passes.linearize import outputs_of as _outputs_of
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.runtime.compiled import Compiled, Engine
 from rlxc.runtime.interpret import interpreter
@@ -125,45 +126,52 @@ def grad(func: Func, wrt: Wrt = (), *, has_aux: bool = False, on_unused: Unused 
 
 
 @_or_traced(_traced.jvp)
-def jvp(func: Func, wrt: Wrt = ()) -> Func:
-    """Forward mode: arguments, then a tangent for each of `wrt`; results, then the tangents of the float ones."""
-    return _gradient.jvp(pick(func), _wrt(wrt))
+def jvp(func: Func, wrt: Wrt = (), *, has_aux: bool = False) -> Func:
+    """Forward mode: arguments, then a tangent for each of `wrt`; results, then the tangents of the float ones.
+
+    With `has_aux`, as for all transforms, the first result alone is differentiated.
+    """
+    return _gradient.jvp(pick(func), _wrt(wrt), has_aux=has_aux)
 
 
 @_or_traced(_traced.vjp)
-def vjp(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> _vjp.Vjp:
-    """`forward`, which also gives residuals, and `pullback`, which takes them and a cotangent for each float result."""
-    split = _vjp.vjp(pick(func), _wrt(wrt))
+def vjp(func: Func, wrt: Wrt = (), *, has_aux: bool = False, convention: Convention = "adjoint") -> _vjp.Vjp:
+    """`forward`, which also gives residuals, and `pullback`, which takes them and a cotangent for each float result (with `has_aux`, for the first)."""
+    split = _vjp.vjp(pick(func), _wrt(wrt), has_aux=has_aux)
     return split._replace(pullback=linear_in_convention(split.pullback, convention))
 
 
+@_or_traced(_traced.residuals)
 def residuals(func: Func, wrt: Wrt = ()) -> _residual_report.ResidualReport:
     """What a backward pass keeps of `func`, how many bytes, and why; `str()` of it is a table."""
     return _residual_report.residual_report(pick(func), _wrt(wrt))
 
 
 @_or_traced(_traced.hvp)
-def hvp(func: Func, wrt: Wrt = ()) -> Func:
-    """The Hessian of a scalar function times a vector: a tangent for each of `wrt` in, a product for each of them out."""
-    return _gradient.hvp(pick(func), _wrt(wrt))
+def hvp(func: Func, wrt: Wrt = (), *, has_aux: bool = False) -> Func:
+    """The Hessian of a scalar function times a vector: a tangent for each of `wrt` in, a product for each of them out, then further results (`has_aux`)."""
+    return _gradient.hvp(pick(func), _wrt(wrt), has_aux=has_aux)
 
 
 @_or_traced(_traced.jacfwd)
-def jacfwd(func: Func, wrt: Wrt = ()) -> Func:
-    """The Jacobian by forward mode: for each float result and each of `wrt`, an array of both shapes."""
-    return _jacobian.jacfwd(pick(func), _wrt(wrt))
+def jacfwd(func: Func, wrt: Wrt = (), *, has_aux: bool = False) -> Func:
+    """The Jacobian by forward mode: for each float result and each of `wrt`, an array of both shapes.
+
+    With `has_aux` that of the first result, then the others as they are.
+    """
+    return _jacobian.jacfwd(pick(func), _wrt(wrt), has_aux=has_aux)
 
 
 @_or_traced(_traced.jacrev)
-def jacrev(func: Func, wrt: Wrt = ()) -> Func:
+def jacrev(func: Func, wrt: Wrt = (), *, has_aux: bool = False) -> Func:
     """The Jacobian by reverse mode: the same as `jacfwd`."""
-    return _jacobian.jacrev(pick(func), _wrt(wrt))
+    return _jacobian.jacrev(pick(func), _wrt(wrt), has_aux=has_aux)
 
 
 @_or_traced(_traced.hessian)
-def hessian(func: Func, wrt: Wrt = ()) -> Func:
+def hessian(func: Func, wrt: Wrt = (), *, has_aux: bool = False) -> Func:
     """Second derivatives: for each float result and each two of `wrt`, an array of all three shapes."""
-    return _jacobian.hessian(pick(func), _wrt(wrt))
+    return _jacobian.hessian(pick(func), _wrt(wrt), has_aux=has_aux)
 
 
 @_or_traced(_traced.vmap)
@@ -176,10 +184,11 @@ def vmap(func: Func, in_axes: _vmap.Axes = 0, out_axes: _vmap.Axes = 0, *, axis_
 
 
 @_or_traced(_traced.linearize)
-def linearize(func: Func, wrt: Wrt = ()) -> Linearized:
-    """The primal part of `func` and the linear map from tangents of `wrt` to tangents of the results."""
+def linearize(func: Func, wrt: Wrt = (), *, has_aux: bool = False) -> Linearized:
+    """The primal part of `func` and the linear map from tangents of `wrt` to tangents of the float results (with `has_aux`, of the first)."""
     func = pick(func)
-    return Linearized(*_linearize(_gradient.prepare(func), _wrt(wrt)).functions(func.name))
+    outputs = _outputs_of(func, has_aux)
+    return Linearized(*_linearize(_gradient.prepare(func), _wrt(wrt), outputs=outputs).functions(func.name))
 
 
 def linear_transpose(func: Func, wrt: Wrt = (), *, convention: Convention = "adjoint") -> Func:

@@ -321,19 +321,25 @@ def _opt_flags(add: Add) -> None:
     add("--list-passes", action="store_true", help="list the passes and leave")
 
 
-def _transform_flags(add: Add) -> None:
+def _transpose_flags(add: Add) -> None:
     _file(add)
     _fn(add)
-    add("--wrt", default="", metavar="NAMES", help="arguments, comma-separated (all float ones, unless stated)")
+    _dims(add)
+    add("--wrt", default="", metavar="NAMES", help="arguments by name or position, comma-separated (all float ones, unless stated)")
     add("--raw", action="store_true", help="the IR as the transform leaves it, not simplified")
     _output(add)
+
+
+def _transform_flags(add: Add) -> None:
+    _transpose_flags(add)
+    add("--has-aux", action="store_true", help="results after the first are returned, and not differentiated")
 
 
 def _residuals_flags(add: Add) -> None:
     _file(add)
     _fn(add)
     _dims(add)
-    add("--wrt", default="", metavar="NAMES", help="arguments, comma-separated (all float ones, unless stated)")
+    add("--wrt", default="", metavar="NAMES", help="arguments by name or position, comma-separated (all float ones, unless stated)")
     _output(add)
 
 
@@ -341,12 +347,12 @@ def _grad_flags(add: Add) -> None:
     _transform_flags(add)
     add("--with-seed", action="store_true", help="take the cotangent of the result as an argument `d_output`")
     add("--no-value", action="store_true", help="the gradient alone")
-    add("--has-aux", action="store_true", help="results after the first are returned, and not differentiated")
 
 
 def _vmap_flags(add: Add) -> None:
     _file(add)
     _fn(add)
+    _dims(add)
     add("--in-axes", default="", metavar="AXES", help="where each argument has the new axis, or none: 0,none (0 unless stated)")
     add("--out-axes", default="", metavar="AXES", help="where each result has it (0 unless stated)")
     add("--size", default="", metavar="N", help="the number of examples, or a name for it (N unless stated)")
@@ -428,7 +434,7 @@ COMMANDS: dict[str, tuple[str, str, Callable[[Add], None], str]] = {
     "hessian": ("transforms", "hessian", _transform_flags, "second derivatives, IR to IR"),
     "vmap": ("transforms", "vmap", _vmap_flags, "a function of many examples, IR to IR"),
     "linearize": ("transforms", "linearize", _transform_flags, "primal and linear part, IR to IR"),
-    "transpose": ("transforms", "transpose", _transform_flags, "a linear function turned around, IR to IR"),
+    "transpose": ("transforms", "transpose", _transpose_flags, "a linear function turned around, IR to IR"),
     "build": ("build", "build", _build_flags, "write IR, object code, a library and its C header"),
     "bench": ("bench", "bench", _bench_flags, "time a call and its kernels"),
     "ops": ("reference", "ops", _ops_flags, "the ops, or one of them"),

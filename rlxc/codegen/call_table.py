@@ -7,11 +7,14 @@ it is:
     workspace + n        n << 2
     argument n           n << 2 | 1
     constant data n      n << 2 | 2
+
+A kernel that is called once knows where small operands lie in the workspace: they are neither in the table nor arguments. A thousand scalars
+between two kernels are so as good as variables of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from rlxc.codegen.text import Ref, symbol_of
@@ -19,6 +22,8 @@ from rlxc.ir.core import Func, Value
 from rlxc.ir.types import MemType
 
 FEW = 16  # calls that are better written out
+MANY = 16  # operands of a kernel: where there are more, it knows where small ones lie
+SMALL = 64  # bytes
 WORKSPACE, ARGUMENT, DATA = range(3)
 
 
@@ -30,8 +35,10 @@ def fits_call_table(func: Func) -> bool:
 class CallTable:
     """Where memory is, and what is called with it: the part of a writer's vocabulary that tabular ops speak. A Ref's text is a word of the table."""
 
-    def __init__(self, func: Func, own: int, data_name: Callable[[Any], str]) -> None:
+    def __init__(self, func: Func, own: int, data_name: Callable[[Any], str], once: Collection[str] = ()) -> None:
         self.func = func
+        self.once = once  # kernels that are called from one place only
+        self.known: dict[str, dict[int, int]] = {}  # of such a kernel, operands that are where? In bytes from its workspace
         self.data_name = data_name  # name of read-only data with an array in it
         self.own = own  # bytes of workspace that the function allocates itself
         self.allocated = 0
@@ -62,10 +69,16 @@ class CallTable:
         return _word(DATA, self.data.setdefault(self.data_name(value), len(self.data)))
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
+        words = [int(m.text) for m in memory]
+        if callee in self.once and len(words) > MANY:
+            small = [i for i, m in enumerate(memory) if words[i] & 3 == WORKSPACE and m.type.room <= SMALL]
+            small = small[len(small) == len(words) :]  # the loop passes one operand or more
+            self.known[callee] = {i: (words[i] >> 2) - self.own for i in small}
+            words = [word for i, word in enumerate(words) if i not in self.known[callee]]
         if callee not in self.kernels:
             self.kernels[callee] = len(self.kernels)
-            self.operands.append(len(memory))
-        self.words += [self.kernels[callee] << 16 | len(memory), *[int(m.text) for m in memory]]
+            self.operands.append(len(words))
+        self.words += [self.kernels[callee] << 16 | len(words), *words]
 
     # text
 

@@ -9,19 +9,24 @@ on the caller's thread alone. What follows a kernel's own allocations in its wor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
 from rlxc.codegen.call_table import CallTable, fits_call_table
 from rlxc.codegen.parallel import is_parallel, write_apart, write_parallel
-from rlxc.codegen.text import FOREIGN, Ref, llvm_type, symbol_of
+from rlxc.codegen.text import FOREIGN, PREFIX, Ref, llvm_type, symbol_of
 from rlxc.codegen.work import work
 from rlxc.codegen.workspace import private_room, workspaces
 from rlxc.errors import DTypeError, Error, VerifyError
+from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func, Module, Op, Value
+from rlxc.ir.emitter import Emitter
 from rlxc.ir.foreign import Prototype
 from rlxc.ir.types import INDEX, MemType, VectorType
+
+NOTHING: Mapping[int, int] = {}
 
 
 @dataclass
@@ -57,26 +62,39 @@ def emit_module(
     bodies = []
     result = Emitted("")
     needs = workspaces(module.funcs, threads)
+    once = _called_once(module)
+    tables: dict[str, CallTable] = {}
+    known: dict[str, dict[int, int]] = {}
     for func in module.funcs:
         if func.kind != "kernel":
             raise VerifyError(f"@{func.name} has not been lowered to loops", code="RLX0401", loc=func.loc)
+        if func.name in entries and fits_call_table(func):
+            tables[func.name] = CallTable(func, needs[func.name].own, Access(shared).global_data, once)
+            known |= tables[func.name].known
+    for func in module.funcs:
         writer = FuncWriter(shared, func, needs[func.name].own)
         if func.name not in entries:
-            bodies.append(writer.function())
+            bodies.append(writer.function(known.get(func.name, {})))
             continue
         symbol = symbol_of(f"entry.{func.name}")
         result.entries[func.name] = symbol
         result.workspace[func.name] = needs[func.name].total
         result.work[func.name] = work(module, func.name)
-        if fits_call_table(func):
-            bodies.append(CallTable(func, needs[func.name].own, writer.global_data).function(symbol, linkage))
+        if func.name in tables:
+            bodies.append(tables[func.name].function(symbol, linkage))
         else:
             bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
     result.parallel = threads > 1 and bool(shared.outlined)
     result.foreign = tuple(sorted(map(str, shared.foreign.values())))
-    result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *declarations, ""])
+    result.text = "\n".join([*shared.globals, "", *bodies, *shared.outlined, *shared.apart.values(), *declarations, ""])
     return result
+
+
+def _called_once(module: Module) -> set[str]:
+    """Names of the functions that one op calls."""
+    calls = Counter(callee for func in module.funcs for op in func.walk() if (callee := callee_of(op)) is not None)
+    return {name for name, n in calls.items() if n == 1}
 
 
 def _weights(start: str, stop: str, step: int) -> str:
@@ -113,6 +131,7 @@ class Shared:
     declarations: dict[str, str] = field(default_factory=dict)
     data: dict[tuple, str] = field(default_factory=dict)
     outlined: list[str] = field(default_factory=list)  # functions that pools call
+    apart: dict[str, str] = field(default_factory=dict)  # functions that kernels share, by symbol
     foreign: dict[str, Prototype] = field(default_factory=dict)  # C functions, by symbol
 
 
@@ -129,15 +148,18 @@ class FuncWriter(Access):
         self.parts = 0  # loops written as functions
         self.stacked: list[str] = []  # what stands at the beginning of the function
 
-    def function(self) -> str:
-        """The whole definition."""
+    def function(self, known: Mapping[int, int] = NOTHING) -> str:
+        """The whole definition; of some arguments it is `known` where they are, in bytes from the workspace."""
         args = []
+        self.start_block("entry")
         for i, a in enumerate(self.func.args):
             if not isinstance(a.type, MemType):
                 raise VerifyError(f"kernel @{self.func.name}: an argument is memory, not {a.type}", loc=self.func.loc)
-            self.refs[a] = Ref(f"%a{i}", a.type)
-            args.append(f"ptr noalias %a{i}")
-        self.start_block("entry")
+            if i in known:
+                self.refs[a] = Ref(self.inst(f"getelementptr i8, ptr %workspace, i64 {known[i]}"), a.type)
+            else:
+                self.refs[a] = Ref(f"%a{i}", a.type)
+                args.append(f"ptr noalias %a{i}")
         self.run(self.func.ops)
         return self.definition(self.symbol, ", ".join([*args, "ptr noalias %workspace", "ptr %pool"]))
 
@@ -217,7 +239,8 @@ class FuncWriter(Access):
         condition = self.refs[op.operands[0]]
         labels = [self.label("then"), self.label("else")]
         after = self.label("after")
-        self.end_block(f"br i1 {condition.text}, label %{labels[0]}, label %{labels[1]}")
+        weights = ', !prof !{!"branch_weights", i32 1, i32 2000}' if op.attrs.get("rare") else ""
+        self.end_block(f"br i1 {condition.text}, label %{labels[0]}, label %{labels[1]}{weights}")
         came_from, yields = [], []
         for label, region in zip(labels, op.regions, strict=True):
             self.start_block(label)
@@ -308,6 +331,25 @@ class FuncWriter(Access):
             return self.inst(call)
         self.lines.append(f"  {call}")
         return ""
+
+    def call_apart(self, name: str, xs: Sequence[Ref], emit: Callable[..., Value]) -> str:
+        """Call what `emit` makes of arguments of one type, written once as a function of the module."""
+        type = xs[0].type
+        t = llvm_type(type)
+        symbol = f"{PREFIX}$a.{name}.{self.suffix(type)}"
+        if symbol not in self.shared.apart:
+            e, args = Emitter(), [Value(type) for _ in xs]
+            region = e.region(args, lambda: emit(e, *args))
+            inner = self.inside(symbol)
+            inner.refs |= {arg: Ref(f"%x{i}", type) for i, arg in enumerate(args)}
+            inner.start_block("entry")
+            inner.run([*e.ops, *region.ops])
+            inner.lines.append(f"  ret {t} {inner.refs[region.results[0]].text}")
+            lines = "\n".join(inner.lines)
+            taken = ", ".join(f"{t} %x{i}" for i in range(len(xs)))
+            self.shared.apart[symbol] = f'define internal {t} @"{symbol}"({taken}) {{\n{lines}\n}}\n'
+        passed = ", ".join(f"{t} {x.text}" for x in xs)
+        return self.inst(f'call {t} @"{symbol}"({passed})')
 
     def call_kernel(self, callee: str, memory: Sequence[Ref]) -> None:
         passed = ", ".join(f"ptr {text}" for text in [*(m.text for m in memory), self.workspace_at(self.own), "%pool"])

@@ -25,11 +25,11 @@ def grad(args: argparse.Namespace) -> int:
 
 
 def jvp(args: argparse.Namespace) -> int:
-    return _write([api.jvp(read_func(args), names(args.wrt))], args)
+    return _write([api.jvp(read_func(args), names(args.wrt), has_aux=args.has_aux)], args)
 
 
 def vjp(args: argparse.Namespace) -> int:
-    return _write(api.vjp(read_func(args), names(args.wrt))[:2], args)
+    return _write(api.vjp(read_func(args), names(args.wrt), has_aux=args.has_aux)[:2], args)
 
 
 def residuals(args: argparse.Namespace) -> int:
@@ -38,19 +38,19 @@ def residuals(args: argparse.Namespace) -> int:
 
 
 def hvp(args: argparse.Namespace) -> int:
-    return _write([api.hvp(read_func(args), names(args.wrt))], args)
+    return _write([api.hvp(read_func(args), names(args.wrt), has_aux=args.has_aux)], args)
 
 
 def jacfwd(args: argparse.Namespace) -> int:
-    return _write([api.jacfwd(read_func(args), names(args.wrt))], args)
+    return _write([api.jacfwd(read_func(args), names(args.wrt), has_aux=args.has_aux)], args)
 
 
 def jacrev(args: argparse.Namespace) -> int:
-    return _write([api.jacrev(read_func(args), names(args.wrt))], args)
+    return _write([api.jacrev(read_func(args), names(args.wrt), has_aux=args.has_aux)], args)
 
 
 def hessian(args: argparse.Namespace) -> int:
-    return _write([api.hessian(read_func(args), names(args.wrt))], args)
+    return _write([api.hessian(read_func(args), names(args.wrt), has_aux=args.has_aux)], args)
 
 
 def vmap(args: argparse.Namespace) -> int:
@@ -59,7 +59,7 @@ def vmap(args: argparse.Namespace) -> int:
 
 
 def linearize(args: argparse.Namespace) -> int:
-    return _write(api.linearize(read_func(args), names(args.wrt)), args)
+    return _write(api.linearize(read_func(args), names(args.wrt), has_aux=args.has_aux), args)
 
 
 def transpose(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import Error, RuleError
+from rlxc.errors import ArgumentError, Error, RuleError
 from rlxc.ir.attributes import Dense
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.primitive import REGISTRY, Primitive
@@ -120,11 +120,14 @@ class NativeExecutor(Executor):
         return TensorType(dtype_of(operand.dtype), operand.shape)
 
     def take(self, operand: Any) -> np.ndarray:
-        return np.array(operand, order="C", copy=True)
+        array = np.array(operand, order="C", copy=True)
+        return array if array.dtype.isnative and type(operand) is np.ndarray else _plain(operand, array)
 
     def view(self, operand: Any) -> np.ndarray:
         array = np.asarray(operand)
-        return array if array.flags.c_contiguous else np.array(array, order="C")
+        if not array.flags.carray and not (array.flags.c_contiguous and array.flags.aligned):
+            array = np.array(array, order="C")
+        return array if array.dtype.isnative and type(operand) is np.ndarray else _plain(operand, array)
 
     def show(self, operand: np.ndarray) -> np.ndarray:
         """A view that cannot be written to, nor made writable. See Note [Arrays that nodes keep]."""
@@ -147,6 +150,13 @@ class NativeExecutor(Executor):
         x, y = Value(type, "x"), Value(type, "y")
         op = Op(REGISTRY.lookup("add"), (x, y), {}, (Value(type),))
         return self._compiler(Func("add", (x, y), (op,), op.results))
+
+
+def _plain(operand: Any, array: np.ndarray) -> np.ndarray:
+    """The array of an operand in the byte order of the machine; a mask would be forgotten."""
+    if isinstance(operand, np.ma.MaskedArray):
+        raise ArgumentError("a masked array would lose its mask", code="RLX0504", help="fill it first: .filled(0), or multiply by what is not masked")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 # Note [Arrays that nodes keep]

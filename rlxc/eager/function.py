@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rlxc.eager.kinds import SCALARS, Kind, Scalar
+from rlxc.eager.modes import RECORDING
 from rlxc.eager.rule import COMPILING, Rule
 from rlxc.errors import ArgumentError, Error, Loc
 from rlxc.ir.attributes import attrs_key
@@ -58,6 +59,8 @@ class Function:
                 x = cls.constant(x)
             xs.append(x)
             kinds.append(x._kind if scalar is None else scalar)
+        if RECORDING.is_off:
+            kinds = [kind.inactive for kind in kinds]
         rule = self.rule(kinds, cls)
         for i in made:
             if i in rule.keeps:
@@ -79,14 +82,34 @@ class Function:
         loc = user_location()
         try:
             func = self._make(kinds, loc)
-            return Rule(func, kinds, cls, self._unrecorded, loc, fixed)
+            return Rule(func, kinds, cls, self._unrecorded(kinds, cls), loc, fixed)
         except Error as error:
             raise error.at(loc) from None
 
-    def _unrecorded(self, *xs: Any) -> Any:
-        cls = next(type(x) for x in xs if hasattr(x, "_edge"))
-        kinds = [x._kind.inactive if hasattr(x, "_edge") else SCALARS[type(x)] for x in xs]
-        return self.rule(kinds, cls).record(*xs)
+    def record(self, kinds: Sequence[Kind | Scalar], cls: type, keep: Callable[[Callable[..., Any]], None]) -> Callable[..., Any]:
+        """What computes on operands of these kinds and records it, which `keep` is given for the next time. Nothing is planned before it is recorded."""
+        if not RECORDING.is_off:
+            record = self.rule(kinds, cls).record
+            keep(record)
+            return record
+        plain = self._unrecorded(kinds, cls)
+
+        def first(*xs: Any) -> Any:
+            return plain(*xs) if RECORDING.is_off else self.record(kinds, cls, keep)(*xs)
+
+        keep(first)
+        return first
+
+    def _unrecorded(self, kinds: Sequence[Kind | Scalar], cls: type) -> Callable[..., Any]:
+        """The same operation on the same operands where nothing is recorded."""
+        made: list[Callable[..., Any]] = []
+
+        def run(*xs: Any) -> Any:
+            if not made:
+                made.append(self.rule([kind.inactive for kind in kinds], cls).record)
+            return made[0](*xs)
+
+        return run
 
 
 _FUNCTIONS: dict[Any, Function] = {}

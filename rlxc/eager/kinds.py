@@ -79,6 +79,15 @@ _KINDS: dict[tuple[type, Any, bool], Kind] = {}
 SCALARS: dict[type, Scalar] = {python: Scalar(python) for python in (bool, int, float, complex)}
 
 
+class Position(int):
+    """A whole number that is an operand, where others are known while tracing: an index."""
+
+    _kind = Scalar(int)
+
+
+SCALARS[Position] = Position._kind
+
+
 def kind_of(cls: type, type: Any, active: bool) -> Kind:
     """The one kind of variables of a class, of a type, that are active or not."""
     key = (cls, type, active)

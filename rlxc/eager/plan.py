@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
+from rlxc.ir.lazy import cached_property
 from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.dce import live_ops
 from rlxc.passes.gradient import prepare
@@ -86,7 +86,7 @@ class Plan:
         func = self.func.with_(results=self._outputs)
         if self.active:
             return linearize(func, self.active)
-        return Linearized(func, func.ops, (), (), (None,) * len(func.results))
+        return Linearized(func, func.ops, (), (), (None,) * len(func.results), ())
 
     @cached_property
     def primal(self) -> Func:

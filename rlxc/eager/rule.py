@@ -3,7 +3,7 @@
 Both are short functions made for the rule, so that the second use of an operation costs little more than its native code. For `sin` they read
 
     def record(x0):
-        if recording.paused and not recording.is_on: return unrecorded(x0)
+        if recording.blocks and recording.is_off: return unrecorded(x0)
         a0 = x0._data                                              def pull(residuals, c0):
         y0 = forward(a0)                                                s0, = residuals
         node = Node()                                                   g0 = backward(s0, c0)
@@ -21,13 +21,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rlxc.eager.kinds import Kind, LeafRule, Scalar, kind_of
-from rlxc.eager.modes import RECORDING, lock
+import numpy as np
+
+from rlxc.eager.kinds import SCALARS, Kind, LeafRule, Scalar, kind_of
+from rlxc.eager.modes import RECORDING
 from rlxc.eager.plan import Plan, Pullback
 from rlxc.eager.tape import Node, Output, next_order
-from rlxc.errors import Error, Loc
+from rlxc.errors import ArgumentError, Error, Loc
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Value
+from rlxc.ir.locks import lock
+from rlxc.tracing.location import user_location
 
 if TYPE_CHECKING:
     from rlxc.eager.function import Function
@@ -72,7 +76,7 @@ class Rule:
         is_recorded = any(plan.active_outputs[: len(results)])
         lines = []
         if is_recorded:
-            lines.append(f"if recording.paused and not recording.is_on: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
+            lines.append(f"if recording.blocks and recording.is_off: return unrecorded({_list(f'x{i}' for i in range(len(args)))})")
         for i, kind in enumerate(self.kinds):
             lines.append(f"a{i} = x{i}._data" if isinstance(kind, Kind) else f"a{i} = number{i}(x{i})")
         if plan.primal.results:
@@ -89,7 +93,7 @@ class Rule:
             lines.append(f"z{i} = new(Result); z{i}._data = {names[v]}; z{i}._kind = kind{i}; z{i}._edge = {edge}")
         lines.append(f"return {'z0' if len(results) == 1 else _tuple(f'z{i}' for i in range(len(results)))}")
         kinds = {f"kind{i}": kind for i, kind in enumerate(self.output_kinds)}
-        numbers = {f"number{i}": _quickest(args[i]) for i, kind in enumerate(self.kinds) if isinstance(kind, Scalar)}
+        numbers = {f"number{i}": _taker(args[i], kind, self.kinds) for i, kind in enumerate(self.kinds) if isinstance(kind, Scalar)}
         forward = self._compile(plan.primal) if plan.primal.results else None
         space: dict[str, Any] = {"recording": RECORDING, "unrecorded": unrecorded, "forward": forward, "rule": self, "Result": self._cls(), **kinds, **numbers}
         space |= {"Node": Node, "Output": Output, "next_order": next_order, "new": object.__new__}
@@ -153,10 +157,24 @@ class Rule:
         return f"{self.name}({', '.join(map(str, self.kinds))})"
 
 
-def _quickest(arg: Value) -> Callable[[Any], Any]:
+def _taker(arg: Value, scalar: Scalar, kinds: Sequence[Kind | Scalar]) -> Callable[[Any], Any]:
     """What makes of a Python number the kind of number that native code takes quickest for an argument."""
     dtype: Any = arg.type.dtype
-    return float if dtype in ("f32", "f64") else dtype.numpy.type  # type: ignore[no-any-return]
+    if dtype in ("f32", "f64"):
+        return float
+    number: Callable[[Any], Any] = dtype.numpy.type
+    others = [kind.type.dtype for kind in kinds if isinstance(kind, Kind)]
+    if scalar is not SCALARS[int] or not others or not all(other.is_integer for other in others):
+        return number
+    bounds = [np.iinfo(other.numpy) for other in others]
+    low, high = min(b.min for b in bounds), max(b.max for b in bounds)
+
+    def taken(x: Any) -> Any:
+        if low <= x <= high:
+            return number(x)
+        raise ArgumentError(f"{' and '.join(dict.fromkeys(map(str, others)))} does not hold {x}", code="RLX0506", loc=user_location())
+
+    return number if low <= -(2**63) and high >= 2**63 - 1 else taken
 
 
 def _function(head: str, lines: Sequence[str], space: dict[str, Any]) -> Callable[..., Any]:

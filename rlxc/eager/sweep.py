@@ -12,7 +12,7 @@ from typing import Any
 from rlxc.eager.function import primitive_function
 from rlxc.eager.kinds import Kind
 from rlxc.eager.rule import Rule
-from rlxc.eager.tape import Edge, Hook, Leaf, Node, Output
+from rlxc.eager.tape import Edge, Leaf, Node, Output
 from rlxc.errors import DifferentiationError, Label
 from rlxc.ir.primitive import lookup
 
@@ -118,17 +118,21 @@ def _sum(edge: Edge, x: Any, y: Any, recorded: bool) -> Any:
 
 def _hooked(edge: Edge, ct: Any, recorded: bool) -> Any:
     """The cotangent, or those of several results, after the hooks of variables."""
-    hooks: dict[int, list[Hook]] = edge.hooks  # type: ignore[assignment]
     if type(edge) is Node and not edge.rule.is_single:
         rules = edge.rule.output_rules
-        return {slot: _changed(rules[slot].kind, hooks.get(slot, ()), total, recorded) for slot, total in ct.items()}
-    return _changed(edge.rule.kind, hooks.get(0, ()), ct, recorded)
+        return {slot: _changed(edge, slot, rules[slot].kind, total, recorded) for slot, total in ct.items()}
+    return _changed(edge, 0, edge.rule.kind, ct, recorded)
 
 
-def _changed(kind: Kind, hooks: Sequence[Hook], ct: Any, recorded: bool) -> Any:
+def _changed(edge: Edge, slot: int, kind: Kind, ct: Any, recorded: bool) -> Any:
     """What hooks, which see variables, make of a cotangent."""
     seen = ct if recorded else variable(kind.inactive, ct)
-    for hook in list(hooks):
+    for hook in list(edge.hooks.get(slot, {}).values()):  # type: ignore[union-attr]
+        if hook is None:
+            grads = edge.grads  # type: ignore[union-attr]
+            have = grads[slot]
+            grads[slot] = seen if have is None else variable(seen._kind, seen._kind.add(have._data, seen._data))
+            continue
         changed = hook(seen)
         if changed is not None:
             seen = kind.cls.like(changed, kind)  # type: ignore[attr-defined]

@@ -18,31 +18,57 @@ next_order = count(0, -1).__next__
 
 Hook = Callable[[Any], Any]
 
+#: Hooks of a value in the order in which they were added; None stands for keeping the cotangent that it finds.
+Hooks = dict[object, Hook | None]
+
+
+def _added(hooks: Hooks, hook: Hook | None) -> Callable[[], None]:
+    """One more hook, and a function that removes it."""
+    place = object()
+    hooks[place] = hook
+
+    def remove() -> None:
+        hooks.pop(place, None)
+
+    return remove
+
 
 class Node:
-    __slots__ = ("grad", "hooks", "order", "parents", "residuals", "rule")
+    __slots__ = ("grads", "hooks", "order", "parents", "residuals", "rule")
 
     order: int
     rule: Any  # a Rule
     residuals: tuple[Any, ...] | None  # None: freed
     parents: tuple[Edge, ...]
-    grad: Any  # a variable, once it is asked to be kept
-    hooks: dict[int, list[Hook]] | None  # by result
+    grads: dict[int, Any]  # of the results whose cotangent is to be kept; not there if there are none
+    hooks: dict[int, Hooks] | None  # by result
 
-    def add_hook(self, hook: Hook, slot: int = 0) -> list[Hook]:
-        """The hooks of a result, with one more."""
+    def add_hook(self, hook: Hook | None, slot: int = 0) -> Callable[[], None]:
+        """Adds a hook of a result; gives a function that removes it."""
         self.hooks = self.hooks or {}
-        hooks = self.hooks.setdefault(slot, [])
-        hooks.append(hook)
-        return hooks
+        return _added(self.hooks.setdefault(slot, {}), hook)
+
+    def retain_grad(self, slot: int = 0) -> None:
+        if not hasattr(self, "grads"):
+            self.grads = {}
+        if slot not in self.grads:
+            self.grads[slot] = None
+            self.add_hook(None, slot)
+
+    @property
+    def grad(self) -> Any:
+        return self.grads.get(0) if hasattr(self, "grads") else None
+
+    @grad.setter
+    def grad(self, grad: Any) -> None:
+        self.retain_grad()
+        self.grads[0] = grad
 
 
 class Output:
     """Result `slot` of a node; extras, which only higher derivatives reach, count on behind the results. There may be several objects for one."""
 
-    __slots__ = ("grad", "hooks", "node", "order", "rule", "slot")
-
-    grad: Any
+    __slots__ = ("hooks", "node", "order", "rule", "slot")
 
     def __init__(self, node: Node, slot: int) -> None:
         self.node = node
@@ -51,8 +77,20 @@ class Output:
         self.rule = node.rule.output_rules[slot]
         self.hooks: None = None  # they are the node's
 
-    def add_hook(self, hook: Hook) -> list[Hook]:
+    def add_hook(self, hook: Hook) -> Callable[[], None]:
         return self.node.add_hook(hook, self.slot)
+
+    def retain_grad(self) -> None:
+        self.node.retain_grad(self.slot)
+
+    @property
+    def grad(self) -> Any:
+        return self.node.grads.get(self.slot) if hasattr(self.node, "grads") else None
+
+    @grad.setter
+    def grad(self, grad: Any) -> None:
+        self.retain_grad()
+        self.node.grads[self.slot] = grad
 
     def __lt__(self, other: object) -> bool:
         return False  # two objects for the same result: either may come first
@@ -64,13 +102,12 @@ class Leaf:
     def __init__(self, rule: Any) -> None:
         self.rule = rule  # the LeafRule of its kind
         self.order = next_order()
-        self.hooks: dict[int, list[Hook]] | None = None
+        self.hooks: dict[int, Hooks] | None = None
         self.grad: Any = None
 
-    def add_hook(self, hook: Hook) -> list[Hook]:
-        self.hooks = self.hooks or {0: []}
-        self.hooks[0].append(hook)
-        return self.hooks[0]
+    def add_hook(self, hook: Hook) -> Callable[[], None]:
+        self.hooks = self.hooks or {0: {}}
+        return _added(self.hooks[0], hook)
 
 
 Edge = Union[Node, Output, Leaf]  # noqa: UP007  (it is used before it is complete)

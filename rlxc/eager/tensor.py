@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache, wraps
+from functools import cache, lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,11 @@ import numpy as np
 from rlxc import api
 from rlxc.eager.executor import NativeExecutor
 from rlxc.eager.function import MAX_RULES
-from rlxc.eager.kinds import SCALARS, Kind
+from rlxc.eager.kinds import SCALARS, Kind, Position
 from rlxc.eager.modes import RECORDING
 from rlxc.eager.native import native
-from rlxc.eager.traced import Position, call, staged, traced
+from rlxc.eager.sweep import variable
+from rlxc.eager.traced import call, staged, traced
 from rlxc.eager.variable import Variable
 from rlxc.eager.whole import Whole
 from rlxc.errors import ArgumentError, DifferentiationError
@@ -27,7 +28,10 @@ from rlxc.ir.core import Func, Value
 from rlxc.runtime.arguments import fit
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.staging import Staged
+from rlxc.tracing.trace import current
 from rlxc.tracing.tracer import Tracer
+
+SMALL = 32
 
 
 def tensor(array: Any, requires_grad: bool = False) -> Tensor:
@@ -67,24 +71,30 @@ def _binary(function: Any, reflected: bool = False) -> Callable[[Any, Any], Any]
                 return squares[self._kind](self)
             return table[self._kind][other._kind if type(other) is Tensor else type(other)](self, other)
         except KeyError:
-            return first(self, other)
+            return with_array(self, other) if type(other) is np.ndarray else first(self, other)
+
+    def with_array(self: Any, array: np.ndarray) -> Any:
+        other = Tensor.constant(array)
+        rule = both.rules.get((self._kind, other._kind))
+        if rule is None or RECORDING.blocks:
+            return both.on(Tensor, (self, array))
+        return rule.record(self, other.kept() if 1 in rule.keeps else other)
 
     def first(self: Any, other: Any) -> Any:
-        if not _is_operand(other):
+        if not _is_operand(other) or isinstance(other, Tracer):  # a tracer takes tensors as they are
             return NotImplemented
         if type(other) is not Tensor and type(other) not in SCALARS:
             return both.on(Tensor, (self, other))
         if other is self:
             if len(squares) >= MAX_RULES:
                 squares.clear()
-            record = squares[self._kind] = same.rule([self._kind], Tensor).record
-            return record(self)
-        kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
-        record = both.rule([self._kind, kind], Tensor).record
+            square = self._kind
+            return same.record([square], Tensor, lambda record: squares.__setitem__(square, record))(self)
         if len(table) >= MAX_RULES:
             table.clear()
-        table.setdefault(self._kind, {})[kind if type(other) is Tensor else type(other)] = record
-        return record(self, other)
+        kind = other._kind if type(other) is Tensor else SCALARS[type(other)]
+        place, key = table.setdefault(self._kind, {}), kind if type(other) is Tensor else type(other)
+        return both.record([self._kind, kind], Tensor, lambda record: place.__setitem__(key, record))(self, other)
 
     return operate
 
@@ -115,8 +125,8 @@ def _unary(function: Any) -> Callable[[Any], Any]:
         except KeyError:
             if len(table) >= MAX_RULES:
                 table.clear()
-            record = table[self._kind] = any_kind.rule([self._kind], Tensor).record
-            return record(self)
+            kind = self._kind
+            return any_kind.record([kind], Tensor, lambda record: table.__setitem__(kind, record))(self)
 
     return operate
 
@@ -128,9 +138,10 @@ def _methods(names: str) -> Iterator[Callable[..., Any]]:
 
 def _method(name: str) -> Callable[..., Any]:
     function = getattr(Tracer, name)
+    alone = _unary(function)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return call(function, (self, *args), kwargs)
+        return call(function, (self, *args), kwargs) if args or kwargs else alone(self)
 
     method.__name__ = name
     method.__doc__ = f"As ndarray.{name}."
@@ -150,7 +161,7 @@ def _assigned(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
     return operate
 
 
-_ufunc = cache(traced)
+_ufunc, _single, _pair = cache(traced), cache(_unary), cache(_binary)
 
 
 def _is_operand(x: Any) -> bool:
@@ -179,6 +190,9 @@ class Tensor(Variable):
     @classmethod
     def fitted(cls, value: Any, arg: Value, where: str) -> Any:
         return fit(value, arg, where)
+
+    def kept(self) -> Tensor:
+        return variable(self._kind, self._data.copy())  # type: ignore[no-any-return]
 
     def __rlxc_call__(self, func: Func, args: Any, named: Any) -> Any:
         """What a compiled function does that is called with tensors."""
@@ -218,6 +232,8 @@ class Tensor(Variable):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad and RECORDING.is_on:
             help = "x.detach() or x.numpy() where derivatives are not to flow; NumPy's functions take tensors as they are"
+            if current() is not None:
+                help = "a function that is traced is given it as an argument; x.detach() where it is to be a constant"
             raise DifferentiationError("a tensor that requires a gradient becomes an array, which forgets it", code="RLX0323", help=help)
         return np.array(self.value, dtype=dtype, copy=copy)
 
@@ -287,6 +303,8 @@ class Tensor(Variable):
     # elements
 
     def __getitem__(self, index: Any) -> Any:
+        if type(index) is int and (shape := self._data.shape) and -shape[0] <= index < shape[0]:
+            return _element(self, index % shape[0])
         return call(operator.getitem, (self, _dynamic(index, self.shape)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -302,21 +320,31 @@ class Tensor(Variable):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
             raise ArgumentError(f"np.{ufunc.__name__} on tensors does not take out=", code="RLX0507", help="results are new tensors")
-        if method == "__call__" and not kwargs and not any(type(x) in (list, tuple) for x in inputs):
-            return _ufunc(ufunc).on(Tensor, inputs)
+        if method == "__call__" and not kwargs and not any(type(x) in (list, tuple, Tracer) for x in inputs):
+            if len(inputs) == 1:
+                return _single(ufunc)(self)
+            return _pair(ufunc)(*inputs) if type(inputs[0]) is Tensor else _ufunc(ufunc).on(Tensor, inputs)
         return call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in _OF_SHAPE:
             return _OF_SHAPE[function](*args, **kwargs)
+        if function in _OF_PLACES:
+            _OF_PLACES[function](*args, **kwargs)
+        if function in _OF_NUMBERS:
+            return function(*[x.numpy() if isinstance(x, Tensor) else x for x in args], **kwargs)
         return call(function, args, kwargs)
 
     # methods, as arrays have them
 
     reshape, ravel, flatten, squeeze, transpose, swapaxes = _methods("reshape ravel flatten squeeze transpose swapaxes")
-    repeat, diagonal, trace, take, dot, astype = _methods("repeat diagonal trace take dot astype")
+    repeat, diagonal, trace, dot, astype = _methods("repeat diagonal trace dot astype")
     sum, prod, mean, var, std, max, min, any, all = _methods("sum prod mean var std max min any all")
     argmax, argmin, argsort, cumsum, cumprod, clip, round = _methods("argmax argmin argsort cumsum cumprod clip round")
+
+    def take(self, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
+        """As ndarray.take."""
+        return self.__array_function__(np.take, (Tensor,), (self, indices, axis, out, mode), {})
 
     @property
     def T(self) -> Any:
@@ -332,6 +360,29 @@ def _size(a: Tensor, axis: int | None = None) -> int:
 
 
 _OF_SHAPE: dict[Any, Callable[..., Any]] = {np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim, np.size: _size}
+
+#: NumPy's functions of the numbers, or of what holds them, whose results have no derivatives.
+_OF_NUMBERS = {np.nonzero, np.flatnonzero, np.argwhere, np.array_repr, np.array_str, np.array2string, np.result_type, np.may_share_memory, np.shares_memory}
+
+
+def _elements() -> Callable[[Any, int], Any]:
+    """x[i] for an i within bounds."""
+    table: dict[Any, Callable[[Any, int], Any]] = {}
+    function = traced(lambda x, i: x[i], "getitem")
+
+    def element(x: Any, i: int) -> Any:
+        try:
+            return table[x._kind](x, i)
+        except KeyError:
+            if len(table) >= MAX_RULES:
+                table.clear()
+            kind = x._kind
+            return function.record([kind, Position._kind], Tensor, lambda record: table.__setitem__(kind, record))(x, i)
+
+    return element
+
+
+_element = _elements()
 
 
 class At:
@@ -386,33 +437,79 @@ def _max(x: Any, index: Any, value: Any) -> Any:
 
 
 def _dynamic(index: Any, shape: tuple[int, ...]) -> Any:
-    """An index whose whole numbers are operands, so that one rule serves all of them; those that are out of bounds raise IndexError.
+    """An index whose whole numbers are operands, so that one rule serves all of them. What is out of bounds raises IndexError.
 
-    Masks become the positions that they select.
+    Masks become the positions that they select. What else is wrong with an index is said when it is traced.
     """
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(_is_mask(p) for p in parts):
-        found = [np.asarray(p._data if isinstance(p, Tensor) else p).nonzero() if _is_mask(p) else (p,) for p in parts]
-        return tuple(p for several in found for p in several)
-    taken = len([p for p in parts if p is not None and p is not Ellipsis])
-    if taken > len(shape) or not any(type(p) is int for p in parts) or not all(type(p) is int or p is None or isinstance(p, _STATIC) for p in parts):
+    if type(index) is slice and _PLAIN.issuperset((type(index.start), type(index.stop), type(index.step))):
         return index
+    parts = index if isinstance(index, tuple) else (index,)
+    taken = sum(map(_axes, parts))
+    if taken > len(shape):
+        return index
+    is_simple = all(type(p) is int or p is None or isinstance(p, _STATIC) for p in parts)
     made: list[Any] = []
     axis = 0
     for part in parts:
         if part is Ellipsis:
-            axis = len(shape) - len([p for p in parts[len(made) + 1 :] if p is not None])
-        elif type(part) is int:
-            if not -shape[axis] <= part < shape[axis]:
-                raise IndexError(f"index {part} is out of bounds for axis {axis} with size {shape[axis]}")
-            part = Position(part % shape[axis])
-        made.append(part)
-        axis += part is not None and part is not Ellipsis
+            made.append(part)
+            axis += len(shape) - taken
+        elif _is_mask(part):
+            if part.shape != shape[axis : axis + part.ndim]:
+                raise IndexError(f"a mask of shape {part.shape} is for axes of the sizes {shape[axis : axis + part.ndim]}")
+            made += (part._data if isinstance(part, Tensor) else part).nonzero()
+        elif isinstance(part, slice):
+            made.append(slice(*map(_bound, (part.start, part.stop, part.step))))
+        elif part is None:
+            made.append(None)
+        else:
+            _require_bounds(part, shape[axis], axis)
+            made.append(Position(part % shape[axis]) if is_simple else part)
+        axis += _axes(part)
     return tuple(made)
+
+
+def _axes(part: Any) -> int:
+    """How many axes a part of an index is for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if _is_mask(part) else 1
+
+
+def _require_bounds(places: Any, n: int, axis: int) -> None:
+    """Raise IndexError unless places, or those in an array, are on an axis of size n."""
+    if type(places) is int:
+        low = high = places
+    elif isinstance(places, Tensor | np.ndarray) and places.dtype.kind in "iu" and places.size:
+        array = places._data if isinstance(places, Tensor) else places
+        if array.size <= SMALL:  # where NumPy takes longer to begin than Python to look
+            numbers = array.ravel().tolist()
+            low, high = min(numbers), max(numbers)
+        else:
+            low, high = array.min(), array.max()
+    else:
+        return
+    if low < -n or high >= n:
+        raise IndexError(f"index {low if low < -n else high} is out of bounds for axis {axis} with size {n}")
+
+
+def _require_taken(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> None:
+    if mode == "raise":
+        _require_bounds(indices, np.size(a) if axis is None else np.shape(a)[axis], axis or 0)
+
+
+#: NumPy's functions that are given places, which are known here: what raises where they are out of bounds.
+_OF_PLACES: dict[Any, Callable[..., None]] = {np.take: _require_taken, np.take_along_axis: partial(_require_taken, axis=-1)}
+
+
+def _bound(x: Any) -> Any:
+    """A bound of a slice, whose number decides on the shape."""
+    return operator.index(x) if isinstance(x, Tensor) else x
 
 
 def _is_mask(x: Any) -> bool:
     return isinstance(x, Tensor | np.ndarray) and x.dtype == bool and x.ndim > 0
 
 
+_PLAIN = frozenset((int, type(None)))
 _STATIC = (slice, type(Ellipsis))

@@ -11,15 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.eager.function import Function
-from rlxc.eager.kinds import SCALARS, Kind, Scalar
+from rlxc.eager.function import MAX_RULES, Function
+from rlxc.eager.kinds import SCALARS, Kind, Position, Scalar
+from rlxc.eager.modes import RECORDING
 from rlxc.eager.variable import Variable
 from rlxc.errors import ArgumentError, Loc
 from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType
 from rlxc.tracing.promotion import DEFAULTS
+from rlxc.tracing.protocols import mentions_tracer
 from rlxc.tracing.pytree import Tree, unflatten
 from rlxc.tracing.staging import Aval, Staged, stage
+from rlxc.tracing.trace import outside_of_traces
+from rlxc.tracing.tracer import tracer_of
 
 MAX_FUNCTIONS = 1024  # that are kept
 
@@ -30,7 +34,7 @@ def traced(function: Callable[..., Any], name: str | None = None) -> Function:
 
     def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
         avals = _avals(kinds)
-        return stage(function, avals, lambda leaves: (leaves, {}), [f"x{i}" for i in range(len(avals))], hoists=False).func.with_(name=name)
+        return _stage(function, avals, lambda leaves: (leaves, {})).func.with_(name=name)
 
     return Function(name, make)
 
@@ -38,6 +42,7 @@ def traced(function: Callable[..., Any], name: str | None = None) -> Function:
 def staged(name: str, trace: Callable[[list[Aval]], Staged]) -> Callable[[Sequence[Any]], Any]:
     """What is traced by `trace`, for what is known of operands, as a function of operands that is recorded; it gives the tree that was returned."""
     trees: dict[tuple[Kind | Scalar, ...], Tree] = {}
+    ready: dict[tuple[Kind | Scalar, ...], tuple[Callable[..., Any], Tree]] = {}  # what records operands that are variables
 
     def make(kinds: Sequence[Kind | Scalar], loc: Loc) -> Func:
         made = trace(_avals(kinds))
@@ -47,30 +52,69 @@ def staged(name: str, trace: Callable[[list[Aval]], Staged]) -> Callable[[Sequen
     function = Function(name, make)
 
     def run(operands: Sequence[Any]) -> Any:
+        try:
+            record, tree = ready[tuple([x._kind for x in operands])]
+        except AttributeError:
+            return with_constants(operands)
+        except KeyError:
+            return first(operands)
+        results = record(*operands)
+        return results if tree.is_leaf else unflatten(tree, results if isinstance(results, tuple) else (results,))
+
+    def with_constants(operands: Sequence[Any]) -> Any:
+        """The same where some operands are arrays; those that a node keeps are copied."""
+        cls = next(type(x) for x in operands if isinstance(x, Variable))
+        xs = [x if hasattr(x, "_kind") or type(x) in SCALARS else cls.constant(x) for x in operands]
+        rule = None if RECORDING.is_off else function.rules.get(tuple([SCALARS.get(type(x)) or x._kind for x in xs]))
+        if rule is None:
+            return first(operands)
+        for i in rule.keeps:
+            if xs[i] is not operands[i]:
+                xs[i] = xs[i].kept()
+        results, tree = rule.record(*xs), trees[rule.kinds]
+        return results if tree.is_leaf else unflatten(tree, results if isinstance(results, tuple) else (results,))
+
+    def first(operands: Sequence[Any]) -> Any:
         cls = next(type(x) for x in operands if isinstance(x, Variable))
         results, kinds = function.of_kinds(cls, operands)
         tree = trees[kinds]
+        if all(hasattr(x, "_kind") for x in operands):
+            given = tuple([x._kind for x in operands])
+            if len(ready) >= MAX_RULES:
+                ready.clear()
+            function.record(given, cls, lambda record: ready.__setitem__(given, (record, tree)))
         return results if tree.is_leaf else unflatten(tree, results if isinstance(results, tuple) else (results,))
 
     return run
 
 
 _CALLS: dict[Any, Callable[[Sequence[Any]], Any]] = {}
+_ALONE: dict[Any, Callable[[Sequence[Any]], Any]] = {}  # of one variable, and nothing else
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
     """`function` on arguments some of which are tensors or arrays, recorded as one node. What it returns may be any tree of arrays."""
+    is_alone = not kwargs and len(args) == 1 and isinstance(args[0], Variable)
+    if is_alone and function in _ALONE:
+        return _ALONE[function](args)
     operands: list[Any] = []
     form = _form(args, operands), _form(kwargs, operands) if kwargs else _NO_OPTIONS
     try:
         key = (function, form)
         known = _CALLS.get(key)
     except TypeError as error:
+        if mentions_tracer((args, tuple((kwargs or {}).values()))):  # inside of a trace, to which it then belongs
+            rest = iter([tracer_of(x) if isinstance(x, Variable) else x for x in operands])
+            return function(*_filled(form[0], rest), **_filled(form[1], rest))
         raise ArgumentError(f"{_name(function)}: an argument is neither an array nor hashable: {error}", code="RLX0501") from None
     if known is None:
         if len(_CALLS) >= MAX_FUNCTIONS:
             _CALLS.pop(next(iter(_CALLS)), None)
         known = _CALLS.setdefault(key, staged(_name(function), partial(_stage_call, function, *form)))
+    if is_alone:
+        if len(_ALONE) >= MAX_FUNCTIONS:
+            _ALONE.clear()
+        _ALONE[function] = known
     return known(operands)
 
 
@@ -79,7 +123,12 @@ def _stage_call(function: Callable[..., Any], args: Any, kwargs: Any, avals: lis
         rest = iter(leaves)
         return _filled(args, rest), _filled(kwargs, rest)
 
-    return stage(function, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
+    return _stage(function, avals, rebuild)
+
+
+def _stage(function: Callable[..., Any], avals: list[Aval], rebuild: Callable[[list[Any]], tuple[Any, Any]]) -> Staged:
+    with outside_of_traces():
+        return stage(function, avals, rebuild, [f"x{i}" for i in range(len(avals))], hoists=False)
 
 
 def _avals(kinds: Sequence[Kind | Scalar]) -> list[Aval]:
@@ -98,11 +147,6 @@ _NO_OPTIONS = (dict, ())
 _PLAIN = frozenset((int, float, bool, str, type(None), type))
 
 
-class Position(int):
-    """A whole number that is an operand, where others are known while tracing."""
-
-
-SCALARS[Position] = SCALARS[int]
 _OPERANDS = (Variable, np.ndarray, np.floating, np.complexfloating, Position)
 
 

@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 from rlxc.eager.executor import Executor
 from rlxc.eager.function import primitive_function
 from rlxc.eager.kinds import Kind, kind_of
-from rlxc.eager.modes import lock
 from rlxc.eager.sweep import leading_to, sweep, variable
 from rlxc.eager.tape import Edge, Leaf
 from rlxc.errors import ArgumentError, DifferentiationError
 from rlxc.ir.core import Value
+from rlxc.ir.locks import lock
 from rlxc.ir.primitive import lookup
 
 _GRADS = lock()
@@ -115,8 +115,8 @@ class Variable:
 
     def zero_grad(self) -> None:
         """Forget the derivative added up so far."""
-        if self._edge is not None:
-            self._edge.grad = None
+        if self.grad is not None:
+            self.grad = None
 
     def detach(self) -> Any:
         """The same value, which derivatives do not flow through."""
@@ -134,6 +134,9 @@ class Variable:
         """Give a leaf another value of its type, as after a step of an optimizer. What was recorded with the value before stays right."""
         if not self.is_leaf:
             raise DifferentiationError("only a leaf can be given another value", code="RLX0322", help="compute a new variable")
+        if isinstance(value, Variable) and value._kind.inactive is self._kind.inactive:
+            self._data = value._data
+            return
         value = value._data if isinstance(value, Variable) else self.executor.take(value)
         if self.executor.type_of(value) != self._kind.type:
             raise ArgumentError(f"a variable of type {self._kind.type} is given a value of type {self.executor.type_of(value)}", code="RLX0504")
@@ -147,27 +150,17 @@ class Variable:
         edge = self._edge
         if edge is None:
             raise DifferentiationError("a hook is for a variable that requires a gradient", code="RLX0320")
-        hooks = edge.add_hook(hook)
-
-        def remove() -> None:
-            if hook in hooks:
-                hooks.remove(hook)
-
-        return remove
+        if not callable(hook):
+            raise ArgumentError(f"a hook is a function of a cotangent, not {hook!r}", code="RLX0501")
+        return edge.add_hook(hook)
 
     def retain_grad(self) -> None:
         """Let backward leave the derivative in `.grad` here too, where this is no leaf."""
         edge = self._edge
         if edge is None:
             raise DifferentiationError("a variable that does not require a gradient has none", code="RLX0320")
-        if type(edge) is Leaf or getattr(edge, "grad", self) is not self:
-            return
-        edge.grad = None
-
-        def keep(ct: Any) -> None:
-            edge.grad = ct if edge.grad is None else variable(ct._kind, ct._kind.add(edge.grad._data, ct._data))
-
-        self.register_hook(keep)
+        if not isinstance(edge, Leaf):
+            edge.retain_grad()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are leaves, too."""
@@ -178,9 +171,9 @@ class Variable:
     @classmethod
     def like(cls, value: Any, kind: Kind) -> Any:
         """`value` as a variable of a type that is given; raises ArgumentError if it has another."""
-        made = value if isinstance(value, cls) else cls(value)
+        made = value if isinstance(value, cls) else cls(cls.fitted(value, Value(kind.type), "a cotangent"))
         if made._kind.inactive is not kind.inactive:
-            raise ArgumentError(f"a cotangent of a value of type {kind.type} is {kind.type}, not {made._kind.type}", code="RLX0505")
+            raise ArgumentError(f"a cotangent is {kind.type} as its value is, not {made._kind.type}", code="RLX0505")
         return made
 
     def __repr__(self) -> str:
@@ -219,11 +212,11 @@ def grad(
 ) -> Any:
     """Derivatives of `outputs` (one variable, or several) with respect to `inputs`: one for one, a tuple for several. No `.grad` changes.
 
-    An input that no output depends on is an error; with `allow_unused` its derivative is None. With `create_graph` derivatives are recorded, so
-    that they can be differentiated again.
+    An input that no output depends on is an error; with `allow_unused` its derivative is None, and outputs may be constants. With `create_graph`
+    derivatives are recorded, so that they can be differentiated again.
     """
     outs = [outputs] if isinstance(outputs, Variable) else list(outputs)
-    given = _seeds(outs, [seeds] if isinstance(outputs, Variable) else seeds, create_graph)
+    given = _seeds(outs, [seeds] if isinstance(outputs, Variable) else seeds, create_graph, allow_unused)
     ins = [inputs] if isinstance(inputs, Variable) else list(inputs)
     for x in ins:
         if not isinstance(x, Variable) or x._edge is None:
@@ -242,12 +235,13 @@ def grad(
     return results[0] if isinstance(inputs, Variable) else tuple(results)
 
 
-def _seeds(outputs: Sequence[Variable], seeds: Sequence[Any] | None, recorded: bool) -> list[tuple[Edge, Any]]:
-    """The edges of `outputs` with their cotangents: what was given, or the one of a scalar."""
+def _seeds(outputs: Sequence[Variable], seeds: Sequence[Any] | None, recorded: bool, constants: bool = False) -> list[tuple[Edge, Any]]:
+    """The edges of `outputs` with their cotangents: what was given, or the one of a scalar. Constants among them have no edge, if they are allowed."""
     given = [None] * len(outputs) if seeds is None else list(seeds)
     if len(given) != len(outputs):
         raise ArgumentError(f"there are {len(given)} seeds for {len(outputs)} outputs", code="RLX0502")
-    return [_seed(x, seed, recorded) for x, seed in zip(outputs, given, strict=True)]
+    pairs = zip(outputs, given, strict=True)
+    return [_seed(x, seed, recorded) for x, seed in pairs if not (constants and isinstance(x, Variable) and x._edge is None)]
 
 
 def _seed(x: Any, seed: Any, recorded: bool) -> tuple[Edge, Any]:

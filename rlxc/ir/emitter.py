@@ -6,7 +6,9 @@ code and common subexpressions take care of themselves. Memory in `read_only` ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,7 @@ class Emitter(Builder):
         self.read_only: set[Value] = set()
         self.numbers: dict[tuple, Value] = {}  # constants, by type and number
         self.integers: dict[Value, int] = {}  # index values that are known numbers
+        self.unrolls = False
 
     @property
     def ops(self) -> list[Op]:  # type: ignore[override]
@@ -139,6 +142,12 @@ class Emitter(Builder):
         sizes = tuple(sizes)
         if any(n == 0 for n in sizes):
             return tuple(init)
+        if self.unrolls:
+            carried: Any = tuple(init)
+            for index in product(*map(range, sizes)):
+                carried = body(list(index), *carried)
+                carried = () if carried is None else carried if isinstance(carried, tuple) else (carried,)
+            return carried
 
         def nest(at: int, index: tuple[Index, ...], carried: Sequence[Value]) -> tuple[Value, ...]:
             if at == len(sizes):
@@ -149,6 +158,15 @@ class Emitter(Builder):
             return self.for_(0, sizes[at], lambda i, *acc: nest(at + 1, (*index, i), acc), carried)
 
         return nest(0, (), init)
+
+    @contextmanager
+    def unrolling(self) -> Iterator[None]:
+        """In it, `loop` and what goes by it emit no loops, but what these would do, one step after the other."""
+        before, self.unrolls = self.unrolls, True
+        try:
+            yield
+        finally:
+            self.unrolls = before
 
     def for_each(self, sizes: Sequence[int], body: Callable[[list[Index]], Any]) -> None:
         """Nested loops over `sizes` without carried values."""
@@ -170,10 +188,10 @@ class Emitter(Builder):
 
         return self.loop(sizes, (start,), step)[0]
 
-    def cond(self, condition: Value, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-        """A branch: only one of the two is executed."""
+    def cond(self, condition: Value, then: Callable[[], Any], otherwise: Callable[[], Any], *, rare: bool = False) -> Any:
+        """A branch: only one of the two is executed; if it is `rare`, mostly the second."""
         regions = tuple(self.region([], side, movable=False) for side in (then, otherwise))
-        results = self.emit(lookup("if", "loop"), [condition], {}, regions=regions).results
+        results = self.emit(lookup("if", "loop"), [condition], {"rare": True} if rare else {}, regions=regions).results
         return results[0] if len(results) == 1 else results
 
     def while_(self, init: Sequence[Value], condition: Callable[..., Value], body: Callable[..., Any], *, steps: int = 0) -> tuple[Value, ...]:

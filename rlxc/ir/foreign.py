@@ -11,10 +11,11 @@ from __future__ import annotations
 import ctypes
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from rlxc.errors import AttrError, DTypeError, RuleError, UnknownName
+from rlxc.ir.lazy import cached_property
 from rlxc.ir.primitive import lookup
 from rlxc.ir.types import INDEX, MemType, Type, VectorType
 

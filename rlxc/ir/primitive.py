@@ -30,11 +30,12 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
 from rlxc.ir.attributes import Dense, Resource, Symbol
+from rlxc.ir.lazy import cached_property
 from rlxc.ir.types import ORDERED, Dim, DType, Type
 
 ENTRY_POINT_GROUP = "rlxc.primitives"
@@ -332,12 +333,12 @@ class Primitive:
     def lower_regions(self, e: Any, bodies: Any, reads: Any, writes: Any, **attrs: Any) -> None:
         """A loop nest, or branches, in which `bodies[i].run(ins, outs)` computes region i from memory to memory.
 
-        Where `bodies[i].is_scalar`, `bodies[i].scalars(readers)` gives its results instead.
+        Where `bodies[i].is_scalar`, `bodies[i].scalars(readers)` gives the elements of its results instead.
         """
         raise self.missing("lower_regions")
 
     def lower_scalars(self, e: Any, bodies: Any, reads: Any, **attrs: Any) -> Any:
-        """The results, all of them scalars, as values at the loop level; all bodies are scalar."""
+        """The elements of the results, scalars or small arrays, as values at the loop level; all bodies are scalar."""
         raise self.missing("lower_scalars")
 
     def donations(self, result: int, operand: int, **attrs: Any) -> Any:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from rlxc.errors import DTypeError, MissingExtra, ShapeError
+from rlxc.ir.lazy import cached_property
 from rlxc.ir.names import did_you_mean
 
 # name -> (kind, bits); kinds are b(ool) i(nt) u(nsigned) f(loat) c(omplex)
@@ -131,7 +132,12 @@ ANY = (*ORDERED, *COMPLEX)
 
 def dtype_of(array_dtype: Any) -> DType:
     """The DType of a NumPy dtype; raises DTypeError where there is none."""
-    name = np.dtype(array_dtype).name
+    return _dtype_of(np.dtype(array_dtype))
+
+
+@lru_cache(maxsize=256)
+def _dtype_of(array_dtype: np.dtype) -> DType:
+    name = array_dtype.name
     if name == "bfloat16":
         return DType("bf16")
     for ours, theirs in _NUMPY.items():

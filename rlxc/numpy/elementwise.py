@@ -117,7 +117,7 @@ def _array(x: Any) -> Any:
     """Lists in which tracers stand, and other things that NumPy makes arrays of."""
     if isinstance(x, list | tuple) and any(hasattr(i, "_trace") for i in x):
         return np.stack(x)
-    return np.asarray(x)
+    return tracer_of(x) if hasattr(x, "__rlxc_call__") else np.asarray(x)
 
 
 def _beyond(xs: Any) -> Tracer | None:

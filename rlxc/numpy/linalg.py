@@ -7,6 +7,7 @@ when a function is traced.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -262,8 +263,41 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 
 @implements(np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """Sums of products along an axis."""
-    return np.sum(x1 * x2, axis=axis)
+    """Sums of products along an axis; of complex numbers the first are conjugated."""
+    x, y = promoted(x1, x2)
+    return np.sum(np.conj(x) * y, axis=axis)
+
+
+@implements(np.linalg.cross)
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """The vector products of vectors with three elements."""
+    x, y = promoted(x1, x2)
+    if x.shape[axis] != 3 or y.shape[axis] != 3:
+        raise with_source(ArgumentError(f"np.linalg.cross takes vectors with 3 elements: {x.aval}, {y.aval}", code="RLX0505", loc=user_location()))
+    return np.cross(x, y, axis=axis)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse for tensordot: of the matrix whose rows are the first `ind` axes."""
+    (a,) = _floats(a)
+    if ind < 1 or math.prod(a.shape[:ind]) != math.prod(a.shape[ind:]):
+        raise with_source(ArgumentError(f"tensorinv: {a.aval} is no square matrix with ind={ind}", code="RLX0505", loc=user_location()))
+    side = math.prod(a.shape[:ind])
+    return np.reshape(inv(np.reshape(a, (side, side))), (*a.shape[ind:], *a.shape[:ind]))
+
+
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """x with tensordot(a, x, x.ndim) = b; `axes` of a are moved to its end before."""
+    a, b = _floats(a, b)
+    if axes is not None:
+        moved = [i % a.ndim for i in axes]
+        a = np.transpose(a, [*(i for i in range(a.ndim) if i not in moved), *moved])
+    shape = a.shape[b.ndim :]
+    if math.prod(shape) != math.prod(b.shape):
+        raise with_source(ArgumentError(f"tensorsolve: {a.aval} does not fit {b.aval}", code="RLX0505", loc=user_location()))
+    return np.reshape(solve(np.reshape(a, (-1, math.prod(shape))), np.ravel(b)), shape)
 
 
 @_beside_numpy

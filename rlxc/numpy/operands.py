@@ -24,6 +24,8 @@ def cast(x: Any, dtype: DType, like: tuple[Any, ...] = (), *, weak: bool = False
         info = np.iinfo(dtype.numpy)
         if not info.min <= x <= info.max:
             raise with_source(ArgumentError(f"{dtype} does not hold {x}", code="RLX0506", loc=user_location()))
+    if hasattr(x, "__rlxc_call__"):
+        return convert(tracer_of(x), dtype, weak=weak)
     array = np.asarray(x)
     if array.ndim == 0:
         with np.errstate(all="ignore"):

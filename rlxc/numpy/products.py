@@ -231,7 +231,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         if ord == -np.inf:
             return np.min(np.abs(x), axes, keepdims=keepdims)
         if ord == 0:
-            return _sum((x != 0).astype(x.dtype), axes, keepdims=keepdims)
+            return _sum((x != 0).astype(np.abs(x).dtype), axes, keepdims=keepdims)
         if ord == 1:
             return _sum(np.abs(x), axes, keepdims=keepdims)
         if isinstance(ord, int | float):

@@ -35,7 +35,10 @@ def reciprocal(x: Any, /, **options: Any) -> Any:
 def log10(x: Any, /, **options: Any) -> Any:
     """The logarithm to base 10."""
     (x,) = _operands(np.log10, x, **options)
-    return np.log2(x) * math.log10(2)
+    y = np.log2(x)
+    if x.aval.dtype.is_complex:  # by parts: an infinite one says nothing about the other
+        return emit("complex", np.real(y) * math.log10(2), np.imag(y) * math.log10(2))
+    return y * math.log10(2)
 
 
 @implements(np.deg2rad, np.radians)
@@ -138,8 +141,13 @@ def sign(x: Any, /, **options: Any) -> Any:
     (x,) = _operands(np.sign, x, **options)
     if not x.aval.dtype.is_complex:
         return emit("sign", x, weak=x._weak)
+    re, im = np.real(x), np.imag(x)
+    ends = [np.where(np.isinf(part), np.copysign(constant(1, part), part), constant(0, part)) for part in (re, im)]
+    x = np.where(np.isinf(re) != np.isinf(im), emit("complex", *ends), x)  # of two infinite parts it is nan
     zero = x == 0
-    return np.where(zero, constant(0, x), x / np.where(zero, 1.0, np.abs(x)))
+    size = np.maximum(np.abs(np.real(x)), np.abs(np.imag(x)))  # first, for numbers so small that |x| has few digits
+    x = x / np.where(zero, constant(1, size), size)
+    return np.where(zero, constant(0, x), x / np.where(zero, constant(1, size), np.abs(x)))
 
 
 @implements(np.signbit)

@@ -15,7 +15,7 @@ from rlxc.ir.names import OwnNames
 from rlxc.passes.cse import eliminate_common_subexpressions
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.legalize import legalize
-from rlxc.passes.linearize import linearize, wrt_arguments
+from rlxc.passes.linearize import linearize, outputs_of, wrt_arguments
 from rlxc.passes.manager import module_pass
 from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose_ops
@@ -101,11 +101,19 @@ def _loss(func: Func, has_aux: bool, seeded: bool) -> Value:
     return loss
 
 
+def jvp(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False) -> Func:
+    """Forward mode in one function: arguments, then a tangent `d<name>` for each of `wrt`; results, then the tangents of the float ones.
+
+    With `has_aux` the tangent of the first result alone.
+    """
+    return jvp_of(func, wrt, outputs_of(func, has_aux))
+
+
 @without_collection()
-def jvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
-    """Forward mode in one function: arguments, then a tangent `d<name>` for each of `wrt`; results, then the tangents of the float ones."""
+def jvp_of(func: Func, wrt: Sequence[str | int], outputs: Sequence[int]) -> Func:
+    """`jvp` for the tangents of the results `outputs`."""
     func = prepare(func)
-    halves = linearize(func, wrt)
+    halves = linearize(func, wrt, outputs=outputs)
     names = OwnNames(a.name for a in func.args)
     env: dict[Value, Value] = {}
     for v in halves.tangents_in:
@@ -118,8 +126,8 @@ def jvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
         rebuild_unmarked(b, whole.get(op.results[0], op), env)
     same = {v: env[w] for loop, op in halves.again.items() for v, w in zip(loop.results, op.results, strict=False) if w in env}
     b.ops = _without_repeats(b.ops, same)
-    floats = [(r, t) for r, t in zip(func.results, halves.tangents_out, strict=True) if r.type.dtype.differentiable]
-    outs = tuple(b.zeros(r.type) if t is None else env.get(t, t) for r, t in floats)
+    moved = [(func.results[i], halves.tangents_out[i]) for i in outputs]
+    outs = tuple(b.zeros(r.type) if t is None else env.get(t, t) for r, t in moved)
     results = (*(same.get(v, v) for v in func.results), *outs)
     args = (*func.args, *(env[v] for v in halves.tangents_in))
     return Func(f"{func.name}.jvp", args, tuple(live_ops(b.ops, results)), results, loc=func.loc)
@@ -151,15 +159,16 @@ def _without_repeats(ops: list[Op], same: dict[Value, Value]) -> list[Op]:
     return order
 
 
-def hvp(func: Func, wrt: Sequence[str | int] = ()) -> Func:
+def hvp(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False) -> Func:
     """The Hessian of a scalar function times a vector, forward over reverse: a tangent for each of `wrt` in, the product for each of them out.
 
-    The Hessian itself is never formed: the work is a few times that of the gradient.
+    The Hessian itself is never formed: the work is a few times that of the gradient. With `has_aux`, further results come behind the products.
     """
     places = [func.args.index(a) for a in wrt_arguments(func, wrt)]
-    slope = tidied(grad(func, places))
-    both = jvp(slope, places)
-    results = both.results[len(slope.results) :]
+    slope = tidied(grad(func, places, has_aux=has_aux))
+    both = jvp_of(slope, places, range(len(places)))
+    count = len(slope.results)
+    results = (*both.results[count:], *both.results[len(places) : count])
     return both.with_(name=f"{func.name}.hvp", results=results, ops=tuple(live_ops(both.ops, results)))
 
 
@@ -189,12 +198,12 @@ def gradient_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = 
 
 
 @module_pass("jvp")
-def jvp_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+def jvp_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = False, func: str = "") -> Module:
     """Replace each function by one that also takes tangents of `wrt` and returns tangents of the results."""
-    return replace_funcs(module, func, lambda f: jvp(f, wrt))
+    return replace_funcs(module, func, lambda f: jvp(f, wrt, has_aux=has_aux))
 
 
 @module_pass("hvp")
-def hvp_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+def hvp_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = False, func: str = "") -> Module:
     """Replace each function, whose result is a scalar, by the product of its Hessian and tangents of `wrt`."""
-    return replace_funcs(module, func, lambda f: hvp(f, wrt))
+    return replace_funcs(module, func, lambda f: hvp(f, wrt, has_aux=has_aux))

@@ -9,7 +9,7 @@ A scalar has a basis of one vector, the number 1; then nothing is batched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rlxc.errors import DifferentiationError, Error
 from rlxc.ir.builder import Builder
@@ -19,7 +19,7 @@ from rlxc.ir.liveness import live_ops
 from rlxc.ir.marks import rebuild_unmarked
 from rlxc.ir.types import DType, TensorType
 from rlxc.passes.gradient import prepare, replace_funcs, tidied
-from rlxc.passes.linearize import linearize, wrt_arguments
+from rlxc.passes.linearize import linearize, outputs_of, wrt_arguments
 from rlxc.passes.manager import module_pass
 from rlxc.passes.transpose import transpose_ops
 from rlxc.passes.vmap import Batching
@@ -29,38 +29,46 @@ Blocks = dict[tuple[int, int], Value | None]  # for a result and an argument; No
 
 
 @without_collection()
-def jacfwd(func: Func, wrt: Sequence[str | int] = ()) -> Func:
-    """The Jacobian by forward mode: for each float result, for each argument of `wrt`, an array of the result's shape and then the argument's."""
-    return _jacobian(func, wrt, "jacfwd", _columns)
+def jacfwd(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False) -> Func:
+    """The Jacobian by forward mode: for each float result, for each argument of `wrt`, an array of the result's shape and then the argument's.
+
+    With `has_aux` that of the first result alone, and then the others as they are.
+    """
+    return _jacobian(func, wrt, "jacfwd", outputs_of(func, has_aux), range(1, len(func.results)) if has_aux else ())
 
 
 @without_collection()
-def jacrev(func: Func, wrt: Sequence[str | int] = ()) -> Func:
+def jacrev(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False) -> Func:
     """The Jacobian by reverse mode: the same results as `jacfwd`, and less work where the results have fewer elements than the arguments."""
-    return _jacobian(func, wrt, "jacrev", _rows)
+    return _jacobian(func, wrt, "jacrev", outputs_of(func, has_aux), range(1, len(func.results)) if has_aux else ())
 
 
 @without_collection()
-def hessian(func: Func, wrt: Sequence[str | int] = ()) -> Func:
+def hessian(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False) -> Func:
     """Second derivatives, forward over reverse: for each float result, for each two arguments of `wrt`, an array of all three shapes."""
     places = [func.args.index(a) for a in wrt_arguments(func, wrt)]
-    return jacfwd(tidied(jacrev(func, places)), places).with_(name=f"{func.name}.hessian")
+    first = tidied(jacrev(func, places, has_aux=has_aux))
+    count = len(places) if has_aux else len(first.results)
+    return _jacobian(first, places, "jacfwd", range(count), range(count, len(first.results))).with_(name=f"{func.name}.hessian")
 
 
-def _jacobian(func: Func, wrt: Sequence[str | int], name: str, blocks: Callable[[Builder, Func, Sequence[int], Sequence[int]], Blocks]) -> Func:
+def _jacobian(func: Func, wrt: Sequence[str | int], name: str, floats: Sequence[int], further: Sequence[int]) -> Func:
+    """The Jacobian of the results `floats`, and the `further` ones as they are."""
     func = prepare(func)
-    floats = [i for i, v in enumerate(func.results) if v.type.dtype.differentiable]
     if not floats:
         raise DifferentiationError(f"@{func.name} has no float result, so it has no Jacobian", code="RLX0305", loc=func.loc)
     chosen = wrt_arguments(func, wrt)
-    for v in (*chosen, *(func.results[i] for i in floats)):
+    outs = [func.results[i] for i in floats]
+    for v in (*chosen, *outs):
         if v.type.dtype.is_complex:
             help = "take jvp or vjp, or make the function one of real and imaginary parts"
-            raise DifferentiationError(f"%{v.name} is {v.type}: what maps complex tangents is no array of numbers", code="RLX0305", loc=v.loc, help=help)
+            raise DifferentiationError(f"%{v.name or '?'} is {v.type}: what maps complex tangents is no array of numbers", code="RLX0305", loc=v.loc, help=help)
+    for v in chosen if name == "jacfwd" else outs:  # those whose basis is made
         try:
             v.type.require_static()
         except Error as error:
             raise error.at(v.loc) from None
+    blocks = _columns if name == "jacfwd" else _rows
     b = Builder()
     places = [func.args.index(a) for a in chosen]
     found = blocks(b, func, places, floats)
@@ -70,13 +78,14 @@ def _jacobian(func: Func, wrt: Sequence[str | int], name: str, blocks: Callable[
             block = found[i, k]
             r = func.results[i].type
             results.append(b.zeros(r.with_shape((*r.shape, *a.type.shape))) if block is None else block)
+    results += [func.results[i] for i in further]
     return Func(f"{func.name}.{name}", func.args, tuple(live_ops(b.ops, results)), tuple(results), loc=func.loc)
 
 
 def _columns(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) -> Blocks:
     """The tangent map of each argument alone, on the argument's basis."""
     found: Blocks = {}
-    for k, (tangent, ops, outs) in zip(places, _tangent_maps(b, func, places), strict=True):
+    for k, (tangent, ops, outs) in zip(places, _tangent_maps(b, func, places, floats), strict=True):
         for op in ops:
             op.prim.require_forward(op)
         images = _on_basis(b, ops, tangent, outs)
@@ -86,7 +95,7 @@ def _columns(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int
     return found
 
 
-def _tangent_maps(b: Builder, func: Func, places: Sequence[int]) -> Iterator[tuple[Value, Sequence[Op], Sequence[Value | None]]]:
+def _tangent_maps(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) -> Iterator[tuple[Value, Sequence[Op], Sequence[Value | None]]]:
     """For each argument its tangent, the linear ops that it reaches, and tangents of the results; what they need of the function is emitted once.
 
     Straight-line code is linearized for each argument anew, so that the others' tangents are not even zeros. A loop that gives residuals for
@@ -96,11 +105,11 @@ def _tangent_maps(b: Builder, func: Func, places: Sequence[int]) -> Iterator[tup
         b.ops += func.ops
         own = set(func.ops)
         for k in places:
-            halves = linearize(func, [k])
+            halves = linearize(func, [k], outputs=floats)
             b.ops += [op for op in halves.primal_ops if op not in own]
             yield halves.tangents_in[0], halves.linear_ops, halves.tangents_out
         return
-    halves = linearize(func, places)
+    halves = linearize(func, places, outputs=floats)
     b.ops += halves.primal_ops
     for tangent in halves.tangents_in:
         ops, reached = _reached(halves.linear_ops, tangent)
@@ -122,7 +131,7 @@ def _reached(ops: Sequence[Op], tangent: Value) -> tuple[list[Op], set[Value]]:
 
 def _rows(b: Builder, func: Func, places: Sequence[int], floats: Sequence[int]) -> Blocks:
     """The pullback on the basis of each result, the cotangents of the others being zero."""
-    halves = linearize(func, places)
+    halves = linearize(func, places, outputs=floats)
     b.ops += halves.primal_ops
     found: Blocks = {}
     for i in floats:
@@ -171,18 +180,18 @@ def _last(b: Builder, image: Value, out: TensorType, argument: TensorType) -> Va
 
 
 @module_pass("jacfwd")
-def jacfwd_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+def jacfwd_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = False, func: str = "") -> Module:
     """Replace each function by its Jacobian, computed by forward mode."""
-    return replace_funcs(module, func, lambda f: jacfwd(f, wrt))
+    return replace_funcs(module, func, lambda f: jacfwd(f, wrt, has_aux=has_aux))
 
 
 @module_pass("jacrev")
-def jacrev_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+def jacrev_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = False, func: str = "") -> Module:
     """Replace each function by its Jacobian, computed by reverse mode."""
-    return replace_funcs(module, func, lambda f: jacrev(f, wrt))
+    return replace_funcs(module, func, lambda f: jacrev(f, wrt, has_aux=has_aux))
 
 
 @module_pass("hessian")
-def hessian_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+def hessian_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = False, func: str = "") -> Module:
     """Replace each function by its second derivatives."""
-    return replace_funcs(module, func, lambda f: hessian(f, wrt))
+    return replace_funcs(module, func, lambda f: hessian(f, wrt, has_aux=has_aux))

@@ -33,14 +33,14 @@ PATH = 6  # values that are named between an argument and an op that cannot be d
 
 
 @module_pass("linearize")
-def linearize_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+def linearize_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = False, func: str = "") -> Module:
     """Split each function (or the one named) into a primal and a linear one, with respect to the arguments `wrt` (all float ones, unless stated)."""
     funcs: list[Func] = []
     for f in module.funcs:
         if f.kind != "func" or (func and f.name != func) or f.is_linear:
             funcs.append(f)
         else:
-            funcs += linearize(f, wrt).functions(f.name)
+            funcs += linearize(f, wrt, outputs=outputs_of(f, has_aux)).functions(f.name)
     return Module(tuple(funcs))
 
 
@@ -67,6 +67,7 @@ class Linearized:
     linear_ops: tuple[Op, ...]
     tangents_in: tuple[Value, ...]  # one for each argument of wrt
     tangents_out: tuple[Value | None, ...]  # one for each result; None where it does not depend on wrt
+    outputs: tuple[int, ...]  # the results whose tangents are asked for
     again: Mapping[Op, Op] = field(default_factory=dict)  # loops, and the linear ops whose first results are what those give
 
     def residuals(self) -> tuple[Value, ...]:
@@ -76,7 +77,7 @@ class Linearized:
         return tuple(used)
 
     def functions(self, name: str) -> tuple[Func, Func]:
-        """`name.primal`, which also returns the residuals, and `name.linear`, which takes them first."""
+        """`name.primal`, which also returns the residuals, and `name.linear`, which takes them first and gives a tangent for each of `outputs`."""
         residuals = self.residuals()
         ops = live_ops(self.primal_ops, (*self.func.results, *residuals))
         free = {op.result for op in ops if not op.operands and not op.regions and len(op.results) == 1}
@@ -84,7 +85,8 @@ class Linearized:
         crossing = set(residuals)
         copies = tuple(op for op in ops if op.results[0] in free and op.result in crossing)
         zeros = Builder()
-        outs = tuple(zeros.zeros(r.type) if t is None else t for t, r in zip(self.tangents_out, self.func.results, strict=True))
+        asked = [(self.tangents_out[i], self.func.results[i].type) for i in self.outputs]
+        outs = tuple(zeros.zeros(type) if t is None else t for t, type in asked)
         primal = self.func.with_(name=f"{name}.primal", ops=tuple(ops), results=(*self.func.results, *carried), module=None)
         args = (*(v.like(param=False) for v in carried), *self.tangents_in)
         body = Builder()
@@ -126,15 +128,30 @@ def wrt_arguments(func: Func, wrt: Sequence[str | int]) -> tuple[Value, ...]:
 
 
 def _chosen(func: Func, w: str | int, named: dict[str, Value]) -> Value:
-    if isinstance(w, int) and -len(func.args) <= w < len(func.args):
-        return func.args[w]
-    return named.get(str(w)) or func.arg(str(w))
+    """An argument by position, or by name; in text a position is digits."""
+    if isinstance(w, str) and w not in named and w.removeprefix("-").isdecimal():
+        w = int(w)
+    if isinstance(w, str):
+        return named.get(w) or func.arg(w)
+    if not -len(func.args) <= w < len(func.args):
+        raise DifferentiationError(f"@{func.name} has {len(func.args)} arguments, and none at position {w}", code="RLX0104", loc=func.loc)
+    return func.args[w]
+
+
+def outputs_of(func: Func, has_aux: bool) -> tuple[int, ...]:
+    """The results that are differentiated: the float ones, or with `has_aux` the first alone."""
+    if not has_aux:
+        return tuple(i for i, v in enumerate(func.results) if v.type.dtype.differentiable)
+    if not func.results or not func.results[0].type.dtype.differentiable:
+        gives = f"returns {func.results[0].type}" if func.results else "returns nothing"
+        raise DifferentiationError(f"@{func.name} {gives}, which has no derivative", code="RLX0305", loc=func.loc)
+    return (0,)
 
 
 def linearize(func: Func, wrt: Sequence[str | int] = (), *, outputs: Sequence[int] | None = None) -> Linearized:
     """Split a legal function without calls at the tangents of the arguments `wrt` (names or positions).
 
-    Where `outputs` are given, only the tangents of those results are asked for.
+    Where `outputs` are given, only the tangents of those results are asked for; else those of all float ones.
     """
     return _split(func, wrt_arguments(func, wrt), outputs)
 
@@ -149,9 +166,10 @@ def _split(func: Func, chosen: Sequence[Value], outputs: Sequence[int] | None = 
     d = Linearizer(func, tangents, wanted, note or f"linearize(@{func.name})")
     for op in func.ops:
         d.visit(op)
-    outs = tuple(tangents.get(v) if outputs is None or i in outputs else None for i, v in enumerate(func.results))
+    asked = tuple(outputs) if outputs is not None else tuple(i for i, v in enumerate(func.results) if v.type.dtype.differentiable)
+    outs = tuple(tangents.get(v) if i in asked else None for i, v in enumerate(func.results))
     linear_ops = tuple(live_ops(d.b.linear_ops, [v for v in outs if v is not None]))
-    return Linearized(func, tuple(d.b.ops), linear_ops, tangents_in, outs, d.again)
+    return Linearized(func, tuple(d.b.ops), linear_ops, tangents_in, outs, asked, d.again)
 
 
 class Linearizer:

@@ -6,7 +6,7 @@
       yield %1                                      }
     }                                               func @f.b0(%c, %e) { ... }
 
-Bodies that are the same become one function. What is computed on scalars alone stays where it is: it is lowered right in the loop.
+Bodies that are the same become one function. What is computed on scalars and on arrays of a few elements stays where it is: it is lowered right in the loop.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ from __future__ import annotations
 from rlxc.ir.attributes import Symbol
 from rlxc.ir.builder import Builder
 from rlxc.ir.canonical import canonical_text
-from rlxc.ir.core import Func, Module, Op
+from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.passes.manager import module_pass
+from rlxc.primitives.control.folds import Parts
 
-MOST_OPS = 256  # on scalars, that are lowered right in a loop
+SMALL = 9  # elements of an array that may be held in registers
+MOST_REGISTERS = 24  # elements of arrays that a body gives
+MOST_ELEMENTS = 512  # that are computed right in a loop
+CHEAP = 4.0  # flops of what is as fast for a few elements as for one, since they do not wait for each other
+MORE = 40.0  # other flops that are done rather than a kernel called, which computes vectors
 
 
 @module_pass("outline")
 def outline(module: Module) -> Module:
-    """Make a function of each body of control flow, but for those on scalars; see the picture at the top of the file."""
+    """Make a function of each body of control flow, but for those on scalars and small arrays; see the picture at the top of the file."""
     return _Outline(module).run()
 
 
@@ -72,17 +77,53 @@ class _Outline:
 
 
 def is_scalar(region: Func) -> bool:
-    """Whether a body computes scalars alone, each by an element rule: from scalars, and from elements of arrays; be it in loops and branches."""
-    if sum(1 for _ in region.walk()) > MOST_OPS or any(v.type.shape for v in region.results):
-        return False
-    return all(map(_is_scalar_op, region.ops))
+    """Whether a body computes scalars, and arrays that are as good as a few scalars, by element rules; be it in loops and branches."""
+    work = _Work()
+    work.add(region)
+    return work.is_little
 
 
-def _is_scalar_op(op: Op) -> bool:
-    if op.prim.control:
-        return all(v.type.shape == () for v in op.results) and all(map(is_scalar, op.regions))
-    if len(op.results) != 1 or op.regions or op.prim.has_effect:
-        return False
-    if op.prim.elementwise:
-        return op.result.type.shape == ()
-    return op.prim.index_map or op.prim.view or (not op.operands and op.prim.inline_attr is not None)
+class _Work:
+    """What a body would do if it were done element by element."""
+
+    def __init__(self) -> None:
+        self.possible = True
+        self.elements = 0  # that are computed
+        self.more = 0.0  # flops of costly functions, besides those of one element
+        self.kernels = 1
+
+    @property
+    def is_little(self) -> bool:
+        return self.possible and self.elements <= MOST_ELEMENTS and self.more <= MORE * self.kernels
+
+    def add(self, region: Func) -> None:
+        self.possible &= all(map(_is_small, region.results)) and sum(v.type.size for v in region.results if v.type.shape) <= MOST_REGISTERS
+        for op in region.ops:
+            if self.possible:
+                self.add_op(op)
+
+    def add_op(self, op: Op) -> None:
+        prim = op.prim
+        if prim.control:
+            for region in op.regions:
+                self.add(region)
+            self.possible &= all(map(_is_small, op.results)) and not (prim.stacks and Parts.of(op).ys)
+            return
+        if len(op.results) != 1 or op.regions or prim.has_effect or not (prim.elementwise or prim.has_rule("element")):
+            self.possible = False
+            return
+        if not (prim.elementwise or prim.inline_attr):
+            self.kernels += op.result.type.shape != () and not prim.view
+        if prim.index_map or prim.view or prim.inline_attr:
+            return
+        self.possible &= all(map(_is_small, (*op.operands, *op.results)))
+        if self.possible:
+            flops = prim.flops([v.type for v in op.operands], [v.type for v in op.results], **op.attrs)
+            each = max(1.0, prim.cost.flops)
+            self.elements += max(op.result.type.size, int(flops / each))
+            if each > CHEAP:
+                self.more += flops - each
+
+
+def _is_small(v: Value) -> bool:
+    return v.type.is_static and v.type.size <= SMALL

@@ -90,6 +90,8 @@ def _why(v: Value, ops: Sequence[Op]) -> str:
         v, ops = region.results[at], region.ops
         around += f"by {op.prim.name} at {op.loc.line}: " if op.loc.line else f"by {op.prim.name}: "
     place = f" at {op.loc.line}" if op.loc.line else ""
+    if op.prim.wraps and "name" in op.attrs:
+        return f'{around}named "{op.attrs["name"]}"{place}, which the policy keeps'
     if op.prim.contraction:
         return f"{around}{op.prim.name}{place}, a contraction, is not computed again"
     if not is_cheap(op):

@@ -141,7 +141,7 @@ class _Planner:
                     network.edge(("out", x), ("in", v))
                     stack.append(x)
                 else:
-                    if ("stored", x) not in network.left:
+                    if ("stored", x) not in network:
                         network.edge("source", ("stored", x), 0.0 if x in self.sure else self.price(x))
                     network.edge(("stored", x), ("in", v))
         after, late = network.cut()

@@ -32,17 +32,17 @@ def transpose_pass(module: Module) -> Module:
 
 
 def transpose(func: Func, name: str | None = None) -> Func:
-    """The transpose of a function that is linear in its `lin` arguments (verified first): residuals, then a cotangent for each result."""
+    """The transpose of a function that is linear in its `lin` arguments (verified first): residuals, then a cotangent for each float result."""
     func = separate(func)
     check_linear(func)
     linear_args = [a for a in func.args if a.linear]
     residuals = tuple(a for a in func.args if not a.linear)
-    single = len(func.results) == 1
-    cotangents = tuple(Value(v.type, "ct" if single else f"ct{i}", linear=True, loc=v.loc) for i, v in enumerate(func.results))
+    outputs = [v for v in func.results if v.type.dtype.differentiable]
+    cotangents = tuple(Value(v.type, "ct" if len(outputs) == 1 else f"ct{i}", linear=True, loc=v.loc) for i, v in enumerate(outputs))
     b = Builder()
     b.ops += [op for op in func.ops if not any(v.linear for v in op.operands)]
     note = f"transpose(@{func.name})"
-    outs = transpose_ops(b, func.ops, linear_args, func.results, cotangents, note)
+    outs = transpose_ops(b, func.ops, linear_args, outputs, cotangents, note)
     results = tuple(b.zeros(a.type) if ct is None else ct for a, ct in zip(linear_args, outs, strict=True))
     name = name or func.name.removesuffix(".linear") + ".transpose"
     return with_argument_names(Func(name, (*residuals, *cotangents), tuple(live_ops(b.ops, results)), results, loc=func.loc, module=func.module))

@@ -28,7 +28,7 @@ from rlxc.ir.marks import marked
 from rlxc.ir.names import OwnNames
 from rlxc.passes.gradient import prepare, tidied
 from rlxc.passes.linearity import State, check_linear, follow
-from rlxc.passes.linearize import linearize, with_argument_names, wrt_arguments
+from rlxc.passes.linearize import linearize, outputs_of, with_argument_names, wrt_arguments
 from rlxc.passes.manager import module_pass
 from rlxc.passes.residuals import plan
 from rlxc.passes.transpose import transpose_ops
@@ -60,9 +60,12 @@ class Vjp(NamedTuple):
 
 
 @without_collection()
-def vjp(func: Func, wrt: Sequence[str | int] = ()) -> Vjp:
-    """`func` as a forward part and a pullback, with respect to the arguments `wrt` (every float one unless stated)."""
-    joint, cotangents = _joint(func, wrt)
+def vjp(func: Func, wrt: Sequence[str | int] = (), *, has_aux: bool = False) -> Vjp:
+    """`func` as a forward part and a pullback, with respect to the arguments `wrt` (every float one unless stated).
+
+    With `has_aux` the first result alone has a cotangent.
+    """
+    joint, cotangents = _joint(func, wrt, has_aux)
     count = len(func.results)
     seeds = joint.args[len(func.args) :]
     results, grads = joint.results[:count], joint.results[count:]
@@ -84,13 +87,13 @@ def vjp(func: Func, wrt: Sequence[str | int] = ()) -> Vjp:
     return Vjp(forward, pullback, tuple(own[v] for v in residuals), cotangents)
 
 
-def _joint(func: Func, wrt: Sequence[str | int]) -> tuple[Func, tuple[int, ...]]:
+def _joint(func: Func, wrt: Sequence[str | int], has_aux: bool) -> tuple[Func, tuple[int, ...]]:
     """Arguments and a cotangent for each float result, to results and cotangents of `wrt`; and which results those are."""
     legal = prepare(func)
-    floats = tuple(i for i, v in enumerate(legal.results) if v.type.dtype.differentiable)
+    floats = outputs_of(legal, has_aux)
     if not floats:
         raise DifferentiationError(f"@{func.name} has no float result, so there is nothing to pull back", code="RLX0305", loc=func.loc)
-    halves = linearize(legal, wrt)
+    halves = linearize(legal, wrt, outputs=floats)
     names = OwnNames(legal.arg_names)
     seeds = [Value(legal.results[i].type, names.give("ct" if len(floats) == 1 else f"ct{i}"), loc=legal.results[i].loc) for i in floats]
     b = Builder()
@@ -137,12 +140,12 @@ def _pullback(func: Func, residuals: Sequence[Value], seeds: Sequence[Value], op
 
 
 @module_pass("vjp")
-def vjp_pass(module: Module, *, wrt: tuple[str, ...] = (), func: str = "") -> Module:
+def vjp_pass(module: Module, *, wrt: tuple[str, ...] = (), has_aux: bool = False, func: str = "") -> Module:
     """Split each function (or the one named) into a forward part that also gives residuals, and the pullback of cotangents of its results."""
     funcs: list[Func] = []
     for f in module:
         if f.kind != "func" or f.is_linear or func not in ("", f.name):
             funcs.append(f)
         else:
-            funcs += vjp(f, wrt)[:2]
+            funcs += vjp(f, wrt, has_aux=has_aux)[:2]
     return Module(tuple(f.with_(module=None) for f in funcs))

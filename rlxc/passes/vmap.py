@@ -64,12 +64,12 @@ class Batching(Builder):
         super().__init__()
         self.size = size
         self.env: dict[Value, Value] = {}
-        self.batched: set[Value] = set()  # values of the new function
+        self.batched: set[Value] = set()  # values of the old function: one of the new may stand for two of them, batched and not
 
     def bind(self, old: Value, new: Value, batched: bool = True) -> None:
         self.env[old] = new
         if batched:
-            self.batched.add(new)
+            self.batched.add(old)
 
     def ops_of(self, ops: Sequence[Op]) -> None:
         for op in ops:
@@ -78,7 +78,7 @@ class Batching(Builder):
     def op(self, op: Op) -> None:
         """Emit `op` by its batch rule, or as it is where no operand is batched."""
         operands = tuple([self.env.get(v, v) for v in op.operands])
-        flags = tuple([v in self.batched for v in operands])
+        flags = tuple([v in self.batched for v in op.operands])
         if not any(flags):
             self.rebuild(op, self.env)
             return
@@ -114,7 +114,7 @@ class Batching(Builder):
     def whole(self, v: Value) -> Value:
         """What stands for `v` of the old function, repeated along the new axis if it does not have it."""
         new = self.env.get(v, v)
-        return new if new in self.batched else self.broadcast(new, shape=(self.size, *new.type.shape), axes=(0,))
+        return new if v in self.batched else self.broadcast(new, shape=(self.size, *new.type.shape), axes=(0,))
 
 
 class Bodies:
@@ -179,7 +179,7 @@ def _result(b: Batching, func: Func, i: int, v: Value, axis: int | None) -> Valu
     if axis is not None:
         return _move(b, b.whole(v), 0, axis)
     new = b.env.get(v, v)
-    if new in b.batched:
+    if v in b.batched:
         raise ShapeError(f"vmap of @{func.name}: result {i} depends on the example, so it has the new axis; out_axes says that it has none", loc=func.loc)
     return new
 

@@ -70,6 +70,21 @@ class Concat(Movement):
             e.for_each(x.type.shape, copy)
             at += x.type.shape[axis]
 
+    def element(self, e, index, *xs, axis):
+        """The element of the last operand that begins before it."""
+        found, at = None, 0
+        for x in xs:
+            n = x.type.shape[axis]
+            i = e.index_sub(index[axis], at)
+            if n and isinstance(i, int):
+                if 0 <= i < n:
+                    return x(replaced(index, axis, i))
+            elif n:
+                here = x(replaced(index, axis, e.min(e.max(i, 0), n - 1)))
+                found = here if found is None else e.select(e.ge(i, 0), here, found)
+            at += n
+        return found
+
     def fold(self, b, *xs, axis):
         """Operands without elements go; neighbouring slices of one value become one slice; one operand is the result."""
         kept = [x for x in xs if x.type.shape[axis] != 0] or [xs[0]]

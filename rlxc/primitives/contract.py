@@ -30,6 +30,7 @@ from rlxc.primitives.planes import Planes
 from rlxc.primitives.shape import Broadcast, Transpose
 
 MIN_PRODUCTS = 256  # a contraction of fewer is not worth a schedule
+NEAR = 128 << 10  # bytes of a matrix that is read as fast in any order
 
 
 @register
@@ -175,11 +176,13 @@ class Contract(Multilinear):
         return {} if packed is None else {position: Prepared(reads[position], packed)}
 
     def read_order(self, operand, types, *, spec):
-        """Neighbours in the result are best neighbours in the operand that has them, unless it is used for a row or two."""
+        """Neighbours in the result are best neighbours in the operand that has them, unless it is large, and used for a row or two."""
         letters, out = split_spec(spec)[operand], split_spec(spec)[2]
         rows = math.prod(n for a, n in zip(split_spec(spec)[1 - operand], types[1 - operand].shape, strict=True) if a in out and a not in letters)
         last = out[-1:]
-        if not last or last not in letters or letters[-1] == last or last in split_spec(spec)[1 - operand] or rows < 4:
+        if not last or last not in letters or letters[-1] == last or last in split_spec(spec)[1 - operand]:
+            return None
+        if rows < 4 and types[operand].nbytes > NEAR:
             return None
         at = letters.index(last)
         return (*(i for i in range(len(letters)) if i != at), at)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from rlxc.codegen.c_signature import ALIGNMENT, Buffer, CFunction, CLibrary, lay
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import ArgumentError, Unsupported
 from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.lazy import cached_property
 from rlxc.passes.inline import inline_calls
 from rlxc.runtime import jit
 from rlxc.runtime.archive import archive

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Any
 
 from rlxc.codegen.llvm import Emitted, emit_module
 from rlxc.errors import PassError
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.lazy import cached_property
 from rlxc.ir.remarks import Remark, collecting
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.pipelines import make_pipeline

@@ -41,6 +41,8 @@ class Compiled:
     def __call__(self, /, *arrays: Any, out: Any = None, **named: Any) -> Any:
         for x in (*arrays, *named.values()):
             if hasattr(type(x), "__rlxc_call__"):  # it has more in mind than to be read, as eager tensors and tracers do, which record the call
+                if out is not None:
+                    raise ArgumentError(f"@{self.func.name}: a call that is recorded does not take out=", code="RLX0507", help="results are new")
                 return x.__rlxc_call__(self.func, arrays, named)
         results = self.run(self.arguments.bind(arrays, named), out)
         return results[0] if len(results) == 1 else results

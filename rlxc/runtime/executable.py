@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from rlxc.codegen.thunks import SYMBOL
 from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
+from rlxc.ir.lazy import cached_property
 from rlxc.runtime.jit import Loaded, Symbols
 from rlxc.runtime.lowlevel import c_function, lowlevel_callable, scalar_function
 from rlxc.runtime.workspaces import ALIGNMENT, Workspaces, address_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from threading import Lock
+from threading import RLock
 from typing import Any, Protocol
 
 import llvmlite.binding as llvm
@@ -88,17 +88,23 @@ def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
 #: Options that turn off what LLVM's code generator does needlessly, and their defaults. See Note [Needless passes].
 _NEEDLESS = {"disable-lsr": "false", "disable-machine-cse": "false", "disable-early-ifcvt": "false", "enable-misched": "true"}
 _TRIED = (22,)  # versions of LLVM that have these options; another one would end the process
-_lock = Lock()
+_lock = RLock()
+_llvm_lock = getattr(llvm.ffi.lib, "_lock", nullcontext())  # which llvmlite holds wherever it calls LLVM
 
 
-def _renew_lock() -> None:
-    """In a forked child: a thread of the parent that compiled at that moment is not there to let go."""
-    global _lock
-    _lock = Lock()
+def _let_llvm_finish() -> None:
+    """Before a fork: LLVM has locks of its own, which a child would find as another thread held them."""
+    _lock.acquire()
+    _llvm_lock.__enter__()
+
+
+def _let_llvm_begin() -> None:
+    _llvm_lock.__exit__(None, None, None)
+    _lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(before=_let_llvm_finish, after_in_parent=_let_llvm_begin, after_in_child=_let_llvm_begin)
 
 
 @contextmanager

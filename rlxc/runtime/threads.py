@@ -10,16 +10,16 @@ import ctypes
 import os
 import platform
 from functools import lru_cache
-from threading import Lock
 
 from rlxc.codegen.thread_pool import SLOTS, SYMBOLS, has_pool, pool_text
 from rlxc.errors import ArgumentError
+from rlxc.ir.locks import lock
 from rlxc.runtime.support import load_support
 
 PATIENCE_NS = 100_000  # work that found the workers asleep, after which they are woken
 SPIN_NS = 100_000  # how long a worker watches for more work before it sleeps
 
-_lock = Lock()
+_lock = lock()
 _wanted: int | None = None
 
 
@@ -81,8 +81,6 @@ class _Pool:
 
     def _forget(self) -> None:
         """A forked child has none of its parent's workers; it starts its own when it needs them."""
-        global _lock
-        _lock = Lock()  # another thread of the parent may have held it
         self.reset()
 
     def _stop(self) -> None:

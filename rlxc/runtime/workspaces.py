@@ -5,13 +5,13 @@ Functions that need about as much share their workspaces: a process with many fu
 
 from __future__ import annotations
 
-from threading import Lock
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from rlxc.errors import OutOfMemory
 from rlxc.ir.core import Func
+from rlxc.ir.locks import lock
 
 ALIGNMENT = 64
 SMALLEST, LARGE = 1 << 16, 1 << 28  # bytes
@@ -57,7 +57,7 @@ class _Spare:
 
 
 _of_size: WeakValueDictionary[int, _Spare] = WeakValueDictionary()
-_lock = Lock()
+_lock = lock()
 
 
 def _shared(nbytes: int) -> _Spare:

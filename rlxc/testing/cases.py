@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from rlxc.frontend.parser import parse
 from rlxc.ir.attributes import Dense
 from rlxc.ir.builder import make_op
 from rlxc.ir.core import Func, Module, Value
+from rlxc.ir.lazy import cached_property
 from rlxc.ir.primitive import Primitive, Program, Sample
 from rlxc.ir.types import BOOL, COMPLEX, FLOATS, INTEGERS, DType, TensorType, dtype_of, parse_type
 from rlxc.testing.numeric import tolerance, widest

@@ -52,12 +52,12 @@ class Tape:
         self.leaves = [operands[i] for i in case.floats]
         function = fixed(case.func) if case.program else primitive_function(case.prim, dict(case.attrs))
         outs = function(*operands)
-        self.outs = outs if isinstance(outs, tuple) else (outs,)
+        outs = outs if isinstance(outs, tuple) else (outs,)
+        self.floats = [x for x in outs if is_float(x._data)]
 
     def gradients(self, seeds: Sequence[np.ndarray]) -> list[Interpreted]:
-        """Recorded derivatives of the results, with a cotangent for each, with respect to the leaves."""
-        floats = [x for x in self.outs if is_float(x._data)]
-        given = [(x, Interpreted(seed)) for x, seed in zip(floats, seeds, strict=True) if x.requires_grad]
+        """Recorded derivatives of the float results, with a cotangent for each, with respect to the leaves."""
+        given = [(x, Interpreted(seed)) for x, seed in zip(self.floats, seeds, strict=True) if x.requires_grad]
         return self._derivatives([x for x, _ in given], [seed for _, seed in given])
 
     def second(self, gradients: Sequence[Interpreted], tangents: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ these few functions of the module numpy are others, which look for tracers first
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable
 from importlib import import_module
@@ -15,33 +16,43 @@ from typing import Any
 
 import numpy as np
 
+from rlxc.ir.locks import lock
 from rlxc.tracing.protocols import mentions_tracer
 
 #: NumPy's own
 NUMPYS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray")}
 
-_lock = threading.Lock()
-_traces = 0
+_lock = lock()
+_tracing: set[int] = set()  # threads that trace
 
 
 def begin() -> None:
-    """A thread begins to trace."""
-    global _traces
+    """This thread begins to trace."""
     with _lock:
-        _traces += 1
-        if _traces == 1:
-            for name, maker in _MAKERS.items():
-                setattr(np, name, maker)
+        _tracing.add(threading.get_ident())
+        for name, maker in _MAKERS.items():
+            setattr(np, name, maker)
 
 
 def end() -> None:
-    """A thread has ended to trace."""
-    global _traces
+    """This thread has ended to trace, if it did."""
     with _lock:
-        _traces -= 1
-        if _traces == 0:
+        _tracing.discard(threading.get_ident())
+        if not _tracing:
             for name, plain in NUMPYS.items():
                 setattr(np, name, plain)
+
+
+def _forget_others() -> None:
+    """In a forked process, whose other threads are gone."""
+    if _tracing:
+        is_tracing = threading.get_ident() in _tracing
+        _tracing.clear()
+        (begin if is_tracing else end)()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_others)
 
 
 def _maker(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
+from rlxc.ir.locks import lock
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.pytree import flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, as_native, aval_of, compiled, stage
@@ -24,24 +24,27 @@ def immediate(f: F) -> F:
     Arrays among the arguments are arrays of the compiled function; everything else (numbers, shapes, names, functions) belongs to it, and must be hashable.
     """
     known: dict[Any, tuple[Staged, Compiled]] = {}
-    lock = threading.Lock()
+    guard = lock()
 
     @functools.wraps(f)
     def public(*args: Any, **kwargs: Any) -> Any:
         if current() is not None:
             return f(*args, **kwargs)
+        for x in args:
+            if hasattr(x, "__rlxc_record__"):  # a tensor of a tape, which is seen here at once
+                return x.__array_function__(public, (type(x),), args, kwargs)
         leaves, tree = flatten((args, kwargs))
         other = next((x for x in leaves if _overrides(x)), None)
         if other is not None:  # tensors of a tape, and the like: by NumPy's own protocol
             return other.__array_function__(public, (type(other),), args, kwargs)
         avals = tuple([aval_of(x) if _is_array(x) else None for x in leaves])
         key = (tree, avals, tuple([(type(x), x) for x, a in zip(leaves, avals, strict=True) if a is None]))
-        with lock:
+        with guard:
             found = known.get(key)
         if found is None:
             staged = _stage(f, leaves, avals, tree)
             found = staged, compiled(staged.func)
-            with lock:
+            with guard:
                 if len(known) >= _MAX_KNOWN:
                     known.clear()
                 known[key] = found

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 from rlxc.errors import ArgumentError
 from rlxc.ir.core import Func
+from rlxc.ir.lazy import cached_property
 from rlxc.passes.gradient import prepare
 from rlxc.passes.work import work_of_func
 from rlxc.tracing.pytree import Tree, unflatten

@@ -129,8 +129,7 @@ def leaf_names(tree: Tree, name: str) -> list[str]:
         return [name]
     if tree.kind is type(None):
         return []
-    kind = _kind(tree.kind)
-    assert kind is not None
+    kind = kind_of_container(tree.kind)
     return [n for key, child in zip(kind.keys(tree.kind, tree.rest), tree.children, strict=False) for n in leaf_names(child, name + key)]
 
 
@@ -166,6 +165,13 @@ class _Numbered(Sequence):
 
     def __getitem__(self, i: Any) -> str:
         return f"[{i}]"
+
+
+def kind_of_container(cls: type) -> Kind:
+    """How a container type that was met is taken apart and put together."""
+    kind = _kind(cls)
+    assert kind is not None, f"{cls} is a container"
+    return kind
 
 
 def _kind(cls: type) -> Kind | None:

@@ -6,8 +6,6 @@ call(func, operands)                     inside a trace the ops of `func` are pu
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 from rlxc.errors import DTypeError, Error, Loc, TracingError
 from rlxc.ir.collection import without_collection
 from rlxc.ir.core import Func
+from rlxc.ir.locks import lock
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.location import code_of, definition, user_location, with_source
@@ -149,17 +148,7 @@ def call(func: Func, operands: Sequence[Any], weak: Sequence[bool] = ()) -> list
 
 _MAX_COMPILED = 256
 _compiled: dict[Func, Compiled] = {}
-_lock = threading.Lock()
-
-
-def _fresh_lock() -> None:
-    """In a forked process: a thread that is not there any more may have held it."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh_lock)
+_lock = lock()
 
 
 def run(func: Func, operands: Sequence[Any]) -> list[Any]:

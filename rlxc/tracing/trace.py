@@ -56,11 +56,12 @@ class Trace:
         self.alive = True
         self.builder = Builder()
         self.args: list[Value] = []
-        self.captured: list[Any] = []  # tracers of outer traces, and arrays
+        self.captured: list[Any] = []  # tracers of outer traces, arrays, and tensors that record
         self._captures: list[Value] = []
         self._known: dict[Value, Value] = {}  # captures by the outer value
         self._arrays: dict[int, list[tuple[np.ndarray, Value]]] = {}  # by id
         self._kept: list[np.ndarray] = []  # whose ids these are
+        self._tensors: list[tuple[Any, Value]] = []
 
     def argument(self, type: TensorType, name: str | None, loc: Loc) -> Value:
         value = Value(type, name, loc=loc)
@@ -79,8 +80,19 @@ class Trace:
                 check_alive(x)
                 known = self._known[x._value] = self._capture(x, x._value.type)
             return known
+        if self.hoists and hasattr(x, "__rlxc_call__"):
+            return self._tensor(x)
         array = as_array(x)
         return self.constant(array) if array.ndim == 0 else self._array(array)
+
+    def _tensor(self, x: Any) -> Value:
+        """What calls compiled functions in a way of its own, such as a tensor that records: it is captured as it is."""
+        for known, value in self._tensors:
+            if known is x:
+                return value
+        value = self._capture(x, TensorType(dtype_of(x.dtype), x.shape))
+        self._tensors.append((x, value))
+        return value
 
     def _array(self, array: np.ndarray) -> Value:
         """An array as it is now: a function may go on writing to it."""
@@ -121,16 +133,27 @@ def tracing(name: str, *, hoists: bool) -> Iterator[Trace]:
     """A trace that ops are recorded in while the block runs."""
     outermost = not _stack.traces
     trace = Trace(name, hoists=hoists or not outermost)
-    if outermost:
-        array_makers.begin()
-    _stack.traces.append(trace)
-    try:
+    try:  # an interrupt may come between any two calls
+        if outermost:
+            array_makers.begin()
+        _stack.traces.append(trace)
         yield trace
     finally:
         trace.alive = False
-        _stack.traces.remove(trace)
+        if trace in _stack.traces:
+            _stack.traces.remove(trace)
         if outermost:
             array_makers.end()
+
+
+@contextmanager
+def outside_of_traces() -> Iterator[None]:
+    """For what is computed at once, and traced on its own, though a trace is going on."""
+    traces, _stack.traces = _stack.traces, []
+    try:
+        yield
+    finally:
+        _stack.traces = traces
 
 
 def current() -> Trace | None:

@@ -21,10 +21,12 @@ from rlxc.passes import linearize as linearizing
 from rlxc.passes import vjp as pulling
 from rlxc.passes import vmap as batching
 from rlxc.passes.convention import Convention, in_convention, linear_in_convention
+from rlxc.passes.residual_report import ResidualReport, residual_report
 from rlxc.tracing.arguments import ArgNums, Arguments, prefix_leaves, same_form
+from rlxc.tracing.known_transforms import transformed
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.pytree import Tree, tree_map, unflatten
-from rlxc.tracing.staging import Staged, aval_of, call, name_of
+from rlxc.tracing.staging import Staged, aval_of, call, name_of, trace
 from rlxc.tracing.tracer import Tracer, convert, emit
 
 Function = Callable[..., Any]
@@ -70,10 +72,12 @@ def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False, *, convention
 
 
 def _value_and_grad(staged: Staged, places: Sequence[int], has_aux: bool, convention: Convention) -> Func:
-    if not places:
-        return staged.func
-    joint = _shown(gradient.value_and_grad, staged.func, places, has_aux=has_aux)
-    return in_convention(joint, convention, gradients=range(len(staged.func.results), len(joint.results)))
+    return _shown(_joint_in_convention, staged.func, places, has_aux, convention) if places else staged.func
+
+
+def _joint_in_convention(func: Func, places: Sequence[int], has_aux: bool, convention: Convention) -> Func:
+    joint = gradient.value_and_grad(func, places, has_aux=has_aux)
+    return in_convention(joint, convention, gradients=range(len(func.results), len(joint.results)))
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -85,37 +89,43 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     places = given_floats(given)
     seeds = _tangents(given, _tuple(tangents, "tangents"))
     staged = given.staged()
-    count = len(staged.func.results)
-    func = _shown(gradient.jvp, staged.func, places) if places else staged.func
+    tree, aux = _main_and_aux(staged, f, has_aux)
+    count, n = len(staged.func.results), tree.leaves
+    floats = _floats(staged.func.results[:n])
+    func = _shown(gradient.jvp_of, staged.func, places, floats) if places else staged.func
     outs = call(func, [*given.leaves, *staged.captured, *[seeds[p] for p in places]])
-    floats = iter(outs[count:])
-    moved = [_tangent_like(v, floats, bool(places)) for v in staged.func.results]
-    if has_aux:
-        aux = _aux_tree(staged, f)
-        n = staged.tree.children[0].leaves
-        tree = staged.tree.children[0]
-        return unflatten(tree, outs[:n]), unflatten(tree, moved[:n]), unflatten(aux, outs[n:count])
-    return unflatten(staged.tree, outs[:count]), unflatten(staged.tree, moved)
+    moved = unflatten(tree, _moved(staged.func.results[:n], outs[count:] if places else None))
+    out = unflatten(tree, outs[:n])
+    return (out, moved) if aux is None else (out, moved, unflatten(aux, outs[n:count]))
 
 
-def linearize(f: Function, *primals: Any) -> tuple[Any, Function]:
-    """`(f(*primals), f_jvp)`, where `f_jvp(*tangents)` gives the tangent at these primals; f itself is computed once."""
+def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+    """`(f(*primals), f_jvp)`, where `f_jvp(*tangents)` gives the tangent at these primals; f itself is computed once.
+
+    With `has_aux`, f gives `(out, aux)`, and this `(out, f_jvp, aux)`.
+    """
     given = Arguments(f, primals, {})
     places = given_floats(given)
     staged = given.staged()
-    count = len(staged.func.results)
-    legal = _shown(gradient.prepare, staged.func)
-    primal, linear = _shown(linearizing.linearize, legal, places).functions(staged.func.name) if places else (staged.func, None)
+    tree, aux = _main_and_aux(staged, f, has_aux)
+    count, n = len(staged.func.results), tree.leaves
+    results = staged.func.results[:n]
+    primal, linear = _shown(_primal_and_linear, staged.func, places, _floats(results)) if places else (staged.func, None)
     outs = call(primal, [*given.leaves, *staged.captured])
     residuals = outs[count:]
 
     def f_jvp(*tangents: Any) -> Any:
         seeds = _tangents(given, tangents)
-        found = call(unmarked(linear), [*residuals, *[seeds[p] for p in places]]) if linear is not None else [None] * count
-        values = [_zero(v) if t is None else t if v.type.dtype.differentiable else None for v, t in zip(staged.func.results, found, strict=True)]
-        return unflatten(staged.tree, values)
+        found = call(linear, [*residuals, *[seeds[p] for p in places]]) if linear is not None else None
+        return unflatten(tree, _moved(results, found))
 
-    return unflatten(staged.tree, outs[:count]), f_jvp
+    out = unflatten(tree, outs[:n])
+    return (out, f_jvp) if aux is None else (out, f_jvp, unflatten(aux, outs[n:count]))
+
+
+def _primal_and_linear(func: Func, places: Sequence[int], outputs: Sequence[int]) -> tuple[Func, Func]:
+    primal, linear = linearizing.linearize(gradient.prepare(func), places, outputs=outputs).functions(func.name)
+    return primal, unmarked(linear)
 
 
 def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Convention = "adjoint") -> Any:
@@ -126,11 +136,13 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
     given = Arguments(f, primals, {})
     places = given_floats(given)
     staged = given.staged()
-    tree, aux = (staged.tree.children[0], _aux_tree(staged, f)) if has_aux else (staged.tree, None)
+    tree, aux = _main_and_aux(staged, f, has_aux)
     count, n = len(staged.func.results), tree.leaves
     main = staged.func.with_(results=staged.func.results[:n])
     active = bool(places) and any(v.type.dtype.differentiable for v in main.results)
-    halves = _shown(pulling.vjp, main, places) if active else None
+    halves: pulling.Vjp | None = None
+    if active:
+        halves, pulled = _shown(_halves, main, places, convention)
     operands = [*given.leaves, *staged.captured]
     outs = call(_and_results(halves.forward, staged.func, n) if halves else staged.func, operands)
     kept = halves.kept(operands, [*outs[:n], *outs[count:]]) if halves else []
@@ -142,7 +154,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
         else:
             wanted = [main.results[i] for i in halves.cotangents]
             seeds = [_fitting(cts[i], v.type, "a cotangent") for i, v in zip(halves.cotangents, wanted, strict=True)]
-            found = iter(call(unmarked(linear_in_convention(halves.pullback, convention)), [*kept, *seeds]))
+            found = iter(call(pulled, [*kept, *seeds]))
         leaves = [next(found) if p in places else None for p in range(len(given.leaves))]
         return tuple([unflatten(given.tree_of(i), [leaves[p] for p in given.leaves_of(i)]) for i in range(given.count)])
 
@@ -150,12 +162,31 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
     return (out, pullback) if aux is None else (out, pullback, unflatten(aux, outs[n:count]))
 
 
-def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """The Hessian of a scalar function at `primals`, times `tangents`: forward over reverse, the Hessian itself is never formed."""
+def _halves(func: Func, places: Sequence[int], convention: Convention) -> tuple[pulling.Vjp, Func]:
+    """Forward part and pullback; and the pullback as a function like any other."""
+    halves = pulling.vjp(func, places)
+    return halves, unmarked(linear_in_convention(halves.pullback, convention))
+
+
+def residuals(f: Function, *args: Any, **kwargs: Any) -> ResidualReport:
+    """What `vjp(f, *args)` keeps for the pullback, how many bytes, and why; `str()` of it is a table. Types such as "f32[3]" will do for arguments."""
+    func = trace(f, *args, **kwargs)
+    try:
+        return residual_report(func)
+    except Error as error:
+        raise with_source(error.at(func.loc)) from None
+
+
+def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """The Hessian of a scalar function at `primals`, times `tangents`: forward over reverse, the Hessian itself is never formed.
+
+    With `has_aux`, f gives `(loss, aux)`, and this `(product, aux)`.
+    """
     primals = _tuple(primals, "primals")
     numbers = tuple(range(len(primals)))
-    products = jvp(grad(f, numbers), primals, tangents)[1]
-    return products[0] if len(primals) == 1 else products
+    _, products, *aux = jvp(grad(f, numbers, has_aux=has_aux), primals, tangents, has_aux=has_aux)
+    product = products[0] if len(primals) == 1 else products
+    return (product, *aux) if has_aux else product
 
 
 def jacfwd(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
@@ -180,8 +211,7 @@ def _jacobian(f: Function, argnums: ArgNums, has_aux: bool, transform: Any, orde
         chosen = given.chosen(argnums, "the derivative")
         places = [p for i in chosen for p in given.leaves_of(i)]
         staged = given.staged()
-        tree = staged.tree.children[0] if has_aux else staged.tree
-        aux = _aux_tree(staged, f) if has_aux else None
+        tree, aux = _main_and_aux(staged, f, has_aux)
         n = tree.leaves
         main = staged.func.with_(results=staged.func.results[:n])
         for v in main.results:
@@ -287,7 +317,7 @@ def _results(func: Func, given: Arguments, staged: Staged) -> list[Any]:
 def _shown(transform: Any, func: Func, *args: Any, **kwargs: Any) -> Any:
     """What a pass makes of a function; its errors show the user's line."""
     try:
-        return transform(func, *args, **kwargs)
+        return transformed(transform, func, *args, **kwargs)
     except Error as error:
         raise with_source(error.at(func.loc)) from None
 
@@ -297,6 +327,26 @@ def _aux_tree(staged: Staged, f: Function) -> Tree:
         message = f"{name_of(f)} returns {staged.tree}; with has_aux it is to return a pair: what is differentiated, and the rest"
         raise with_source(TracingError(message, code="RLX0806", loc=staged.func.loc))
     return staged.tree.children[1]
+
+
+def _main_and_aux(staged: Staged, f: Function, has_aux: bool) -> tuple[Tree, Tree | None]:
+    """The form of what is differentiated, and of the rest (None without `has_aux`)."""
+    if not has_aux:
+        return staged.tree, None
+    aux = _aux_tree(staged, f)
+    return staged.tree.children[0], aux
+
+
+def _floats(values: Sequence[Any]) -> list[int]:
+    return [i for i, v in enumerate(values) if v.type.dtype.differentiable]
+
+
+def _moved(results: Sequence[Any], tangents: Sequence[Any] | None) -> list[Any]:
+    """A tangent for each result: the next of those of the float ones (zeros, if there are none); None for integers."""
+    if tangents is None:
+        return [_zero(v) for v in results]
+    floats = iter(tangents)
+    return [next(floats) if v.type.dtype.differentiable else None for v in results]
 
 
 def _and_results(forward: Func, whole: Func, n: int) -> Func:
@@ -361,9 +411,3 @@ def _fitting(x: Any, type: Any, what: str) -> Any:
 def _zero(v: Any) -> Any:
     """A zero for a value that does not depend on what is differentiated by."""
     return np.zeros(v.type.shape, v.type.dtype.numpy) if v.type.dtype.differentiable else None
-
-
-def _tangent_like(v: Any, floats: Any, active: bool) -> Any:
-    if not v.type.dtype.differentiable:
-        return None
-    return next(floats) if active else _zero(v)

@@ -125,6 +125,68 @@ def test_has_aux_returns_results_that_are_not_differentiated():
     assert "has_aux" in str(caught.value)
 
 
+AUX = """func @f(%x: f64[2], %n: i32[]) -> (f64[], f64[2], i32[]) {
+  %y = mul %x, %x
+  %z = mul %y, %x
+  %s = reduce_sum %z {axes = [0]}
+  %a = tanh %x
+  return %s, %a, %n
+}"""
+AUX_AT = np.array([1.0, 2.0]), np.array(7, np.int32)
+GRADIENT, HESSIAN, DX = np.array([3.0, 12.0]), np.diag([6.0, 12.0]), np.array([1.0, -1.0])
+FURTHER = (np.tanh([1.0, 2.0]), 7)
+WITH_AUX = {
+    rlxc.grad: ((), (GRADIENT, *FURTHER)),
+    rlxc.value_and_grad: ((), (9.0, *FURTHER, GRADIENT)),
+    rlxc.grad_with_loss: ((1.0,), (9.0, *FURTHER, GRADIENT)),
+    rlxc.jvp: ((DX,), (9.0, *FURTHER, GRADIENT @ DX)),
+    rlxc.hvp: ((DX,), (HESSIAN @ DX, *FURTHER)),
+    rlxc.jacfwd: ((), (GRADIENT, *FURTHER)),
+    rlxc.jacrev: ((), (GRADIENT, *FURTHER)),
+    rlxc.hessian: ((), (HESSIAN, *FURTHER)),
+}
+
+
+@pytest.mark.parametrize("make", WITH_AUX, ids=lambda m: m.__name__)
+def test_further_results_pass_through_all_transforms(make):
+    """With `has_aux` the first result alone is differentiated: nothing is built for the tanh."""
+    more, want = WITH_AUX[make]
+    func = make(rlxc.parse(AUX)["f"], "x", has_aux=True)
+    verify(func.as_module())
+    for got, expected in zip(rlxc.interpret(func, *AUX_AT, *more), want, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-14)
+    assert [op.prim.name for op in func.ops if op.prim.name in ("tanh", "sub")] == ["tanh"]
+
+
+def test_further_results_pass_through_vjp_and_linearize():
+    f = rlxc.parse(AUX)["f"]
+    split = rlxc.vjp(f, 0, has_aux=True)
+    assert split.cotangents == (0,)
+    out = rlxc.interpret(split.forward, *AUX_AT)
+    np.testing.assert_allclose(out[1], FURTHER[0])
+    np.testing.assert_allclose(rlxc.interpret(split.pullback, *split.kept(AUX_AT, out), np.array(1.0)), GRADIENT)
+    primal, linear = rlxc.linearize(f, 0, has_aux=True)
+    out = rlxc.interpret(primal, *AUX_AT)
+    np.testing.assert_allclose(rlxc.interpret(linear, *out[3:], DX), GRADIENT @ DX)
+
+
+def test_the_linear_part_and_its_transpose_know_no_integers():
+    """Tangents are those of the float results, as for jvp."""
+    linear = rlxc.linearize(rlxc.parse(AUX)["f"], "x").linear
+    assert [str(v.type) for v in linear.results] == ["f64[]", "f64[2]"]
+    turned = rlxc.linear_transpose(linear)
+    assert rlxc.parse(str(turned.as_module())).funcs[0] == turned
+    assert rlxc.parse(str(rlxc.linear_transpose(turned).as_module())).funcs[0].results[0].linear
+
+
+@pytest.mark.parametrize("make", [rlxc.jvp, rlxc.vjp, rlxc.jacfwd, rlxc.jacrev, rlxc.hessian, rlxc.linearize])
+def test_has_aux_of_what_has_no_derivative_is_refused(make):
+    f = rlxc.parse("func @f(%x: f64[]) -> (i32[], f64[]) { %n = constant dense<7> : i32[] return %n, %x }", "f.rlx")["f"]
+    with pytest.raises(rlxc.DifferentiationError, match=r"returns i32\[\]") as caught:
+        make(f, has_aux=True)
+    assert "f.rlx:1:" in str(caught.value)
+
+
 def test_no_derivative_is_built_for_what_is_not_differentiated():
     f = rlxc.parse("func @f(%x: f64[]) -> (f64[], f64[]) { %y = mul %x, %x %a = tanh %x return %y, %a }")["f"]
     names = [op.prim.name for op in rlxc.value_and_grad(f, has_aux=True).ops]
@@ -139,10 +201,25 @@ def test_wrt_is_a_name_or_a_position_or_several(mlp):
         np.testing.assert_array_equal(a, b)
 
 
-def test_named_dimensions_need_a_size():
-    f = rlxc.parse("func @f(%x: f64[B]) -> f64[B] { %y = exp %x return %y }")["f"]
-    with pytest.raises(rlxc.ShapeError, match="B"):
-        rlxc.jacfwd(f)
+def test_a_position_that_is_none_is_refused(mlp):
+    for make in (rlxc.grad, rlxc.jvp, rlxc.jacrev):
+        with pytest.raises(rlxc.DifferentiationError, match="4 arguments, and none at position 4"):
+            make(mlp, 4)
+    with pytest.raises(rlxc.DifferentiationError, match="named twice"):
+        rlxc.grad(mlp, ["w2", -2])
+
+
+def test_named_dimensions_whose_basis_is_asked_for_need_a_size():
+    f = rlxc.parse("func @f(%x: f64[B], %s: f64[2]) -> f64[B] { %t = reduce_sum %s {axes = [0]} %e = exp %x %y = mul %e, %t return %y }")["f"]
+    for make, wrt in ((rlxc.jacfwd, "x"), (rlxc.jacrev, "x"), (rlxc.jacrev, "s")):
+        with pytest.raises(rlxc.ShapeError, match="B"):
+            make(f, wrt)
+    x, s = np.array([0.0, 1.0, 2.0]), np.array([2.0, 3.0])
+    np.testing.assert_allclose(rlxc.compile(rlxc.jacfwd(f, "s"))(x, s), np.exp(x)[:, None] * np.ones(2))
+    g = rlxc.parse("func @g(%x: f64[B], %s: f64[2]) -> f64[2] { %e = exp %x %t = reduce_sum %e {axes = [0]} %y = mul %s, %t return %y }")["g"]
+    dx, ds = rlxc.compile(rlxc.jacrev(g))(x, s)
+    np.testing.assert_allclose(dx, s[:, None] * np.exp(x))
+    np.testing.assert_allclose(ds, np.exp(x).sum() * np.eye(2))
 
 
 def test_the_hessian_of_a_chain_of_100_scalar_ops_compiles_at_once():

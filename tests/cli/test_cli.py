@@ -189,6 +189,17 @@ def test_transforms_write_ir_that_can_be_piped(here, capsys, monkeypatch):
     assert rlxc_main(capsys, "transpose", "two.rlx@scale", "--wrt", "x", "--raw")[0] == 0
 
 
+@pytest.mark.parametrize("command", ["grad", "jvp", "vjp", "hvp", "jacfwd", "jacrev", "hessian", "linearize"])
+def test_transforms_take_positions_sizes_and_further_results(here, capsys, command):
+    (here / "g.rlx").write_text("func @g(%x: f64[B], %w: f64[B]) -> (f64[], f64[B]) { %y = mul %x, %w %s = reduce_sum %y {axes = [0]} return %s, %y }")
+    code, text, err = rlxc_main(capsys, command, "g.rlx", "--wrt", "1", "--has-aux", "--dim", "B=3")
+    assert (code, err) == (0, "")
+    assert "B" not in text
+    by_name = rlxc_main(capsys, command, "g.rlx", "--wrt", "w", "--has-aux", "--dim", "B=3")[1]
+    assert rlxc.parse(by_name) == rlxc.parse(text)
+    assert rlxc_main(capsys, command, "g.rlx", "--wrt", "2", "--has-aux")[0] == 1
+
+
 def test_transpose_of_what_is_not_linear_is_refused_with_a_span(here, capsys):
     code, _, err = rlxc_main(capsys, "transpose", "f.rlx", "--wrt", "w")
     assert code == 1
@@ -362,7 +373,7 @@ def test_unknown_words_are_usage_errors(capsys, argv, says):
 def test_an_internal_error_leaves_a_reproducer(here, capsys, monkeypatch):
     import rlxc.commands.transforms as transforms
 
-    def broken(func, wrt):
+    def broken(func, wrt, **options):
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr(transforms.api, "jvp", broken)
@@ -387,7 +398,7 @@ def test_debug_shows_the_traceback(here):
 def test_ctrl_c_is_no_traceback(here, capsys, monkeypatch):
     import rlxc.commands.transforms as transforms
 
-    def interrupted(func, wrt):
+    def interrupted(func, wrt, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(transforms.api, "jvp", interrupted)

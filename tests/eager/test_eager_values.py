@@ -372,3 +372,65 @@ def test_tensors_print_and_copy():
         assert (y.grad.item(), x.grad) == (3, None)
     with pytest.raises(rlxc.DifferentiationError, match="only a leaf"):
         copy.copy(x * x)
+
+
+def test_rules_of_the_user_hold_on_the_tape():
+    @rlxc.custom_vjp
+    def f(x, k):
+        return x * x * k
+
+    f.defvjp(lambda x, k: (x * x * k, x), lambda x, ct: (ct * 100 * x, None))
+
+    @rlxc.custom_jvp
+    def g(x):
+        return np.sin(x)
+
+    g.defjvp(lambda primals, tangents: (np.sin(primals[0]), tangents[0] * 7.0))
+    x = leaf(3.0)
+    assert eager.grad(f(x, 2.0), x).item() == 300
+    assert eager.grad(g(x), x).item() == 7
+    assert g(x).item() == np.sin(3.0)
+
+
+def test_nothing_is_planned_where_nothing_is_recorded():
+    x = leaf(2.0)
+    with eager.no_grad():
+        y = rlxc.while_loop(lambda c: c < 100, lambda c: c * 2.0, x)
+    assert y.item() == 128
+    assert not y.requires_grad
+    with pytest.raises(rlxc.Error, match="bound = N"):
+        rlxc.while_loop(lambda c: c < 100, lambda c: c * 2.0, x)
+
+
+def test_out_is_refused_where_a_call_is_recorded():
+    with pytest.raises(rlxc.Error, match="out="):
+        rlxc.compile("func @f(%x: f64[1]) -> f64[1] { %a = sin %x return %a }")(leaf([1.0]), out=np.zeros(1))
+
+
+def test_numpy_functions_of_the_numbers_give_what_numpy_gives():
+    x = leaf([3.0, 0.0, 2.0])
+    assert np.nonzero(x)[0].tolist() == np.flatnonzero(x).tolist() == [0, 2]
+    assert np.result_type(x, np.float32) == np.float64
+    assert np.array_repr(x) == "array([3., 0., 2.])"
+    assert x[eager.tensor(1) :].tolist() == [0, 2]
+
+
+def test_places_out_of_bounds_are_refused():
+    x, far = leaf(np.ones((2, 3))), np.array([0, 5])
+    for use in (
+        lambda: x[far],
+        lambda: x[:, eager.tensor(far)],
+        lambda: x[..., -far],
+        lambda: x[1, far],
+        lambda: x.at[far].set(0.0),
+        lambda: np.take(x, far, axis=1),
+        lambda: x.take(far + 1),
+        lambda: np.take_along_axis(x, far[None], axis=1),
+        lambda: x[np.ones(3, bool)],
+    ):
+        with pytest.raises(IndexError, match=r"bounds|mask"):
+            use()
+    assert x[:, np.array([-3, 2])].shape == (2, 2)
+    assert x.take(far).shape == (2,)
+    assert np.take(x, far, mode="clip").shape == (2,)
+    assert x[np.array([True, False]), 1:].shape == (1, 2)

@@ -437,3 +437,67 @@ def test_rules_for_many_types_are_not_kept_for_ever():
     f(leaf(np.ones(7)))
     assert len(rules) == MAX_RULES
     assert kept not in rules
+
+
+def test_seeds_and_gradients_are_made_of_numbers_or_fit():
+    x, s = leaf(np.ones(2, np.float32)), leaf(3.0)
+    (x * x).backward([1, 10.0])
+    (s * s).backward(2)
+    assert (x.grad.tolist(), s.grad.item()) == ([2, 20], 12)
+    x.grad = [1, 2]
+    assert x.grad.tolist() == [1, 2]
+    assert x.grad.dtype == np.float32
+    with pytest.raises(rlxc.Error, match=r"f32\[2\], not f64\[2\]"):
+        (x * x).backward(np.ones(2))
+
+
+def test_each_registration_of_a_hook_is_one_of_its_own():
+    x, seen = leaf(1.0), []
+    remove = x.register_hook(seen.append)
+    x.register_hook(seen.append)
+    remove()
+    remove()
+    (x * 2.0).backward()
+    assert len(seen) == 1
+    with pytest.raises(rlxc.Error, match="a hook is a function"):
+        x.register_hook(3)
+
+
+def test_a_kept_gradient_makes_no_cycle():
+    x = leaf(np.ones(3))
+    gc.disable()
+    try:
+        y, (q, _) = np.exp(x), np.linalg.qr(leaf(np.eye(2)))
+        for value in (y, q):
+            value.retain_grad()
+            np.sum(value).backward(retain_graph=True)
+            assert value.grad.tolist() == np.ones(value.shape).tolist()
+        seen = [weakref.ref(v._data) for v in (y, q)]
+        del y, q, _, value
+        assert [r() for r in seen] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_derivatives_of_a_constant_are_none_if_that_is_allowed():
+    x = leaf(2.0)
+    (slope,) = eager.grad(x * 3.0, [x], create_graph=True)
+    assert eager.grad(slope, x, allow_unused=True) is None
+    assert eager.grad([slope, x * x], [x], allow_unused=True)[0].item() == 4
+    with pytest.raises(rlxc.Error, match="was not recorded"):
+        eager.grad(slope, x)
+
+
+def test_arrays_of_other_byte_orders_and_masks():
+    assert (leaf(np.ones(2, ">f8")) * np.array([1.0, 2.0], ">f8")).tolist() == [1, 2]
+    for use in (leaf, leaf(np.ones(2)).__mul__):
+        with pytest.raises(rlxc.Error, match="would lose its mask"):
+            use(np.ma.array([1.0, 2.0], mask=[0, 1]))
+
+
+def test_numbers_that_a_narrow_integer_does_not_hold():
+    x = eager.tensor(np.ones(2, np.int8))
+    assert (x * 100).tolist() == [100, 100]
+    for use in (lambda: x * 300, lambda: 300 + x, lambda: np.multiply(x, -129)):
+        with pytest.raises(rlxc.Error, match="i8 does not hold"):
+            use()

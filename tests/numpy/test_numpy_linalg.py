@@ -63,6 +63,11 @@ SAME = [
     (np.linalg.matmul, (BATCH, B)),
     (np.linalg.outer, (A[0], A[1])),
     (np.linalg.vecdot, (A, A.T.copy())),
+    (np.linalg.cross, (A[:, :3], TALL[:4])),
+    (np.linalg.tensorinv, (RNG.normal(size=(2, 3, 6)),)),
+    (lambda a: np.linalg.tensorinv(a, ind=1), (RNG.normal(size=(6, 2, 3)),)),
+    (np.linalg.tensorsolve, (RNG.normal(size=(2, 3, 6)), RNG.normal(size=(2, 3)))),
+    (lambda a, b: np.linalg.tensorsolve(a, b, axes=(0, 2)), (RNG.normal(size=(2, 6, 3)), RNG.normal(size=6))),
 ]
 
 

@@ -97,8 +97,8 @@ class _Split:
         late = [op for op in self.body.ops if op.results[0] not in early]
         read = dict.fromkeys(v for op in late for v in op.operands if v in early)
         read.update(dict.fromkeys(v for v in self.body.results if v in early))
-        consts = [v for v in read if batching.env[v] not in batching.batched]
-        xs = [v for v in read if batching.env[v] in batching.batched]
+        consts = [v for v in read if v not in batching.batched]
+        xs = [v for v in read if v in batching.batched]
         parts, b = self.parts, Builder()
         env = {v: v.like() for v in (*self.body.args, *read)}
         for op in late:

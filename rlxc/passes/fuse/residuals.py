@@ -29,6 +29,7 @@ from rlxc.passes.fuse.rounding import Rounding
 
 FLOPS_PER_BYTE = 4.0
 CHEAP_COPY = 3.0  # flops of an element that is copied for a contraction
+LINE = 64  # bytes, of the cache: what needs no more is as good stored as computed again
 WRITE = 2  # as many bytes as two reads: a line of the cache is fetched before it is written
 
 
@@ -102,7 +103,7 @@ class _Residuals:
         """Decide what is stored of the elementwise values that other groups read."""
         made = {v: op for op in group.ops for v in op.results}
         wanted = [v for v, op in made.items() if v in self.readers and op.prim.elementwise and not self.must_be_stored(v)]
-        if not wanted:
+        if all(_bytes(v) <= LINE for v in wanted):
             return
         for may in (_any_op, _cheap_op):
             plan = _Plan(self, group, made, wanted, may)
@@ -169,7 +170,7 @@ class _Plan:
                         edge(("out", w), ("in", v))
                         stack.append(w)
                     else:  # it has to be in memory, for reading it elsewhere
-                        if ("row", w) not in self.network.left:
+                        if ("row", w) not in self.network:
                             edge("source", ("row", w), self.price(w))
                         edge(("row", w), ("in", v))
 
@@ -181,7 +182,7 @@ class _Plan:
 
     def price_of_reading(self, v: Value) -> float:
         """Bytes that go through memory if those who want it read `v` of another group; this group may then read it no more."""
-        if ("read", v) in self.network.left:
+        if ("read", v) in self.network:
             return 0
         more = len(self.wanted_by[v] - self.readers(v))
         return _bytes(v) * max(0, more - (v not in self.needs))

@@ -12,9 +12,9 @@ from rlxc.ir.emitter import Emitter, Memory
 from rlxc.ir.names import OwnNames
 from rlxc.ir.primitive import lookup
 from rlxc.passes.lower.donations import Pinned, donation
-from rlxc.passes.lower.in_place import may_replace
+from rlxc.passes.lower.in_place import Replacing
 from rlxc.passes.lower.readers import Readers
-from rlxc.primitives.control.loops import Known, copy
+from rlxc.primitives.control.loops import copy, elements, known
 
 Donated = frozenset[tuple[int, int]]  # results of a function, and the arguments whose memory they take
 LowerFunc = Callable[[Func, str, dict[int, int], Pinned], list[Func]]
@@ -37,6 +37,7 @@ class Bodies:
         self.funcs = {f.name: f for f in module.funcs}
         self.names = OwnNames(f.name for f in module.funcs)
         self.lower_func = lower_func
+        self.may_replace = Replacing()
         self.kernels: dict[tuple[str, Donated], str] = {}
         self.known: dict[tuple[str, int, int], Pinned | None] = {}
         self.made: list[Func] = []
@@ -44,7 +45,7 @@ class Bodies:
     def replaces(self, op: Op, result: int, operand: int) -> bool:
         """Whether a result of `op` may take the memory of an operand that nobody needs afterwards."""
         if not op.prim.control:
-            return may_replace(op, result, operand)
+            return self.may_replace(op, result, operand)
         asked = op.prim.donations(result, operand, **op.attrs)
         if asked is None:
             return False
@@ -95,21 +96,23 @@ class Body:
         return self.call is None
 
     def scalars(self, readers: Sequence[Any]) -> list[Value]:
-        """The region's results, from readers of its arguments."""
-        known = Readers(self.e)
+        """The elements of the region's results, from readers of its arguments."""
+        of = Readers(self.e)
         for a, read in zip(self.region.args, readers, strict=True):
-            known.bind(a, read)
-        for op in self.region.ops:
-            if op.prim.control:
-                bodies = [Body(self.e, self.bodies, r) for r in op.regions]
-                values = op.prim.lower_scalars(self.e, bodies, [known[v] for v in op.operands], **op.attrs)
-                for v, value in zip(op.results, values, strict=True):
-                    known.bind(v, Known(value, v.type))
-                continue
-            known.define(op)
-            if op.prim.elementwise:
-                known[op.result]([])  # in the order in which it is written
-        return [known[v]([]) for v in self.region.results]
+            of.bind(a, read)
+        with self.e.unrolling():
+            for op in self.region.ops:
+                if op.prim.control:
+                    bodies = [Body(self.e, self.bodies, r) for r in op.regions]
+                    values = op.prim.lower_scalars(self.e, bodies, [of[v] for v in op.operands], **op.attrs)
+                    for v, reader in zip(op.results, known(self.e, values, [v.type for v in op.results]), strict=True):
+                        of.bind(v, reader)
+                    continue
+                of.define(op)
+                if op.prim.elementwise or op.prim.has_loops:
+                    for index in elements(op.result.type):  # in the order in which it is written
+                        of[op.result](index)
+            return [of[v](index) for v in self.region.results for index in elements(v.type)]
 
     def may_donate(self, result: int, arg: int) -> bool:
         """Whether a result can be computed in the memory of an argument."""

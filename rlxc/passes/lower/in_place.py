@@ -10,7 +10,9 @@ read before the element at its place is stored               %1 = exp %0 : f32
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Mapping
+from functools import cached_property
 
 from rlxc.ir.core import Func, Op, Value
 from rlxc.passes.lower.stages import Stages
@@ -28,9 +30,9 @@ def results_in_place(
 ) -> dict[Op, dict[int, int]]:
     """For ops with results that take an operand's memory: which result, which operand. Results in `placed` have their memory.
 
-    `replaces` says whether a result may take an operand's memory (`may_replace`); what is `pinned` is decided.
+    `replaces` says whether a result may take an operand's memory (a `Replacing`); what is `pinned` is decided.
     """
-    replaces, pinned = replaces or may_replace, pinned or {}
+    replaces, pinned = replaces or Replacing(), pinned or {}
     source = sources(func)
     last: dict[Value, int] = {}
     for position, op in enumerate(func.ops):
@@ -43,15 +45,16 @@ def results_in_place(
         if op.prim.view or not op.operands:
             continue
         read = [source[v] for v in op.operands]
-        dying = [j for j, v in enumerate(read) if v in made and last[v] == position and read.count(v) == 1]
+        times = Counter(read)
         taken: dict[int, int] = dict(pinned.get(op, {}))
+        dying = {j: None for j, v in enumerate(read) if v in made and last[v] == position and times[v] == 1 and j not in taken.values()}
         for i, v in enumerate(op.results):
-            if i in taken:
+            if i in taken or v in placed:
                 continue
-            free = (j for j in dying if op.operands[j].type == v.type and j not in taken.values() and replaces(op, i, j))
-            chosen = next(free, None) if v not in placed else None
+            chosen = next((j for j in dying if op.operands[j].type == v.type and replaces(op, i, j)), None)
             if chosen is not None:
                 taken[i] = chosen
+                del dying[chosen]
         if taken:
             found[op] = taken
     return found
@@ -66,39 +69,57 @@ def sources(func: Func) -> dict[Value, Value]:
     return source
 
 
-def may_replace(op: Op, result: int, operand: int) -> bool:
-    """Whether the kernel of `op` reads each element of the operand for the last time before it stores the result's element there."""
-    if not op.prim.kernel:
-        return op.prim.has_rule("update") and operand == 0
-    (region,) = op.regions
-    old, new = region.args[operand], region.results[result]
-    if not region.ops:
-        return new is old  # a copy of what is there
-    if op.attrs["rows"] >= 0:
-        return new not in region.args and _is_even(old) and _is_read_here(region, old) and _is_read_first(region, op.attrs["rows"], old, new)
-    anchor = anchor_of(region)
-    if region.results == anchor.results:
-        users = [inner for inner in region.ops if old in inner.operands]
-        return anchor.prim.has_rule("update") and users == [anchor] and anchor.operands.index(old) == 0 and anchor.operands.count(old) == 1
-    return _is_even(old) and _is_read_here(region, old)
+class Replacing:
+    """Whether the kernel of an op reads each element of an operand for the last time before it stores a result's element there."""
+
+    def __init__(self) -> None:
+        self.reads: _Reads | None = None  # of the op that was asked about last: the next question mostly is about the same
+
+    def __call__(self, op: Op, result: int, operand: int) -> bool:
+        if not op.prim.kernel:
+            return op.prim.has_rule("update") and operand == 0
+        (region,) = op.regions
+        old, new = region.args[operand], region.results[result]
+        if not region.ops:
+            return new is old  # a copy of what is there
+        if self.reads is None or self.reads.region is not region:
+            self.reads = _Reads(region, op.attrs["rows"])
+        if op.attrs["rows"] >= 0:
+            return new not in region.args and _is_even(old) and old not in self.reads.elsewhere and self.reads.is_first(old, new)
+        anchor = anchor_of(region)
+        if region.results == anchor.results:
+            users = [inner for inner in region.ops if old in inner.operands]
+            return anchor.prim.has_rule("update") and users == [anchor] and anchor.operands.index(old) == 0 and anchor.operands.count(old) == 1
+        return _is_even(old) and old not in self.reads.elsewhere
 
 
-def _is_read_first(region: Func, rows: int, old: Value, new: Value) -> bool:
-    """Whether a region that goes by rows reads `old` in no later stage than the one that stores `new`."""
-    stages = Stages(region, rows)
-    return stages.is_full(old) and stages.is_full(new) and stages.last_read().get(old, 0) <= stages.level[new]
+class _Reads:
+    """When and where the values of a region are read."""
 
+    def __init__(self, region: Func, rows: int) -> None:
+        self.region = region
+        self.rows = rows
 
-def _is_read_here(region: Func, old: Value) -> bool:
-    """Whether `old`, and what is computed from it element by element, is read at the index of the element that is computed."""
-    here = {old}
-    for op in region.ops:
-        if here.isdisjoint(op.operands) or op.prim.reduction:
-            continue
-        if not op.prim.elementwise:
-            return False
-        here.update(op.results)
-    return True
+    @cached_property
+    def elsewhere(self) -> set[Value]:
+        """What is read, itself or in what is computed from it element by element, at other indices than that of the element that is computed."""
+        found: set[Value] = set()
+        for op in reversed(self.region.ops):
+            if not op.prim.reduction and (not op.prim.elementwise or not found.isdisjoint(op.results)):
+                found.update(op.operands)
+        return found
+
+    @cached_property
+    def stages(self) -> Stages:
+        return Stages(self.region, self.rows)
+
+    @cached_property
+    def last(self) -> dict[Value, int]:
+        return self.stages.last_read()
+
+    def is_first(self, old: Value, new: Value) -> bool:
+        """Whether a region that goes by rows reads `old` in no later stage than the one that stores `new`."""
+        return self.stages.is_full(old) and self.stages.is_full(new) and self.last.get(old, 0) <= self.stages.level[new]
 
 
 def _is_even(v: Value) -> bool:

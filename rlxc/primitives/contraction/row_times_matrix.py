@@ -10,7 +10,7 @@ What is not in the second cache is asked for some time before: rows that are rea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rlxc.ir.core import Value
@@ -26,9 +26,12 @@ CHUNK = 4096  # columns whose sums are kept at a time
 SPLIT_BYTES = 512 << 10  # of y, from which on there are two chunks or more, so that threads can share them,
 LEAST = 1024  # unless they would be of fewer columns
 COLUMNS = 4  # sums along k at a time, where y is near
+AT_ONCE = 64  # columns whose sums wait for what is computed from them
 SUMS = 8  # vectors of sums along k
 ROWS_AHEAD = 2 * ROWS  # of y, that are asked for
 BYTES_AHEAD = 4096  # along k
+
+Store = Callable[[Index, Value], None]
 
 
 def is_row_times_matrix(roles: Roles) -> bool:
@@ -182,19 +185,44 @@ class _Row:
         e = self.e
         row = e.alloc(self.dtype, (self.k,))
         e.for_each((self.k,), lambda k: row.store(k, self.scalar(place, k[0])))
-        for parts in cut(self.n, 1 if self.is_far else COLUMNS):
+        if self.roles.out.memory is not None:
+            self.groups(row, place, 0, self.n, lambda column, total: self.store(place, column, total), parallel=self.split)
+            return
+        for parts in cut(self.n, AT_ONCE):  # what is fused to the product is computed on vectors of sums
+
+            def chunk(i: Index, parts=parts) -> None:
+                first = e.index_add(e.index_mul(i, parts.size), parts.start)
+                sums = e.alloc(self.dtype, (parts.size,))
+                self.groups(row, place, first, parts.size, lambda column, total: sums.store([column], total))
+                e.for_each((parts.size,), lambda c: self.store(place, e.index_add(first, c[0]), sums(c)))
+
+            if parts.count == 1:
+                chunk(0)
+            else:
+                e.for_(0, parts.count, chunk, parallel=self.split)
+
+    def store(self, place: Mapping[str, Index], column: Index, total: Value) -> None:
+        out = self.roles.out
+        out.access.store(out.index({**place, self.roles.n: column}), total)
+
+    def groups(self, row: Memory, place: Mapping[str, Index], first: Index, columns: int, store: Store, *, parallel: bool = False) -> None:
+        """Sums of `columns` columns from the first on; `store` takes each, with its number counted from there."""
+        e = self.e
+        for parts in cut(columns, 1 if self.is_far else COLUMNS):
 
             def group(i: Index, parts=parts) -> None:
-                self.dots(place, row, e.index_add(e.index_mul(i, parts.size), parts.start), parts.size)
+                begin = e.index_add(e.index_mul(i, parts.size), parts.start)
+                for c, total in enumerate(self.dots(place, row, e.index_add(first, begin), parts.size)):
+                    store(e.index_add(begin, c), total)
 
             if parts.count == 1:
                 group(0)
             else:
-                e.for_(0, parts.count, group, parallel=self.split)
+                e.for_(0, parts.count, group, parallel=parallel)
 
-    def dots(self, place: Mapping[str, Index], row: Memory, first: Index, count: int) -> None:
+    def dots(self, place: Mapping[str, Index], row: Memory, first: Index, count: int) -> list[Value]:
         """The sums of `count` columns with a copy of x."""
-        e, out = self.e, self.roles.out
+        e = self.e
         vectors = SUMS // count  # of a column at a time
         step = vectors * self.lanes
         whole = self.k - self.k % step
@@ -216,9 +244,7 @@ class _Row:
         for v, k in enumerate(range(whole, self.k, self.lanes)):
             mask = self.mask(self.k) if k + self.lanes > self.k else None
             flat[v * count : (v + 1) * count] = add(k, mask, flat[v * count : (v + 1) * count])
-        for c in range(count):
-            total = self.total(flat[c::count])
-            out.access.store(out.index({**place, self.roles.n: e.index_add(first, c)}), total)
+        return [self.total(flat[c::count]) for c in range(count)]
 
     def total(self, sums: Sequence[Value]) -> Value:
         """All lanes of all vectors, added by pairs."""

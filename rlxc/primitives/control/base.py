@@ -10,6 +10,7 @@ from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.liveness import live_region, needed
 from rlxc.ir.primitive import Primitive
 from rlxc.ir.types import Dim, TensorType
+from rlxc.primitives.control.loops import elements
 
 
 class Control(Primitive):
@@ -154,6 +155,7 @@ def splice(b: Any, region: Func, operands: Sequence[Value]) -> tuple[Value, ...]
 
 
 def store_scalars(values: Sequence[Any], writes: Sequence[Any]) -> None:
-    """At the loop level: numbers to the memory of scalars."""
-    for out, v in zip(writes, values, strict=True):
-        out.store([], v)
+    """At the loop level: numbers to the memory of small arrays, whose elements follow each other."""
+    places = [(out, index) for out in writes for index in elements(out.type)]
+    for (out, index), v in zip(places, values, strict=True):
+        out.store(index, v)

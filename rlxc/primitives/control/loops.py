@@ -11,6 +11,7 @@ what it stacks as well is carried in the stack:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice, product
 from typing import Any
 
 from rlxc.ir.emitter import Emitter, Index, Memory
@@ -29,15 +30,33 @@ def part(e: Emitter, memory: Memory, at: Index) -> Memory:
     return Memory(e, e.part(memory.value, e.as_index(at)))
 
 
-class Known:
-    """A reader of a scalar that is at hand."""
+def elements(type: TensorType) -> list[tuple[int, ...]]:
+    """The indices of a small array, in order."""
+    return list(product(*map(range, type.shape)))  # type: ignore[arg-type]
 
-    def __init__(self, value: Any, type: TensorType) -> None:
-        self.value = value
+
+class Known:
+    """A reader of a small array whose elements are at hand, in order."""
+
+    def __init__(self, e: Emitter, values: Sequence[Any], type: TensorType) -> None:
+        self.e = e
+        self.values = values
         self.type = type
 
     def __call__(self, index: Sequence[Index]) -> Any:
-        return self.value
+        at = self.e.ravel(index, self.type.shape)  # type: ignore[arg-type]
+        if isinstance(at, int):
+            return self.values[at]
+        found = self.values[0]
+        for i, value in enumerate(self.values[1:], 1):
+            found = self.e.select(self.e.eq(at, i), value, found)
+        return found
+
+
+def known(e: Emitter, values: Sequence[Any], types: Sequence[TensorType]) -> list[Known]:
+    """Readers of several small arrays, whose elements follow each other."""
+    rest = iter(values)
+    return [Known(e, list(islice(rest, t.size)), t) for t in types]  # type: ignore[arg-type]
 
 
 class At:

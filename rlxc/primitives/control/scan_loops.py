@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlxc.primitives.control.loops import At, InPlace, InStack, InTurn, Known, copy, part, place
+from rlxc.primitives.control.loops import At, InPlace, InStack, InTurn, copy, elements, known, part, place
 
 
 class ScanLoop:
@@ -21,16 +21,17 @@ class ScanLoop:
     def on_scalars(self) -> list[Any]:
         """What is carried is in registers: the last carries. Stacks are filled."""
         e = self.e
+        types = [init.type for init in self.inits]
+        places = [(stack, index) for stack in self.stacks for index in elements(stack.type.with_shape(stack.type.shape[1:]))]
 
         def step(t: Any, *carried: Any) -> Any:
             at = place(e, t, self.length, self.reverse)
-            known = [Known(v, init.type) for v, init in zip(carried, self.inits, strict=True)]
-            results = self.body.scalars([*self.consts, *known, *(At(x, at) for x in self.xs)])
-            for stack, y in zip(self.stacks, results[len(carried) :], strict=True):
-                stack.store([at], y)
+            results = self.body.scalars([*self.consts, *known(e, carried, types), *(At(x, at) for x in self.xs)])
+            for (stack, index), y in zip(places, results[len(carried) :], strict=True):
+                stack.store([at, *index], y)
             return tuple(results[: len(carried)])
 
-        return list(e.for_(0, self.length, step, [init([]) for init in self.inits]))
+        return list(e.for_(0, self.length, step, [init(index) for init in self.inits for index in elements(init.type)]))
 
     def on_memory(self) -> None:
         """The body is a kernel."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlxc.primitives.control.loops import Known, copy
+from rlxc.primitives.control.loops import copy, elements, known
 
 
 class WhileLoop:
@@ -27,18 +27,21 @@ class WhileLoop:
 
     def on_scalars(self) -> list[Any]:
         """What is carried is in registers: the last carries."""
-        e, n = self.e, len(self.inits)
+        e = self.e
+        types = [init.type for init in self.inits]
+        start = [init(index) for init in self.inits for index in elements(init.type)]
+        n = len(start)
 
-        def known(carried: Any) -> Any:
-            return [*self.consts, *(Known(v, init.type) for v, init in zip(carried, self.inits, strict=True))]
+        def readers(carried: Any) -> Any:
+            return [*self.consts, *known(e, carried, types)]
 
         def condition(*carried: Any) -> Any:
-            return self.also(self.condition.scalars(known(carried[:n]))[0], carried[n:])
+            return self.also(self.condition.scalars(readers(carried[:n]))[0], carried[n:])
 
         def body(*carried: Any) -> Any:
-            return (*self.body.scalars(known(carried[:n])), *(e.index_add(c, 1) for c in carried[n:]))
+            return (*self.body.scalars(readers(carried[:n])), *(e.index_add(c, 1) for c in carried[n:]))
 
-        return list(e.while_([*(init([]) for init in self.inits), *self.counter()], condition, body, steps=self.bound)[:n])
+        return list(e.while_([*start, *self.counter()], condition, body, steps=self.bound)[:n])
 
     def on_memory(self) -> None:
         """The body is a kernel: two steps at a time, where it does not replace all that is carried where it lies."""

@@ -59,13 +59,13 @@ class For(LoopPrimitive):
 
 @register
 class If(LoopPrimitive):
-    """One of two regions, each of which yields the results."""
+    """One of two regions, each of which yields the results. If it is `rare`, the first one hardly ever runs."""
 
     name = "if"
     pure = False
     has_effect = True
 
-    def infer(self, condition):
+    def infer(self, condition, *, rare: bool = False):
         raise ShapeError("if needs two regions")
 
     def infer_regions(self, types, regions, attrs) -> tuple:

@@ -82,6 +82,28 @@ for _name in vecmath.FUNCTIONS:
     register(type(_name.capitalize(), (_base,), {"name": _name, "__doc__": f"{_name}, as at the tensor level."}))
 
 
+class Rare(MathFunction):
+    """What a function does for arguments that are seldom met: a function of the module, which all that need it call."""
+
+    of: ClassVar[str]
+
+    def eval(self, *xs):
+        return lookup(self.of, "loop").eval(*xs)
+
+    @property
+    def expands(self):
+        return False
+
+    def llvm(self, w, type, *xs):
+        return w.call_apart(self.name, xs, lambda e, *vs: vecmath.RARE[self.of](Unchecked(e), *vs))
+
+
+for _of, _function in vecmath.RARE.items():
+    _base = Binary if _of in _BINARY else Unary
+    _settings = {"name": _function.__name__, "of": _of, "__doc__": f"{_of} of arguments that are seldom met."}
+    register(type(_function.__name__.title().replace("_", ""), (Rare, _base), _settings))
+
+
 @register
 class Rsqrt(Unary):
     """1 / sqrt(x)."""

@@ -1,7 +1,8 @@
 """Elementary functions expanded into elementwise ops: polynomials, selects and bit operations.
 
 Every function takes an emitter `e` and values of dtype f32 or f64, scalars or vectors of any number of lanes, and
-returns a value of the same type. BOUNDS states the largest error in ulps, which the tests assert.
+returns a value of the same type. What few arguments ask for may be a function of RARE, which `e` knows as an op: it is called.
+BOUNDS states the largest error in ulps, which the tests assert.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from rlxc.primitives.vecmath.exp import exp, exp2, expm1, logistic
 from rlxc.primitives.vecmath.gamma import digamma, lgamma
 from rlxc.primitives.vecmath.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from rlxc.primitives.vecmath.inverse_trig import acos, asin, atan, atan2
-from rlxc.primitives.vecmath.log import log, log1p, log2
-from rlxc.primitives.vecmath.power import cbrt, pow
-from rlxc.primitives.vecmath.trig import cos, sin, tan
+from rlxc.primitives.vecmath.log import log, log1p, log1p_any, log2, log2_any, log_any
+from rlxc.primitives.vecmath.power import cbrt, pow, pow_any
+from rlxc.primitives.vecmath.trig import cos, cos_far, sin, sin_far, tan, tan_far
 
 FUNCTIONS = {
     "exp": exp,
@@ -44,6 +45,9 @@ FUNCTIONS = {
     "lgamma": lgamma,
     "digamma": digamma,
 }
+
+# Parts of functions that arguments seldom need, by the function.
+RARE = {"sin": sin_far, "cos": cos_far, "tan": tan_far, "log": log_any, "log2": log2_any, "log1p": log1p_any, "pow": pow_any}
 
 # The largest error in units in the last place. Of lgamma and digamma: for x > 0; for x < 0, where the reflection formula
 # cancels, the ulp is that of the largest of |f(x)|, |f(1 - x)| and 1.

@@ -61,6 +61,11 @@ def format_of(x) -> Format:
     return FORMATS[x.type.dtype]
 
 
+def is_scalar(x) -> bool:
+    """Whether rare parts of what is computed of x are better called: in a loop over vectors calls take the registers of its constants."""
+    return x.type.lanes == 1
+
+
 def clamp(e, x, low, high):
     """x within [low, high]; NaN stays NaN."""
     return at_least(e, at_most(e, x, high), low)

@@ -8,9 +8,11 @@ The sum is done in double-word arithmetic where it matters, so the result is clo
 
 from __future__ import annotations
 
+from functools import partial
+
 from rlxc.primitives.vecmath.coefficients import LN2, LOG, LOG2E
 from rlxc.primitives.vecmath.double import quick_two_sum, two_product, two_sum
-from rlxc.primitives.vecmath.floats import INF, NAN, format_of, split_exponent
+from rlxc.primitives.vecmath.floats import INF, NAN, format_of, is_scalar, split_exponent
 from rlxc.primitives.vecmath.polynomial import polynomial
 
 SQRT_HALF = 0.70710678
@@ -18,12 +20,22 @@ SQRT_HALF = 0.70710678
 
 def log(e, x):
     """Natural logarithm. Bound: 1 ulp, denormal inputs included."""
-    return _ordinary_or_not(e, x, _log_of_positive)
+    return _ordinary_or_not(e, x, _log_of_positive, e.log_any if is_scalar(x) else partial(log_any, e))
+
+
+def log_any(e, x):
+    """log of any argument."""
+    return _specials(e, x, 0.0, _log_of_positive(e, x, True))
 
 
 def log2(e, x):
     """Base-2 logarithm, exact for powers of two. Bound: 1.25 ulp (f64: 1)."""
-    return _ordinary_or_not(e, x, _log2_of_positive)
+    return _ordinary_or_not(e, x, _log2_of_positive, e.log2_any if is_scalar(x) else partial(log2_any, e))
+
+
+def log2_any(e, x):
+    """log2 of any argument."""
+    return _specials(e, x, 0.0, _log2_of_positive(e, x, True))
 
 
 def _log_of_positive(e, x, denormals: bool):
@@ -46,12 +58,14 @@ def _log2_of_positive(e, x, denormals: bool):
 def log1p(e, x):
     """log(1 + x). Bound: 1 ulp."""
     unusual = e.not_(e.and_(e.gt(x, -1.0), e.lt(x, _huge(x))))
-    y = e.cond(
-        e.any(unusual),
-        lambda: _specials(e, x, -1.0, log1p_of_sum(e, x, None)),
-        lambda: log1p_of_sum(e, x, None, huge=False),
-    )
+    of_any = e.log1p_any if is_scalar(x) else partial(log1p_any, e)
+    y = e.cond(e.any(unusual), lambda: of_any(x), lambda: log1p_of_sum(e, x, None, huge=False), rare=True)
     return e.select(e.eq(x, 0.0), x, y)  # -0
+
+
+def log1p_any(e, x):
+    """log1p of any argument but -0."""
+    return _specials(e, x, -1.0, log1p_of_sum(e, x, None))
 
 
 def log1p_of_sum(e, x, x_low, huge: bool = True):
@@ -97,14 +111,10 @@ def _huge(x) -> float:
     return 2.0 ** (2 * format_of(x).mantissa)
 
 
-def _ordinary_or_not(e, x, of_positive):
+def _ordinary_or_not(e, x, of_positive, of_any):
     """A branch: zero, negative, denormal, infinite and NaN lanes are rare, and cost a third of the time to see to."""
     ordinary = e.and_(e.ge(x, format_of(x).smallest_normal), e.lt(x, INF))
-    return e.cond(
-        e.any(e.not_(ordinary)),
-        lambda: _specials(e, x, 0.0, of_positive(e, x, True)),
-        lambda: of_positive(e, x, False),
-    )
+    return e.cond(e.any(e.not_(ordinary)), lambda: of_any(x), lambda: of_positive(e, x, False), rare=True)
 
 
 def _specials(e, x, pole, y):

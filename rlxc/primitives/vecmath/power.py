@@ -9,10 +9,12 @@ cbrt: a polynomial of a few bits, then one step of Halley's method with the resi
 
 from __future__ import annotations
 
+from functools import partial
+
 from rlxc.primitives.vecmath.coefficients import CBRT, CBRT_2, CBRT_4, EXP2_WIDE, LN2, LOG2_WIDE, LOG_DOUBLE, TWO_THIRDS
 from rlxc.primitives.vecmath.double import quick_two_sum, two_product
 from rlxc.primitives.vecmath.exp import exp_of_sum
-from rlxc.primitives.vecmath.floats import FORMATS, INF, NAN, clamp, format_of, power_of_two, scale, split_exponent
+from rlxc.primitives.vecmath.floats import FORMATS, INF, NAN, clamp, format_of, is_scalar, power_of_two, scale, split_exponent
 from rlxc.primitives.vecmath.log import SQRT_HALF
 from rlxc.primitives.vecmath.polynomial import polynomial
 
@@ -22,14 +24,19 @@ def pow(e, x, y):
 
     They stand behind a branch that is taken unless every x is positive and normal and every y finite.
     """
-    of_positive = _pow_f32 if x.type.dtype == "f32" else _pow_f64
-    a = e.abs(x)
     ordinary = e.and_(e.and_(e.ge(x, format_of(x).smallest_normal), e.lt(x, INF)), e.lt(e.abs(y), INF))
-    return e.cond(
-        e.any(e.not_(ordinary)),
-        lambda: _pow_specials(e, x, y, a, of_positive(e, a, y, denormals=True)),
-        lambda: of_positive(e, x, y, denormals=False),
-    )
+    of_any = e.pow_any if is_scalar(x) else partial(pow_any, e)
+    return e.cond(e.any(e.not_(ordinary)), lambda: of_any(x, y), lambda: _pow_of_positive(e, x, y, denormals=False), rare=True)
+
+
+def pow_any(e, x, y):
+    """x^y of any arguments."""
+    a = e.abs(x)
+    return _pow_specials(e, x, y, a, _pow_of_positive(e, a, y, denormals=True))
+
+
+def _pow_of_positive(e, a, y, denormals):
+    return (_pow_f32 if a.type.dtype == "f32" else _pow_f64)(e, a, y, denormals)
 
 
 def cbrt(e, x):

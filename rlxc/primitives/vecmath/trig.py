@@ -8,7 +8,7 @@ Range reduction to r = x - n pi/2, |r| <= pi/4, as a double word r + r_low:
         contribute whole turns. Three words of them, times the integer m modulo 2^(3 words), hold the quadrant in their
         top two bits and the fraction of the quadrant, to more bits than any float comes close to a multiple of pi/2.
 
-The second way stands behind a real branch that is taken if some lane needs it.
+The second way is a function of its own, which a real branch calls if some lane needs it.
 Then sin and cos of r by polynomials, chosen by the quadrant.
 """
 
@@ -26,29 +26,47 @@ _FAR = {"f32": 2.0**17, "f64": 2.0**30}
 
 def sin(e, x):
     """Bound: 1 ulp everywhere."""
-    y = _near_or_far(e, x, lambda r, r_low, n: _sin_or_cos(e, r, r_low, n))
+    y = _near_or_far(e, x, _sin(e, *_reduce_near(e, x)), e.sin_far)
     return e.select(e.eq(x, 0.0), x, y)
 
 
 def cos(e, x):
     """cos(x) = sin(x + pi/2): one quadrant on. Bound: 1 ulp everywhere."""
-    return _near_or_far(e, x, lambda r, r_low, n: _sin_or_cos(e, r, r_low, e.add(n, 1)))
+    return _near_or_far(e, x, _cos(e, *_reduce_near(e, x)), e.cos_far)
 
 
 def tan(e, x):
     """sin / cos in even quadrants, -cos / sin in odd ones. Bound: 2.5 ulp everywhere."""
-    y = _near_or_far(e, x, lambda r, r_low, n: _tan(e, r, r_low, n))
+    y = _near_or_far(e, x, _tan(e, *_reduce_near(e, x)), e.tan_far)
     return e.select(e.eq(x, 0.0), x, y)
 
 
-def _near_or_far(e, x, of_reduced):
-    y = of_reduced(*_reduce_near(e, x))
+def sin_far(e, x):
+    """sin of lanes that are far."""
+    return _sin(e, *_reduce_far(e, x))
+
+
+def cos_far(e, x):
+    """cos of lanes that are far."""
+    return _cos(e, *_reduce_far(e, x))
+
+
+def tan_far(e, x):
+    """tan of lanes that are far."""
+    return _tan(e, *_reduce_far(e, x))
+
+
+def _near_or_far(e, x, near, of_far):
     a = e.abs(x)
     far = e.and_(e.ge(a, _FAR[x.type.dtype]), e.lt(a, INF))
-    return e.cond(e.any(far), lambda: e.select(far, of_reduced(*_reduce_far(e, x)), y), lambda: y)
+    return e.cond(e.any(far), lambda: e.select(far, of_far(x), near), lambda: near, rare=True)
 
 
-def _sin_or_cos(e, r, r_low, quadrant):
+def _cos(e, r, r_low, quadrant):
+    return _sin(e, r, r_low, e.add(quadrant, 1))
+
+
+def _sin(e, r, r_low, quadrant):
     f = format_of(r)
     odd = e.ne(e.and_(quadrant, 1), 0)
     sign = e.shift_left(e.and_(quadrant, 2), f.width - 2)
