@@ -49,6 +49,11 @@ class Case:
     def results(self) -> tuple[TensorType, ...]:
         return tuple(v.type for v in self.func.results)  # type: ignore[misc]
 
+    @cached_property
+    def known(self) -> dict[Any, Any]:
+        """Functions made of it, which several laws look at."""
+        return {}
+
     @property
     def dtype(self) -> DType | None:
         """The float (or complex) dtype of the operands, or else that of the first."""

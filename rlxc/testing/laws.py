@@ -22,7 +22,7 @@ from rlxc.ir.types import DType
 from rlxc.passes.gradient import jvp, prepare
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.linearity import check_linear
-from rlxc.passes.linearize import linearize
+from rlxc.passes.linearize import Linearized, linearize
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose, transpose_ops
@@ -220,7 +220,7 @@ def tangents_are_linear(case: Case, rng: Rng) -> None:
 def tangent_is_the_derivative(case: Case, rng: Rng) -> None:
     for active in _active(case):
         with _one_way(case):
-            moved = jvp(_legal(case), active)
+            moved = _tangents(case, active)
         _closed("jvp", moved.ops)
         _check_derivative("jvp", case.func, moved, active, case, rng)
 
@@ -233,7 +233,7 @@ def tangents_agree_across_dtypes(case: Case, rng: Rng) -> None:
     xs = case.smooth(rng)
     dxs = [random_array(rng, case.types[i], (-1, 1)) for i in case.floats]
     n = len(case.results)
-    got = interpret(jvp(_legal(case), case.floats), [*xs, *dxs])[n:]
+    got = interpret(_tangents(case, case.floats), [*xs, *dxs])[n:]
     exact = [a.astype(np.float64) if is_float(a) else a for a in (*xs, *dxs)]
     want = interpret(jvp(_legal(wide), wide.floats), exact)[n:]
     for k, (g, w, t) in enumerate(zip(got, want, [t for t in case.results if t.dtype.differentiable], strict=True)):
@@ -246,15 +246,13 @@ def tangents_agree_across_dtypes(case: Case, rng: Rng) -> None:
 
 @law("the second derivative is right", "jvp", derivative=True)
 def second_derivative_is_right(case: Case, rng: Rng) -> None:
-    first = _first(case)
-    second = jvp(first, _floats(first))
+    first, second = _first_and_second(case)
     _check_derivative("jvp (second order)", first, second, _floats(first), case, rng)
 
 
 @law("the third derivative is right", "jvp", derivative=True)
 def third_derivative_is_right(case: Case, rng: Rng) -> None:
-    first = _first(case)
-    second = jvp(first, _floats(first))
+    _, second = _first_and_second(case)
     if len(second.ops) > 400:
         raise Skip(LARGE)
     third = jvp(second, _floats(second))
@@ -264,14 +262,13 @@ def third_derivative_is_right(case: Case, rng: Rng) -> None:
 @law("the transposed tangent map is its adjoint", "transpose")
 def transposed_tangent_map_is_the_adjoint(case: Case, rng: Rng) -> None:
     for active in _active(case):
-        legal = _legal(case)
         if case.program:
             with _one_way(case):
-                pullback = _pullback(legal, active)
+                pullback = _gradients(case, active)
             if not _is_forward(case):
                 _check_gradient(pullback, active, case, rng)
                 continue
-        halves = linearize(legal, active)
+        halves = _halves(case, active)
         primal, linear = halves.functions("f")
         turned = transpose(linear)
         _closed("transpose", turned.ops)
@@ -283,7 +280,7 @@ def transposed_tangent_map_is_the_adjoint(case: Case, rng: Rng) -> None:
 def derivatives_of_the_gradient_are_right(case: Case, rng: Rng) -> None:
     _require_small(case)
     with _one_way(case):
-        pullback = _pullback(_legal(case), case.floats)
+        pullback = _gradients(case, case.floats)
     moved = jvp(pullback, _floats(pullback))
     _check_derivative("transpose (differentiated)", pullback, moved, _floats(pullback), case, rng)
 
@@ -318,7 +315,7 @@ def eager_tape_gives_the_same(case: Case, rng: Rng) -> None:
     if not _active(case) or not case.prim.differentiable:
         raise Skip(NO_DERIVATIVE)
     with _one_way(case):
-        pullback = _pullback(_legal(case), case.floats)
+        pullback = _gradients(case, case.floats)
     arrays = case.smooth(rng)
     seeds = [random_array(rng, a.type, (-1, 1)) for a in pullback.args[len(arrays) :]]  # type: ignore[arg-type]
     count = len(case.results)
@@ -405,7 +402,7 @@ def _eager_is_compiled(case: Case, rng: Rng) -> bool:
     _compare("eval", [x.numpy() for x in outs], _eval(case, arrays), case, "eager tensors", slack=20)
     if not any(x.requires_grad for x in outs):
         return False
-    func = _pullback(_legal(case), case.floats)
+    func = _gradients(case, case.floats)
     seeds = [random_array(rng, a.type, (-1, 1)) for a in func.args[len(arrays) :]]  # type: ignore[arg-type]
     given = zip([x for x, t in zip(outs, case.results, strict=True) if t.dtype.differentiable], seeds, strict=True)
     seeded = [(x, eager.tensor(ct)) for x, ct in given if x.requires_grad]
@@ -492,7 +489,27 @@ def _draws(case: Case, rng: Rng) -> Iterator[tuple[str, Arrays]]:
 
 
 def _legal(case: Case) -> Func:
-    return prepare(case.func)
+    return _once(case, "legal", lambda: prepare(case.func))
+
+
+def _tangents(case: Case, active: tuple[int, ...]) -> Func:
+    """Values, and their tangents."""
+    return _once(case, ("jvp", active), lambda: jvp(_legal(case), active))
+
+
+def _gradients(case: Case, active: tuple[int, ...]) -> Func:
+    return _once(case, ("pullback", active), lambda: _pullback(_legal(case), active))
+
+
+def _halves(case: Case, active: tuple[int, ...]) -> Linearized:
+    return _once(case, ("linearize", active), lambda: linearize(_legal(case), active))
+
+
+def _once(case: Case, key: Any, make: Callable[[], Any]) -> Any:
+    """What several laws look at."""
+    if key not in case.known:
+        case.known[key] = make()
+    return case.known[key]
 
 
 def _legal_rule(prim: Primitive) -> str:
@@ -516,7 +533,7 @@ def _is_forward(case: Case) -> bool:
         return True
     try:
         with _one_way(case):
-            jvp(_legal(case), case.floats)
+            _tangents(case, case.floats)
     except Skip:
         return False
     return True
@@ -530,16 +547,17 @@ def _is_reversible(case: Case) -> bool:
         return True
     try:
         with _one_way(case):
-            _pullback(_legal(case), case.floats)
+            _gradients(case, case.floats)
     except Skip:
         return False
     return True
 
 
-def _first(case: Case) -> Func:
-    """The tangents, or where there is no forward mode the gradients, as a function to differentiate further."""
+def _first_and_second(case: Case) -> tuple[Func, Func]:
+    """The tangents, or where there is no forward mode the gradients, and the tangents of that."""
     _require_small(case)
-    return (jvp if _is_forward(case) else _pullback)(_legal(case), case.floats)
+    first = (_tangents if _is_forward(case) else _gradients)(case, case.floats)
+    return first, _once(case, "second", lambda: jvp(first, _floats(first)))
 
 
 def _require_small(case: Case) -> None:
@@ -651,7 +669,7 @@ def _floats(func: Func) -> tuple[int, ...]:
 
 def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable[[Arrays], list[np.ndarray]], list[Value]]:
     """The tangent map at random operands, as a function of arrays."""
-    halves = linearize(_legal(case), active)
+    halves = _halves(case, active)
     primal, linear = halves.functions("f")
     xs = case.smooth(rng)
     values = interpret(primal, xs)[len(case.results) :]

@@ -55,8 +55,11 @@ def test_object_code_has_the_format_of_its_target(target, name):
         assert struct.unpack_from("<HH", code, 16) == (1, 183), "a relocatable file for AArch64"
 
 
-@pytest.mark.parametrize("target", ["aarch64-linux", "wasm32", "x86_64-windows", ""])
-@pytest.mark.parametrize("text", [programs.bert(1, D=96, H=3, F=160, S=40), programs.block(2)], ids=["bert", "block"])
+BERT, BLOCK = programs.bert(1, D=96, H=3, F=160, S=40), programs.block(2)
+WHOLE = {"bert arm": (BERT, "aarch64-linux"), "bert wasm": (BERT, "wasm32"), "block windows": (BLOCK, "x86_64-windows"), "block": (BLOCK, "")}
+
+
+@pytest.mark.parametrize(("text", "target"), WHOLE.values(), ids=WHOLE)
 def test_whole_networks_and_their_gradients_compile_for_other_machines(text, target):
     func = rlxc.parse(text).funcs[0]
     gradient = rlxc.value_and_grad(func, [a.name for a in func.args if a.name.startswith("w")][:4])
