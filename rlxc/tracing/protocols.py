@@ -21,6 +21,8 @@ from rlxc.tracing.location import user_location, with_source
 
 #: by the function of NumPy's, or (ufunc, method) for `np.add.reduce` and its like
 _TABLE: dict[Any, Callable[..., Any]] = {}
+#: NumPy's own function, by what stands for it while somebody traces (see `array_makers`)
+PLAIN: dict[Any, Any] = {}
 #: by the name of a ufunc of another package
 _BY_NAME: dict[str, Callable[..., Any]] = {}
 
@@ -32,8 +34,8 @@ def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., 
     """
 
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
-        _TABLE.update(dict.fromkeys(functions, rule))
-        plain = functions[0]
+        _TABLE.update({PLAIN.get(f, f): rule for f in functions})
+        plain = PLAIN.get(functions[0], functions[0])
 
         @functools.wraps(rule)
         def public(*args: Any, **kwargs: Any) -> Any:
@@ -56,6 +58,7 @@ def implements_named(*names: str) -> Callable[[Callable[..., Any]], Callable[...
 
 def rule_of(function: Any) -> Callable[..., Any]:
     """What `function` of NumPy's means on tracers; raises Unsupported where rlxc does not say."""
+    function = PLAIN.get(function, function)
     rule = _TABLE.get(function)
     if rule is None:
         import_module("rlxc.numpy")  # which fills the table

@@ -8,7 +8,7 @@ import pytest
 import rlxc
 
 X = np.array([0.5, -1.25, 2.0])
-MAKERS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray")}
+MAKERS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray", "sum", "mean", "max")}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,29 @@ def test_arrays_are_made_of_tracers(make):
     assert (got.shape, got.dtype) == (want.shape, want.dtype)
     np.testing.assert_allclose(got, want, rtol=1e-15)
     assert rlxc.jacfwd(make)(X).shape == (*want.shape, 3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum([x[0], 2.0, x[1]]),
+        lambda x: np.mean([v**2 for v in x]),
+        lambda x: np.max([x[0], x[2]]) - np.min((x[0], x[1]), axis=0),
+        lambda x: np.std([x, 2 * x], axis=0),
+        lambda x: np.linalg.norm([x[0], x[1]]),
+        lambda x: np.median(list(x)) + np.average([x[0], x[1]], weights=[1.0, 3.0]),
+        lambda x: np.cumsum([x[0], 1.0]) + np.diff([x[0], x[1], x[2]]) + np.sum(np.sort([x[1], x[0]])[:1]),
+        lambda x: np.sum([1.0, 2.0]) * x,
+    ],
+)
+def test_functions_take_lists_of_tracers(f):
+    got, want = rlxc.jit(f)(X), f(X)
+    np.testing.assert_allclose(got, want, rtol=1e-15)
+    slope = rlxc.jacfwd(f)(X)
+    h = 1e-6
+    np.testing.assert_allclose(
+        np.einsum("...i,i->...", slope, [1.0, 0.5, -2.0]), (f(X + h * np.array([1, 0.5, -2])) - f(X - h * np.array([1, 0.5, -2]))) / (2 * h), atol=1e-8
+    )
 
 
 def test_numpys_makers_are_its_own_again_after_a_trace():
