@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -150,12 +151,23 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return import_module(f"rlxc.{name}")
+        return _loaded(f"rlxc.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'rlxc' has no attribute '{name}'")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(_loaded(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+def _loaded(name: str) -> Any:
+    """A module of ours; the collector of cyclic garbage would walk what it defines again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def __dir__() -> list[str]:
