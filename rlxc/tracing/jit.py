@@ -26,7 +26,7 @@ from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.lowered import Lowered
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.quick_call import NUMBERS, Quick, quick_call
-from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, name_of, stage
+from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, in_native_order, name_of, stage
 from rlxc.tracing.trace import check_alive, current
 from rlxc.tracing.tracer import Tracer
 
@@ -279,7 +279,7 @@ class Entry:
         self.quick: Any = None  # not asked for yet; then what `quick_call` gives, or ()
 
     def __call__(self, leaves: list[Any]) -> Any:
-        results = self.compiled(*[x if type(x) is np.ndarray else _as_array(x) for x in leaves])
+        results = self.compiled(*[x if type(x) is np.ndarray and x.flags.c_contiguous and x.dtype.isnative else _as_array(x) for x in leaves])
         tree = self.staged.tree
         if tree.is_leaf:
             return results
@@ -320,10 +320,10 @@ def _key(x: Any) -> Any:
 
 
 def _as_array(x: Any) -> np.ndarray:
-    """A leaf that is no ndarray; a Python integer is to fit i64."""
+    """A leaf that is no ndarray, or one whose bytes lie in another order; a Python integer is to fit i64."""
     if type(x) is int and not -(2**63) <= x < 2**63:
         raise with_source(ArgumentError(f"i64 does not hold {x}", code="RLX0506", loc=user_location()))
-    return np.asarray(x, np.int64 if type(x) is int else None)
+    return in_native_order(np.asarray(x, np.int64 if type(x) is int else None, order="C"))
 
 
 class Identity:
@@ -333,7 +333,12 @@ class Identity:
 
     def __init__(self, of: Any) -> None:
         self._hash = id(of)
-        self._of = weakref.ref(of)
+        try:
+            self._of = weakref.ref(of)
+        except TypeError:
+            message = f"a jitted method of {type(of).__name__}: an object that is static is known by a weak reference, and there is none to this one"
+            help = "add '__weakref__' to its __slots__, or jit a function that takes the object's arrays"
+            raise with_source(TracingError(message, code="RLX0804", loc=user_location(), help=help)) from None
 
     def __hash__(self) -> int:
         return self._hash

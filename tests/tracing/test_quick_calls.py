@@ -1,6 +1,7 @@
 """Calls with trees, numbers, static arguments and owners are made by code written for them; whatever differs is looked up as ever."""
 
 import dataclasses
+from collections import OrderedDict, defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def double(tree):
 TREES = [
     {"w": X, "b": 2.0}, {"b": 1.0, "w": X}, (X, [X, {"a": X}], None), Pair(X, 3.0), Layer(X, "one"), [X], {}, {1: X, "x": (X,)}, {"k": 3},
     {"k": True}, {"k": 1j},
-    {"k": np.float32(2)}, [[]], {("a", 0): X},
+    {"k": np.float32(2)}, OrderedDict(b=X, a=1.0), defaultdict(list, a=X), [[]], {("a", 0): X},
 ]  # fmt: skip
 
 

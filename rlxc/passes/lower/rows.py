@@ -32,6 +32,7 @@ MAX_TILES = 16
 FEW = 16  # a tile has no fewer rows
 LONG = 1 << 14  # elements of a row that are combined into one partial result; those are combined in order
 SHORT, NARROW = 9, 4  # elements of a row that is written out, and of its last axis: loads with such strides are cheap
+MANY = 8  # stores: more are done as soon as they can be, so that values need not wait in registers
 BLOCK = 4  # rows in a step
 MAX_BLOCK_OPS = 48  # ops that such a step may repeat
 
@@ -189,6 +190,8 @@ class _Rows:
         if not summed and not beside and not stores:
             return
         order = self.stages.needed([op.operands[0] for op in along + across] + [v for v, _ in stores], stage, self.kept)
+        early = self.early(order, stores)
+        late = [(v, memory) for v, memory in stores if v not in early]
         e = self.e
 
         def body(inner: list[Index], *carried: Value) -> tuple[Value, ...]:
@@ -197,11 +200,13 @@ class _Rows:
                 self.prefetch(rows[0], inner)
             for index in places:
                 for v in order:
-                    self.readers[v](index)
+                    element = self.readers[v](index)
+                    for memory in early.get(v, ()):
+                        memory.store(index, element)
                 for op in along + across:  # before anything is stored, perhaps in its place
                     self.readers[op.operands[0]](index)
-                elements = [self.readers[v](index) for v, _ in stores]
-                for (_, memory), element in zip(stores, elements, strict=True):
+                elements = [self.readers[v](index) for v, _ in late]
+                for (_, memory), element in zip(late, elements, strict=True):
                     memory.store(index if len(memory.type.shape) == len(index) else inner, element)
             for op in beside:
                 self.across[op].add(tile, places[0], self.total(op, places))
@@ -232,6 +237,16 @@ class _Rows:
                 if v in self.kept and v not in self.outputs:
                     found.append((v, self.kept[v]))
         return found
+
+    def early(self, order: Sequence[Value], stores: Sequence[tuple[Value, Memory]]) -> dict[Value, list[Memory]]:
+        """Where values are stored right when they are computed: in memory that nothing is read from."""
+        if len(stores) <= MANY:
+            return {}
+        read = {*self.reads.values(), *(memory.value for memory in self.kept.values())}
+        places: dict[Value, list[Memory]] = {}
+        for v, memory in stores:
+            places.setdefault(v, []).append(memory)
+        return {v: places[v] for v in order if v in places and read.isdisjoint(memory.value for memory in places[v])}
 
     def total(self, op: Op, places: Sequence[Sequence[Index]]) -> Value:
         """What the op reduces, at all of `places`, combined pairwise."""
