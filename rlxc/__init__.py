@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ _HOMES = {
     "rlxc.runtime.session": ("Program",),
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.numpy.elementwise": ("where",),
+    "rlxc.tracing.apply": ("apply",),
     "rlxc.tracing.control_flow": ("cond", "fori_loop", "map", "scan", "switch", "while_loop"),
     "rlxc.tracing.custom": ("checkpoint", "checkpoint_name", "custom_jvp", "custom_vjp"),
     "rlxc.tracing.jit": ("jit",),
@@ -139,6 +141,7 @@ if TYPE_CHECKING:
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
+    from rlxc.tracing.apply import apply
     from rlxc.tracing.control_flow import cond, fori_loop, map, scan, switch, while_loop
     from rlxc.tracing.custom import checkpoint, checkpoint_name, custom_jvp, custom_vjp
     from rlxc.tracing.jit import jit
@@ -150,12 +153,23 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return import_module(f"rlxc.{name}")
+        return _loaded(f"rlxc.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'rlxc' has no attribute '{name}'")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(_loaded(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+def _loaded(name: str) -> Any:
+    """A module of ours; the collector of cyclic garbage would walk what it defines again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def __dir__() -> list[str]:

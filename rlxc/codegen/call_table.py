@@ -82,11 +82,12 @@ class CallTable:
 
     # text
 
-    def function(self, symbol: str, linkage: str = "") -> str:
-        """The function, which takes the addresses of all its arguments in one array; and what it needs."""
+    def function(self, symbol: str, linkage: str, boxed: Collection[str]) -> str:
+        """The function, which takes the addresses of all its arguments in one array, as `boxed` kernels do; and what it needs."""
         name = symbol_of(self.func.name)
-        thunks = [_thunk(name, i, callee, n) for (callee, i), n in zip(self.kernels.items(), self.operands, strict=True)]
-        kernels = ", ".join([f'ptr @"{name}.$k{i}"' for i in self.kernels.values()])
+        numbered = list(zip(self.kernels.items(), self.operands, strict=True))
+        thunks = [_thunk(name, i, callee, n) for (callee, i), n in numbered if callee not in boxed]
+        kernels = ", ".join([f'ptr @"{symbol_of(callee) if callee in boxed else f"{name}.$k{i}"}"' for callee, i in self.kernels.items()])
         data = ", ".join([f"ptr {d}" for d in self.data] or ["ptr null"])
         tables = [
             f'@"{name}.$words" = internal unnamed_addr constant [{len(self.words)} x i64] [{", ".join([f"i64 {w}" for w in self.words])}]',

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rlxc.codegen.access import Access
-from rlxc.codegen.call_table import CallTable, fits_call_table
+from rlxc.codegen.call_table import MANY, CallTable, fits_call_table
 from rlxc.codegen.parallel import is_parallel, write_apart, write_parallel
 from rlxc.codegen.text import FOREIGN, PREFIX, Ref, llvm_type, symbol_of
 from rlxc.codegen.work import work
@@ -26,6 +26,7 @@ from rlxc.ir.emitter import Emitter
 from rlxc.ir.foreign import Prototype
 from rlxc.ir.types import INDEX, MemType, VectorType
 
+WIDE = 64  # bytes: vectors of more are two or more registers, which LLVM takes apart op by op
 NOTHING: Mapping[int, int] = {}
 
 
@@ -71,17 +72,18 @@ def emit_module(
         if func.name in entries and fits_call_table(func):
             tables[func.name] = CallTable(func, needs[func.name].own, Access(shared).global_data, once)
             known |= tables[func.name].known
+    boxed = _boxed(module, tables)
     for func in module.funcs:
         writer = FuncWriter(shared, func, needs[func.name].own)
         if func.name not in entries:
-            bodies.append(writer.function(known.get(func.name, {})))
+            bodies.append(writer.function(known.get(func.name, {}), boxed=func.name in boxed))
             continue
         symbol = symbol_of(f"entry.{func.name}")
         result.entries[func.name] = symbol
         result.workspace[func.name] = needs[func.name].total
         result.work[func.name] = work(module, func.name)
         if func.name in tables:
-            bodies.append(tables[func.name].function(symbol, linkage))
+            bodies.append(tables[func.name].function(symbol, linkage, boxed))
         else:
             bodies += [writer.function(), _entry(func, symbol, linkage)]
     declarations = [shared.declarations[name] for name in sorted(shared.declarations)]
@@ -95,6 +97,14 @@ def _called_once(module: Module) -> set[str]:
     """Names of the functions that one op calls."""
     calls = Counter(callee for func in module.funcs for op in func.walk() if (callee := callee_of(op)) is not None)
     return {name for name, n in calls.items() if n == 1}
+
+
+def _boxed(module: Module, tables: Mapping[str, CallTable]) -> set[str]:
+    """Kernels without loops that only tables call, with many operands: they take those from the array where the table puts them."""
+    operands = {callee: n for table in tables.values() for callee, n in zip(table.kernels, table.operands, strict=True)}
+    others = {callee_of(op) for func in module.funcs if func.name not in tables for op in func.walk()}
+    loops = {func.name for func in module.funcs if any(op.prim.syntax == "for" for op in func.walk())}
+    return {callee for callee, n in operands.items() if n > MANY} - others - loops
 
 
 def _weights(start: str, stop: str, step: int) -> str:
@@ -142,14 +152,15 @@ class FuncWriter(Access):
         super().__init__(shared)
         self.func = func
         self.refs: dict[Value, Ref] = {}
+        self.boxed: dict[Value, int] = {}  # arguments whose addresses are in an array, where they are read when they are wanted
         self.own = own  # bytes of workspace that the kernel allocates in all
         self.allocated = 0
         self.symbol = symbol_of(func.name)
         self.parts = 0  # loops written as functions
         self.stacked: list[str] = []  # what stands at the beginning of the function
 
-    def function(self, known: Mapping[int, int] = NOTHING) -> str:
-        """The whole definition; of some arguments it is `known` where they are, in bytes from the workspace."""
+    def function(self, known: Mapping[int, int] = NOTHING, *, boxed: bool = False) -> str:
+        """The whole definition; of some arguments it is `known` where they are, in bytes from the workspace. The others may be `boxed` in an array."""
         args = []
         self.start_block("entry")
         for i, a in enumerate(self.func.args):
@@ -157,10 +168,13 @@ class FuncWriter(Access):
                 raise VerifyError(f"kernel @{self.func.name}: an argument is memory, not {a.type}", loc=self.func.loc)
             if i in known:
                 self.refs[a] = Ref(self.inst(f"getelementptr i8, ptr %workspace, i64 {known[i]}"), a.type)
+            elif boxed:
+                self.boxed[a] = len(self.boxed)
             else:
                 self.refs[a] = Ref(f"%a{i}", a.type)
                 args.append(f"ptr noalias %a{i}")
         self.run(self.func.ops)
+        args += ["ptr noalias %buffers"] if boxed else []
         return self.definition(self.symbol, ", ".join([*args, "ptr noalias %workspace", "ptr %pool"]))
 
     def definition(self, symbol: str, args: str) -> str:
@@ -174,7 +188,7 @@ class FuncWriter(Access):
             if op.regions:
                 op.prim.llvm_regions(self, op)  # type: ignore[attr-defined]
                 continue
-            operands = [self.refs[v] for v in op.operands]
+            operands = [self.refs[v] if v in self.refs else self.unboxed(v) for v in op.operands]
             attrs = {k: v for k, v in op.attrs.items() if k != "type"}  # the result type is passed as such
             try:
                 text = op.prim.llvm(self, op.results[0].type if op.results else None, *operands, **attrs)  # type: ignore[attr-defined]
@@ -184,6 +198,11 @@ class FuncWriter(Access):
                 self.refs[op.result] = Ref(text, op.result.type)
                 if op.result.type == INDEX:
                     self.note_index(text, op, operands)
+
+    def unboxed(self, v: Value) -> Ref:
+        """An argument, whose address is read here."""
+        place = self.inst(f"getelementptr inbounds ptr, ptr %buffers, i64 {self.boxed[v]}")
+        return Ref(self.inst(f"load ptr, ptr {place}"), v.type)
 
     def note_index(self, text: str, op: Op, operands: Sequence[Ref]) -> None:
         """Remember where an index is computed, and whether it is another one and a number."""
@@ -333,8 +352,13 @@ class FuncWriter(Access):
         return ""
 
     def call_apart(self, name: str, xs: Sequence[Ref], emit: Callable[..., Value]) -> str:
-        """Call what `emit` makes of arguments of one type, written once as a function of the module."""
+        """Call what `emit` makes of arguments of one type, written once as a function of the module; for wide vectors half by half."""
         type = xs[0].type
+        if type.lanes * type.dtype.size > WIDE:
+            half = VectorType(type.dtype, type.lanes // 2)
+            lanes = [range(half.lanes), range(half.lanes, type.lanes)]
+            low, high = (self.call_apart(name, [Ref(self.shuffle(x, x, part), half) for x in xs], emit) for part in lanes)
+            return self.shuffle(Ref(low, half), Ref(high, half), range(type.lanes))
         t = llvm_type(type)
         symbol = f"{PREFIX}$a.{name}.{self.suffix(type)}"
         if symbol not in self.shared.apart:

@@ -28,7 +28,7 @@ from rlxc.numpy import (
     ufuncs,
 )
 
-_PUBLIC: dict[str, Any] = {"fft": fft, "linalg": linalg}
+_PUBLIC: dict[str, Any] = {"fft": fft, "linalg": linalg, "full": creation.full_}
 for _module in (arrangement, creation, elementwise, products, reductions, refused, ufuncs, nan, joining, indexing, sorting, series, functional):
     _PUBLIC.update({_name: _value for _name, _value in vars(_module).items() if hasattr(_value, "__wrapped__") and hasattr(_numpy, _name)})
 

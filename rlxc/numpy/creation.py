@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rlxc.numpy.arrangement import broadcast_to, reshape, stack
+from rlxc.numpy.common import F64
 from rlxc.numpy.operands import cast, convert, full, tracer_of
 from rlxc.tracing.array_makers import NUMPYS
 from rlxc.tracing.promotion import as_dtype
 from rlxc.tracing.protocols import implements, mentions_tracer
+from rlxc.tracing.trace import current
 from rlxc.tracing.tracer import Tracer
 
-__all__ = ["array", "asarray", "full_like", "ones_like", "zeros_like"]
+__all__ = ["array", "asarray", "empty", "full_like", "ones", "ones_like", "zeros", "zeros_like"]
 
 
 def _like(number: Any, a: Any, dtype: Any, shape: Any) -> Any:
@@ -41,6 +45,29 @@ def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, s
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, device: Any = None) -> Any:
     """A number in the shape and dtype of `a`."""
     return _like(fill_value, a, dtype, shape)
+
+
+def _filled(plain: Callable[..., Any], number: Any) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def make(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> Any:
+        if current() is None:
+            return plain(shape, dtype, order)
+        return full(number, F64 if dtype is None else as_dtype(dtype), shape if isinstance(shape, tuple | list) else (shape,))
+
+    return make
+
+
+#: traced arrays while a function is traced, so that they have `.at`
+zeros, ones, empty = _filled(np.zeros, 0), _filled(np.ones, 1), _filled(np.empty, 0)
+
+
+@functools.wraps(np.full)
+def full_(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+    """Something repeated to a shape; a traced array while a function is traced."""
+    if current() is None:
+        return np.full(shape, fill_value, dtype, order)
+    made = _array(fill_value) if dtype is None else convert(_array(fill_value), dtype)
+    return broadcast_to(tracer_of(np.asarray(made) if isinstance(made, int | float | complex) else made), shape)
 
 
 @implements(NUMPYS["array"])

@@ -62,7 +62,7 @@ def _jacobian(func: Func, wrt: Sequence[str | int], name: str, floats: Sequence[
     for v in (*chosen, *outs):
         if v.type.dtype.is_complex:
             help = "take jvp or vjp, or make the function one of real and imaginary parts"
-            raise DifferentiationError(f"%{v.name} is {v.type}: what maps complex tangents is no array of numbers", code="RLX0305", loc=v.loc, help=help)
+            raise DifferentiationError(f"%{v.name or '?'} is {v.type}: what maps complex tangents is no array of numbers", code="RLX0305", loc=v.loc, help=help)
     for v in chosen if name == "jacfwd" else outs:  # those whose basis is made
         try:
             v.type.require_static()

@@ -28,14 +28,18 @@ class Arguments:
         return stage(self.f, self.avals if avals is None else avals, lambda xs: unflatten(self.tree, xs), self.names, hoists=True)
 
     def tree_of(self, i: int) -> Tree:
-        """The form of one positional argument."""
-        return self.tree.children[0].children[i]
+        """The form of one argument: those by name come after those by position."""
+        return self._trees()[i]
 
     def leaves_of(self, i: int) -> range:
-        """Where the leaves of one positional argument are."""
-        trees = self.tree.children[0].children
+        """Where the leaves of one argument are."""
+        trees = self._trees()
         start = sum([t.leaves for t in trees[:i]])
         return range(start, start + trees[i].leaves)
+
+    def _trees(self) -> Sequence[Tree]:
+        positional, named = self.tree.children
+        return positional.children if not named.children else (*positional.children, *named.children)
 
     def chosen(self, argnums: ArgNums, what: str) -> list[int]:
         """The arguments that `argnums` names, by position or by parameter name; raises where one is not there, or not made of floats."""
@@ -56,9 +60,12 @@ class Arguments:
             known = code.co_varnames[hasattr(self.f, "__self__") : code.co_argcount] if code is not None else ()
             if n in known[: self.count]:
                 return known.index(n)
+            by_name: Sequence[str] = self.tree.children[1].rest or ()  # type: ignore[assignment]
+            if n in by_name:
+                return self.count + list(by_name).index(n)
         elif not isinstance(n, bool) and -self.count <= n < self.count:
             return n % self.count
-        message = f"{what} of {name_of(self.f)} with respect to argument {n!r}: it is called with {self.count} by position"
+        message = f"{what} of {name_of(self.f)} with respect to argument {n!r}: there is no such argument in this call"
         raise with_source(ArgumentError(message, code="RLX0502", loc=definition(self.f)))
 
 

@@ -1,8 +1,8 @@
-"""`np.array([x, y])` of tracers, and `np.asarray(x)`.
+"""`np.array([x, y])` and `np.sum([x, y])` of tracers, and `np.asarray(x)`.
 
-NumPy has protocols for what is done to arrays, none for what makes them: np.array asks each tracer for a number. So while some thread traces a function,
-these few functions of the module numpy are others, which look for tracers first and leave all else to NumPy's. Names bound before
-(`from numpy import array`) are NumPy's own still, which ask for numbers and so lead to an error that says what to write.
+NumPy has protocols for what is done to arrays, none for what makes them, of lists or of anything: np.array asks each tracer for a number. So while some
+thread traces a function, these few functions of the module numpy are others, which look for tracers first and leave all else to NumPy's. Names bound
+before (`from numpy import array`) are NumPy's own still, which ask for numbers and so lead to an error that says what to write.
 """
 
 from __future__ import annotations
@@ -17,10 +17,16 @@ from typing import Any
 import numpy as np
 
 from rlxc.ir.locks import lock
-from rlxc.tracing.protocols import mentions_tracer
+from rlxc.tracing.protocols import PLAIN, mentions_tracer
 
 #: NumPy's own
 NUMPYS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray")}
+
+#: functions of one array that are often given a list
+_OF_LISTS = (
+    "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin", "median", "average", "any", "all", "argmax", "argmin", "cumsum", "cumprod", "diff",
+    "sort",
+)  # fmt: skip
 
 _lock = lock()
 _tracing: set[int] = set()  # threads that trace
@@ -30,8 +36,8 @@ def begin() -> None:
     """This thread begins to trace."""
     with _lock:
         _tracing.add(threading.get_ident())
-        for name, maker in _MAKERS.items():
-            setattr(np, name, maker)
+        for (module, name), (_, ours) in _FUNCTIONS.items():
+            setattr(module, name, ours)
 
 
 def end() -> None:
@@ -39,8 +45,8 @@ def end() -> None:
     with _lock:
         _tracing.discard(threading.get_ident())
         if not _tracing:
-            for name, plain in NUMPYS.items():
-                setattr(np, name, plain)
+            for (module, name), (plain, _) in _FUNCTIONS.items():
+                setattr(module, name, plain)
 
 
 def _forget_others() -> None:
@@ -65,4 +71,20 @@ def _maker(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-_MAKERS = {name: _maker(name, plain) for name, plain in NUMPYS.items()}
+def _of_lists(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def of(*args: Any, **kwargs: Any) -> Any:
+        if args and type(args[0]) in (list, tuple) and mentions_tracer(args[0]):
+            args = (import_module("rlxc.numpy.creation").array(args[0]), *args[1:])
+        return plain(*args, **kwargs)
+
+    return of
+
+
+#: what are others while somebody traces: NumPy's own, and ours
+_FUNCTIONS: dict[tuple[Any, str], tuple[Any, Any]] = {
+    **{(np, name): (plain, _maker(name, plain)) for name, plain in NUMPYS.items()},
+    **{(np, name): (getattr(np, name), _of_lists(getattr(np, name))) for name in _OF_LISTS},
+    (np.linalg, "norm"): (np.linalg.norm, _of_lists(np.linalg.norm)),
+}
+PLAIN.update({ours: plain for plain, ours in _FUNCTIONS.values()})

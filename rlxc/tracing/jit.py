@@ -1,7 +1,8 @@
 """`rlxc.jit`: a Python function that is traced and compiled when it is called with something new, and is machine code from then on.
 
 A call whose arguments are arrays, of the dtypes and shapes last met, does not pass through Python: the wrapper that serves compiled functions
-(`codegen/python_wrapper.py`) checks them and runs the native code. Everything else (trees, static arguments, other shapes, numbers) is looked up here.
+(`codegen/python_wrapper.py`) checks them and runs the native code. Trees, static arguments, integers and methods go through code that is written for
+the calls met lately (`quick_call.py`). Everything else is looked up here.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from rlxc.runtime.python_objects import supported
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.lowered import Lowered
 from rlxc.tracing.pytree import Tree, flatten, unflatten
-from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, name_of, stage
+from rlxc.tracing.quick_call import NUMBERS, Quick, quick_call
+from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, in_native_order, name_of, stage
 from rlxc.tracing.trace import check_alive, current
 from rlxc.tracing.tracer import Tracer
 
 _WEAK = (float, int, complex)
+_MAX_QUICK = 4
 _PLAIN = frozenset((np.ndarray, float, int, complex, bool))
 
 
@@ -76,6 +79,7 @@ class Jit:
         self._static = _static_arguments(f, static_argnums, static_argnames)
         self._options = options
         self._entries: dict[Any, Entry] = {}
+        self._quick: tuple[Quick, ...] = ()  # calls met lately
         self._tapes: dict[Any, Callable[[list[Any]], Any]] = {}
         self._hits = self._misses = 0
         self._lock = lock()
@@ -86,6 +90,10 @@ class Jit:
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if current() is not None:  # its ops become part of the function that is being traced
             return self._f(*args, **kwargs)
+        for quick in self._quick:
+            result = quick(None, args, kwargs)
+            if result is not NotImplemented:
+                return result
         return self._apply(args, kwargs)
 
     def _apply(self, args: tuple[Any, ...], kwargs: dict[str, Any], owner: Any = None) -> Any:
@@ -104,9 +112,17 @@ class Jit:
             entry = self._compile(key, leaves, tree, static, owner)
         else:
             self._hits += 1
+            self._make_quick(entry, leaves, tree, static, owner)
         if entry.call is not None and owner is None:
             self._call = entry.call  # and the next such call does not come here
         return entry(leaves)
+
+    def _make_quick(self, entry: Entry, leaves: list[Any], tree: Tree, static: tuple[Any, ...], owner: Any) -> None:
+        """Calls like this one are made by `quick_call` from now on."""
+        if entry.quick is None and entry.is_native and (entry.call is None or any([type(x) in NUMBERS for x in leaves])):
+            entry.quick = quick_call(leaves, tree, static, owner, entry.staged, entry.compiled) or ()
+        if entry.quick:
+            self._quick = (entry.quick[0], *[q for q in self._quick if q is not entry.quick[0]])[:_MAX_QUICK]
 
     def _compile(self, key: Any, leaves: list[Any], tree: Tree, static: tuple[Any, ...], owner: Any) -> Entry:
         with self._lock:
@@ -177,13 +193,14 @@ class Jit:
 
     def cache_info(self) -> CacheInfo:
         """How many calls found compiled code (`hits`), and how many had to make it (`misses`)."""
-        native = sum([entry.call.calls for entry in self._entries.values() if entry.call is not None])
+        native = sum([call.calls for entry in self._entries.values() for call in (entry.call, *(entry.quick or ())[1:]) if call is not None])
         return CacheInfo(self._hits + native, self._misses, len(self._entries))
 
     def cache_clear(self) -> None:
         """Forget all compiled code."""
         with self._lock:
             self._entries.clear()
+            self._quick = ()
             self._tapes.clear()
             self._hits = self._misses = 0
             if hasattr(self, "_call"):
@@ -209,15 +226,34 @@ class Jit:
 class BoundJit:
     """A jitted method of one object. The object is static: the method is compiled for it, with its attributes as they are then."""
 
+    __slots__ = ("__self__", "__weakref__", "_jitted")
+
     def __init__(self, jitted: Jit, owner: Any) -> None:
         self._jitted = jitted
         self.__self__ = owner
-        self.__func__ = jitted
-        self.__name__ = jitted.__name__
+
+    @property
+    def __func__(self) -> Jit:
+        return self._jitted
+
+    @property
+    def __name__(self) -> str:
+        return self._jitted.__name__
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return self._jitted.__doc__
+
+    def __reduce__(self) -> Any:
+        return BoundJit, (self._jitted, self.__self__)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if current() is not None:
             return self._jitted._f(self.__self__, *args, **kwargs)
+        for quick in self._jitted._quick:
+            result = quick(self.__self__, args, kwargs)
+            if result is not NotImplemented:
+                return result
         return self._jitted._apply(args, kwargs, self.__self__)
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Lowered:
@@ -239,9 +275,11 @@ class Entry:
         self.compiled = compiled
         self.staged = staged
         self.call = _native_call(staged, compiled, names)
+        self.is_native = _kind() is not None and hasattr(compiled, "_call")
+        self.quick: Any = None  # not asked for yet; then what `quick_call` gives, or ()
 
     def __call__(self, leaves: list[Any]) -> Any:
-        results = self.compiled(*[x if type(x) is np.ndarray else _as_array(x) for x in leaves])
+        results = self.compiled(*[x if type(x) is np.ndarray and x.flags.c_contiguous and x.dtype.isnative else _as_array(x) for x in leaves])
         tree = self.staged.tree
         if tree.is_leaf:
             return results
@@ -282,10 +320,10 @@ def _key(x: Any) -> Any:
 
 
 def _as_array(x: Any) -> np.ndarray:
-    """A leaf that is no ndarray; a Python integer is to fit i64."""
+    """A leaf that is no ndarray, or one whose bytes lie in another order; a Python integer is to fit i64."""
     if type(x) is int and not -(2**63) <= x < 2**63:
         raise with_source(ArgumentError(f"i64 does not hold {x}", code="RLX0506", loc=user_location()))
-    return np.asarray(x, np.int64 if type(x) is int else None)
+    return in_native_order(np.asarray(x, np.int64 if type(x) is int else None, order="C"))
 
 
 class Identity:
@@ -295,7 +333,12 @@ class Identity:
 
     def __init__(self, of: Any) -> None:
         self._hash = id(of)
-        self._of = weakref.ref(of)
+        try:
+            self._of = weakref.ref(of)
+        except TypeError:
+            message = f"a jitted method of {type(of).__name__}: an object that is static is known by a weak reference, and there is none to this one"
+            help = "add '__weakref__' to its __slots__, or jit a function that takes the object's arrays"
+            raise with_source(TracingError(message, code="RLX0804", loc=user_location(), help=help)) from None
 
     def __hash__(self) -> int:
         return self._hash

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import Unsupported
-from rlxc.tracing.augmented import instead_of, is_augmented_assignment
+from rlxc.tracing.augmented import instead_of, is_augmented_assignment, is_temporary
 from rlxc.tracing.location import user_location, with_source
 
 #: by the function of NumPy's, or (ufunc, method) for `np.add.reduce` and its like
 _TABLE: dict[Any, Callable[..., Any]] = {}
+#: NumPy's own function, by what stands for it while somebody traces (see `array_makers`)
+PLAIN: dict[Any, Any] = {}
 #: by the name of a ufunc of another package
 _BY_NAME: dict[str, Callable[..., Any]] = {}
 
@@ -32,8 +34,8 @@ def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., 
     """
 
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
-        _TABLE.update(dict.fromkeys(functions, rule))
-        plain = functions[0]
+        _TABLE.update({PLAIN.get(f, f): rule for f in functions})
+        plain = PLAIN.get(functions[0], functions[0])
 
         @functools.wraps(rule)
         def public(*args: Any, **kwargs: Any) -> Any:
@@ -56,6 +58,7 @@ def implements_named(*names: str) -> Callable[[Callable[..., Any]], Callable[...
 
 def rule_of(function: Any) -> Callable[..., Any]:
     """What `function` of NumPy's means on tracers; raises Unsupported where rlxc does not say."""
+    function = PLAIN.get(function, function)
     rule = _TABLE.get(function)
     if rule is None:
         import_module("rlxc.numpy")  # which fills the table
@@ -90,6 +93,10 @@ class NumPyProtocols:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if "out" in kwargs and method == "__call__" and is_augmented_assignment(inputs, kwargs["out"], self._trace._kept):
             return instead_of(inputs[0], rule_of(ufunc)(*inputs))
+        if "out" in kwargs and method == "__call__" and is_temporary(kwargs["out"]):
+            (out,), where = kwargs.pop("out"), kwargs.pop("where", True)
+            y = rule_of(ufunc)(*inputs, **kwargs)
+            return instead_of(out, apply(np.broadcast_to, y, out.shape) if where is True else apply(np.where, where, y, out))
         refuse_options(f"np.{ufunc.__name__}", kwargs, out=None, where=True)
         return rule_of(ufunc if method == "__call__" else (ufunc, method))(*inputs, **kwargs)
 
@@ -99,7 +106,7 @@ class NumPyProtocols:
 
 #: what to write for an option that traced arrays do not have
 _INSTEAD = {
-    "out": "results are new arrays: y = f(x), or x.at[...].set(y)",
+    "out": "results are new arrays: y = f(x), or x.at[...].set(y); an array made in the call, out=np.zeros_like(x), is one of these",
     "where": "np.where(condition, f(x), y) chooses between results; f sees all elements: give it harmless ones, np.where(condition, x, 1.0)",
 }
 

@@ -1,4 +1,4 @@
-"""Trees of arrays: tuples, lists, dicts, named tuples, dataclasses, None, and whatever is registered, nested in any way.
+"""Trees of arrays: tuples, lists, dicts (ordered and default ones, too), named tuples, dataclasses, None, and whatever is registered, nested in any way.
 
     leaves, tree = flatten({"w": w, "b": (b, None)})        [b, w], and a Tree that says how they were arranged
     unflatten(tree, leaves)                                 the same arrangement of other leaves
@@ -9,6 +9,7 @@ A Tree is hashable: two arguments of the same form have equal Trees. Keys of dic
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -129,8 +130,7 @@ def leaf_names(tree: Tree, name: str) -> list[str]:
         return [name]
     if tree.kind is type(None):
         return []
-    kind = _kind(tree.kind)
-    assert kind is not None
+    kind = kind_of_container(tree.kind)
     return [n for key, child in zip(kind.keys(tree.kind, tree.rest), tree.children, strict=False) for n in leaf_names(child, name + key)]
 
 
@@ -166,6 +166,13 @@ class _Numbered(Sequence):
 
     def __getitem__(self, i: Any) -> str:
         return f"[{i}]"
+
+
+def kind_of_container(cls: type) -> Kind:
+    """How a container type that was met is taken apart and put together."""
+    kind = _kind(cls)
+    assert kind is not None, f"{cls} is a container"
+    return kind
 
 
 def _kind(cls: type) -> Kind | None:
@@ -216,4 +223,17 @@ def _bracketed(cls: Any, rest: Any) -> list[str]:
 
 _KINDS[tuple] = Kind(lambda x: (x, None), lambda rest, xs: tuple(xs), lambda cls, rest: _Numbered())
 _KINDS[list] = Kind(lambda x: (x, None), lambda rest, xs: list(xs), lambda cls, rest: _Numbered())
+
+
+def _take_default(x: Any) -> tuple[Sequence[Any], Hashable]:
+    children, keys = _take_dict(x)
+    return children, (x.default_factory, *keys)  # type: ignore[misc]
+
+
+_KINDS[OrderedDict] = Kind(lambda x: (list(x.values()), tuple(x)), lambda rest, xs: OrderedDict(zip(rest, xs, strict=True)), _bracketed)  # type: ignore[call-overload]
+_KINDS[defaultdict] = Kind(
+    _take_default,
+    lambda rest, xs: defaultdict(rest[0], zip(rest[1:], xs, strict=True)),  # type: ignore[index]
+    lambda cls, rest: _bracketed(cls, rest[1:]),  # type: ignore[index]
+)
 _KINDS[dict] = Kind(_take_dict, lambda rest, xs: dict(zip(rest, xs, strict=True)), _bracketed)  # type: ignore[call-overload]

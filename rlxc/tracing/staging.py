@@ -60,7 +60,8 @@ def aval_of(x: Any, name: str = "a leaf") -> Aval:
     if cls in (bool, int, float, complex) or isinstance(x, np.generic | np.ndarray) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         dtype, weak = kind_of(x)
         return Aval(TensorType(dtype, np.shape(x)), weak)
-    help = "mark it static, so that the function is traced for each value of it (static_argnums, static_argnames), or register its class: rlxc.register_pytree"
+    static = "mark it static, so that the function is traced for each value of it (static_argnums, static_argnames; field(metadata={'static': True}))"
+    help = f"{static}, or register its class: rlxc.register_pytree"
     raise with_source(TracingError(f"{name} is {_text(x)}, which is no array", code="RLX0804", loc=user_location(), help=help))
 
 
@@ -164,9 +165,14 @@ def as_native(x: Any, type: TensorType) -> np.ndarray:
     if isinstance(x, Tracer):
         from_trace = user_location()
         raise with_source(TracingError(f"{x!r} is used outside of the trace it belongs to", code="RLX0802", loc=from_trace))
-    if isinstance(x, Snapshot):
-        return x.view(np.ndarray)
-    return x if isinstance(x, np.ndarray) or hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
+    if isinstance(x, np.ndarray):
+        return in_native_order(x.view(np.ndarray) if isinstance(x, Snapshot) else x)
+    return x if hasattr(x, "__rlxc_call__") else np.asarray(x, dtype=type.dtype.numpy)
+
+
+def in_native_order(x: np.ndarray) -> np.ndarray:
+    """The same numbers in bytes as this machine has them."""
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
 def compiled(func: Func) -> Compiled:

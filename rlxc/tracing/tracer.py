@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import opcode
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, NoReturn
@@ -20,6 +22,8 @@ from rlxc.tracing.promotion import as_dtype
 from rlxc.tracing.protocols import NumPyProtocols, apply
 from rlxc.tracing.trace import Trace, here, record, spliced
 
+_STORE = opcode.opmap["STORE_SUBSCR"]
+_ASSIGN = "put a list together and make it an array at the end (np.array(parts)), or begin with rlxc.numpy.zeros(n), and array = array.at[i].set(x)"
 _WHERE = "use rlxc.where(condition, x, y) for arrays, rlxc.cond(condition, f, g, *operands) where only one branch is to run"
 
 
@@ -50,6 +54,11 @@ def _in_place(name: str, instead: str) -> Callable[..., Any]:
 
 def _is_operand(x: Any) -> bool:
     return isinstance(x, Tracer | np.ndarray | np.generic | int | float | complex | list | tuple) or hasattr(x, "__array__")
+
+
+def _is_assignment(frame: Any) -> bool:
+    """Whether a frame is about to execute `array[i] = x`."""
+    return frame is not None and bool(frame.f_code.co_code[frame.f_lasti] == _STORE)
 
 
 class Tracer(NumPyProtocols):
@@ -126,8 +135,7 @@ class Tracer(NumPyProtocols):
         self._refuse("if, while, and, or, not, bool() need", _WHERE + ", or compare shapes, which are known")
 
     def __float__(self) -> NoReturn:
-        help = "NumPy's and rlxc.numpy's functions take it where math's do not; for array[i] = x write np.stack, or rlxc.numpy.zeros(n).at[i].set(x)"
-        self._refuse("float() needs", help)
+        self._refuse("float() needs", "NumPy's and rlxc.numpy's functions take it where math's do not")
 
     def __int__(self) -> NoReturn:
         self._refuse("int() needs", "x.astype(int) converts arrays; what must be a number while tracing is a static argument (static_argnums)")
@@ -141,7 +149,7 @@ class Tracer(NumPyProtocols):
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._refuse(
             "what makes arrays of anything needs",
-            "of a list make an array first: np.sum(np.array(xs)), np.log(np.stack(xs)); array(x), imported from numpy, takes no tracers, rlxc.numpy.array does",
+            "of a list make an array first: np.log(np.array(xs)); array(x), imported from numpy, takes no tracers, rlxc.numpy.array does",
         )
 
     def __rlxc_call__(self, func: Func, args: Any, named: Any) -> Any:
@@ -167,6 +175,8 @@ class Tracer(NumPyProtocols):
         self._refuse("tolist() needs", "leave it an array")
 
     def _refuse(self, who: str, help: str) -> NoReturn:
+        if _is_assignment(sys._getframe(2)):
+            who, help = "array[i] = x, where the array is one of NumPy's, needs", _ASSIGN
         message = f"{who} numbers, and {self!r} has none: it stands for an array while {self._trace.name} is traced"
         raise with_source(TracingError(message, code="RLX0801", loc=user_location(), help=help))
 

@@ -23,6 +23,7 @@ from rlxc.passes import vmap as batching
 from rlxc.passes.convention import Convention, in_convention, linear_in_convention
 from rlxc.passes.residual_report import ResidualReport, residual_report
 from rlxc.tracing.arguments import ArgNums, Arguments, prefix_leaves, same_form
+from rlxc.tracing.known_transforms import transformed
 from rlxc.tracing.location import user_location, with_source
 from rlxc.tracing.pytree import Tree, tree_map, unflatten
 from rlxc.tracing.staging import Staged, aval_of, call, name_of, trace
@@ -71,10 +72,12 @@ def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False, *, convention
 
 
 def _value_and_grad(staged: Staged, places: Sequence[int], has_aux: bool, convention: Convention) -> Func:
-    if not places:
-        return staged.func
-    joint = _shown(gradient.value_and_grad, staged.func, places, has_aux=has_aux)
-    return in_convention(joint, convention, gradients=range(len(staged.func.results), len(joint.results)))
+    return _shown(_joint_in_convention, staged.func, places, has_aux, convention) if places else staged.func
+
+
+def _joint_in_convention(func: Func, places: Sequence[int], has_aux: bool, convention: Convention) -> Func:
+    joint = gradient.value_and_grad(func, places, has_aux=has_aux)
+    return in_convention(joint, convention, gradients=range(len(func.results), len(joint.results)))
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -107,19 +110,22 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     tree, aux = _main_and_aux(staged, f, has_aux)
     count, n = len(staged.func.results), tree.leaves
     results = staged.func.results[:n]
-    legal = _shown(gradient.prepare, staged.func)
-    halves = _shown(linearizing.linearize, legal, places, outputs=_floats(results)) if places else None
-    primal, linear = halves.functions(staged.func.name) if halves else (staged.func, None)
+    primal, linear = _shown(_primal_and_linear, staged.func, places, _floats(results)) if places else (staged.func, None)
     outs = call(primal, [*given.leaves, *staged.captured])
     residuals = outs[count:]
 
     def f_jvp(*tangents: Any) -> Any:
         seeds = _tangents(given, tangents)
-        found = call(unmarked(linear), [*residuals, *[seeds[p] for p in places]]) if linear is not None else None
+        found = call(linear, [*residuals, *[seeds[p] for p in places]]) if linear is not None else None
         return unflatten(tree, _moved(results, found))
 
     out = unflatten(tree, outs[:n])
     return (out, f_jvp) if aux is None else (out, f_jvp, unflatten(aux, outs[n:count]))
+
+
+def _primal_and_linear(func: Func, places: Sequence[int], outputs: Sequence[int]) -> tuple[Func, Func]:
+    primal, linear = linearizing.linearize(gradient.prepare(func), places, outputs=outputs).functions(func.name)
+    return primal, unmarked(linear)
 
 
 def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Convention = "adjoint") -> Any:
@@ -134,7 +140,9 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
     count, n = len(staged.func.results), tree.leaves
     main = staged.func.with_(results=staged.func.results[:n])
     active = bool(places) and any(v.type.dtype.differentiable for v in main.results)
-    halves = _shown(pulling.vjp, main, places) if active else None
+    halves: pulling.Vjp | None = None
+    if active:
+        halves, pulled = _shown(_halves, main, places, convention)
     operands = [*given.leaves, *staged.captured]
     outs = call(_and_results(halves.forward, staged.func, n) if halves else staged.func, operands)
     kept = halves.kept(operands, [*outs[:n], *outs[count:]]) if halves else []
@@ -146,7 +154,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
         else:
             wanted = [main.results[i] for i in halves.cotangents]
             seeds = [_fitting(cts[i], v.type, "a cotangent") for i, v in zip(halves.cotangents, wanted, strict=True)]
-            found = iter(call(unmarked(linear_in_convention(halves.pullback, convention)), [*kept, *seeds]))
+            found = iter(call(pulled, [*kept, *seeds]))
         leaves = [next(found) if p in places else None for p in range(len(given.leaves))]
         return tuple([unflatten(given.tree_of(i), [leaves[p] for p in given.leaves_of(i)]) for i in range(given.count)])
 
@@ -154,9 +162,19 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
     return (out, pullback) if aux is None else (out, pullback, unflatten(aux, outs[n:count]))
 
 
+def _halves(func: Func, places: Sequence[int], convention: Convention) -> tuple[pulling.Vjp, Func]:
+    """Forward part and pullback; and the pullback as a function like any other."""
+    halves = pulling.vjp(func, places)
+    return halves, unmarked(linear_in_convention(halves.pullback, convention))
+
+
 def residuals(f: Function, *args: Any, **kwargs: Any) -> ResidualReport:
     """What `vjp(f, *args)` keeps for the pullback, how many bytes, and why; `str()` of it is a table. Types such as "f32[3]" will do for arguments."""
-    return _shown(residual_report, trace(f, *args, **kwargs))  # type: ignore[no-any-return]
+    func = trace(f, *args, **kwargs)
+    try:
+        return residual_report(func)
+    except Error as error:
+        raise with_source(error.at(func.loc)) from None
 
 
 def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -299,7 +317,7 @@ def _results(func: Func, given: Arguments, staged: Staged) -> list[Any]:
 def _shown(transform: Any, func: Func, *args: Any, **kwargs: Any) -> Any:
     """What a pass makes of a function; its errors show the user's line."""
     try:
-        return transform(func, *args, **kwargs)
+        return transformed(transform, func, *args, **kwargs)
     except Error as error:
         raise with_source(error.at(func.loc)) from None
 

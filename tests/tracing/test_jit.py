@@ -328,3 +328,24 @@ def test_a_jitted_function_of_eager_tensors_is_one_node():
     y = rlxc.jit(lambda p, n: np.sum(p["x"] ** n), static_argnums=1)({"x": x}, 2)
     y.backward()
     np.testing.assert_allclose(x.grad, 2 * X)
+
+
+def test_bytes_in_the_other_order_are_turned_around():
+    x = np.arange(3.0).astype(">f8")
+    for f in (lambda a: a * 2, lambda a: a * x):
+        assert rlxc.jit(f)(x).tolist() == f(x).tolist()
+        assert rlxc.jit(lambda p, f=f: f(p["a"]))({"a": x}).tolist() == f(x).tolist()
+    assert rlxc.grad(lambda a: np.sum(a * x))(x).tolist() == (1 * x).tolist()
+    assert rlxc.vmap(lambda a: a + 1)(x).tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_method_of_an_object_without_weak_references_is_an_error():
+    class Slotted:
+        __slots__ = ("k",)
+
+        @rlxc.jit
+        def times(self, x):
+            return x * self.k
+
+    with pytest.raises(rlxc.TracingError, match=r"Slotted.*weak reference"):
+        Slotted().times(X)

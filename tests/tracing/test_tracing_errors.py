@@ -49,7 +49,7 @@ def lists(x):
 
 
 def sums(x):
-    return np.sum([x[0], x[1]])  # here: sum
+    return np.log([x[0], x[1]])  # here: sum
 
 
 def shows(x):
@@ -70,7 +70,7 @@ def both(x):
         (ranges, X, "here: range", "fori_loop"),
         (arrays, X, "here: asarray", "rlxc.numpy"),
         (lists, X, "here: list", "rlxc.numpy"),
-        (sums, X, "here: sum", r"np\.sum\(np\.array"),
+        (sums, X, "here: sum", r"np\.log\(np\.array"),
         (shows, X, "here: format", "print"),
     ],
 )
@@ -189,9 +189,26 @@ def test_assigning_a_tracer_to_an_array_of_numpys_names_the_remedy():
         out[0] = x[0]  # here: assigned
         return out
 
-    with pytest.raises(rlxc.TracingError, match=r"\.at\[i\]") as caught:
-        rlxc.jit(f)(X)
-    assert caught.value.loc.line == line_of("here: assigned")
+    def rows(x):
+        out = np.zeros((2, 3))
+        out[1] = x  # here: assigned a row
+        return out
+
+    for function, line in ((f, "here: assigned"), (rows, "here: assigned a row")):
+        with pytest.raises(rlxc.TracingError, match=r"rlxc.numpy.zeros\(n\), and array = array\.at\[i\]") as caught:
+            rlxc.jit(function)(X)
+        assert caught.value.loc.line == line_of(line)
+
+
+def test_what_the_remedy_for_assignments_says_works():
+    def f(x):
+        array = rlxc.numpy.zeros(3)
+        for i in range(3):
+            array = array.at[i].set(2 * x[i])
+        return array + rlxc.numpy.full((2, 3), x[0]) + rlxc.numpy.ones(3, np.float32) + rlxc.numpy.empty((1, 3)) * 0
+
+    np.testing.assert_array_equal(rlxc.jit(f)(X), np.stack([2 * X + 2, 2 * X + 2]))
+    assert type(rlxc.numpy.zeros(3)) is type(rlxc.numpy.full((2,), 1)) is np.ndarray
 
 
 @pytest.mark.parametrize("method", ["sort", "partition", "fill", "put", "resize"])

@@ -31,6 +31,7 @@ class Group:
     shape: tuple[Any, ...] | None = None
     rows: int | None = None
     ops: list[Op] = field(default_factory=list)
+    reduced: list[tuple[int, ...]] = field(default_factory=list)  # the axes of each reduction
     flops: float = 0.0
     stored: list[Value] = field(default_factory=list)  # what other groups read, or elsewhere than where it is computed
     again: dict[Value, Op] = field(default_factory=dict)  # ops of earlier groups that are computed here again
@@ -40,7 +41,7 @@ class Group:
         assert self.shape is not None
         rank = len(self.shape)
         wanted = wanted if self.rows is None else {*wanted, self.rows}
-        axes = [*(op.attrs["axes"] for op in self.ops if op.prim.reduction), *reduced]
+        axes = [*self.reduced, *reduced]
         return len(wanted) < 2 and any(all(fits_rows(a, rows, rank) for a in axes) for rows in wanted or range(max(rank, 1)))
 
 
@@ -68,6 +69,8 @@ class Groups:
 
     def add(self, op: Op, group: Group, flops: float) -> None:
         group.ops.append(op)
+        if op.prim.reduction:
+            group.reduced.append(op.attrs["axes"])
         group.flops += flops
         self.of.update(dict.fromkeys(op.results, group))
 

@@ -8,19 +8,21 @@ A reduction splits what is inside a row into stages: what is computed before it 
                                              for j in 0..64 { y[row, j] = kept[j] / s }                          stage 2
                                            }
 
-A value that a later stage needs again is computed again if that is cheap, else kept in a row of scratch memory. A reduction across
-rows adds to memory (`accumulate.py`); where there is nothing but those, a step takes several rows at once.
+A value that a later stage needs again is computed again if that is cheap and another rounding of it would not show (`fuse/rounding.py`), else kept in
+a row of scratch memory. A reduction across rows adds to memory (`accumulate.py`); where there is nothing but those, a step takes several rows at once.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter, Index, Memory
+from rlxc.passes.fuse.readings import Readings
+from rlxc.passes.fuse.rounding import Rounding
 from rlxc.passes.lower.accumulate import Accumulator, even
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.stages import Stages
@@ -30,6 +32,7 @@ MAX_TILES = 16
 FEW = 16  # a tile has no fewer rows
 LONG = 1 << 14  # elements of a row that are combined into one partial result; those are combined in order
 SHORT, NARROW = 9, 4  # elements of a row that is written out, and of its last axis: loads with such strides are cheap
+MANY = 8  # stores: more are done as soon as they can be, so that values need not wait in registers
 BLOCK = 4  # rows in a step
 MAX_BLOCK_OPS = 48  # ops that such a step may repeat
 
@@ -47,6 +50,8 @@ class _Rows:
         self.now = 0  # the stage being written
         self.stages = Stages(region, rows)
         self.shape = self.stages.shape
+        if not self.is_short(region.results, self.stages.kept()):  # there nothing is computed twice
+            self.stages = Stages(region, rows, Rounding(region, Readings(region)).compared)
         self.level = self.stages.level
         self.readers = Readers(e)
         self.readers.bind_memory(region.args, reads)
@@ -185,6 +190,8 @@ class _Rows:
         if not summed and not beside and not stores:
             return
         order = self.stages.needed([op.operands[0] for op in along + across] + [v for v, _ in stores], stage, self.kept)
+        early = self.early(order, stores)
+        late = [(v, memory) for v, memory in stores if v not in early]
         e = self.e
 
         def body(inner: list[Index], *carried: Value) -> tuple[Value, ...]:
@@ -193,11 +200,13 @@ class _Rows:
                 self.prefetch(rows[0], inner)
             for index in places:
                 for v in order:
-                    self.readers[v](index)
+                    element = self.readers[v](index)
+                    for memory in early.get(v, ()):
+                        memory.store(index, element)
                 for op in along + across:  # before anything is stored, perhaps in its place
                     self.readers[op.operands[0]](index)
-                elements = [self.readers[v](index) for v, _ in stores]
-                for (_, memory), element in zip(stores, elements, strict=True):
+                elements = [self.readers[v](index) for v, _ in late]
+                for (_, memory), element in zip(late, elements, strict=True):
                     memory.store(index if len(memory.type.shape) == len(index) else inner, element)
             for op in beside:
                 self.across[op].add(tile, places[0], self.total(op, places))
@@ -229,6 +238,16 @@ class _Rows:
                     found.append((v, self.kept[v]))
         return found
 
+    def early(self, order: Sequence[Value], stores: Sequence[tuple[Value, Memory]]) -> dict[Value, list[Memory]]:
+        """Where values are stored right when they are computed: in memory that nothing is read from."""
+        if len(stores) <= MANY:
+            return {}
+        read = {*self.reads.values(), *(memory.value for memory in self.kept.values())}
+        places: dict[Value, list[Memory]] = {}
+        for v, memory in stores:
+            places.setdefault(v, []).append(memory)
+        return {v: places[v] for v in order if v in places and read.isdisjoint(memory.value for memory in places[v])}
+
     def total(self, op: Op, places: Sequence[Sequence[Index]]) -> Value:
         """What the op reduces, at all of `places`, combined pairwise."""
         values = [self.readers[op.operands[0]](index) for index in places]
@@ -237,17 +256,17 @@ class _Rows:
             values = pairs + values[2 * len(pairs) :]
         return values[0]
 
-    def is_short(self) -> bool:
+    def is_short(self, outputs: Collection[Value], kept: Collection[Value]) -> bool:
         """Whether what is inside a row is so little that it is written out: the loop over rows is the innermost then, and becomes vector code."""
         sizes = self.shape[self.rows :]
-        stores = any(map(self.stages.is_full, self.outputs)) or bool(self.kept)
+        stores = any(map(self.stages.is_full, outputs)) or bool(kept)
         return bool(self.rows and sizes) and 0 < math.prod(sizes) <= SHORT and sizes[-1] <= NARROW and not stores
 
     def inside(self, summed: Sequence[Op], body: Callable[..., tuple[Value, ...]]) -> tuple[Value, ...]:
         """Loops over what is inside a row, and the reductions `summed`; a long row is combined part by part."""
         e, sizes = self.e, self.shape[self.rows :]
         starts = [e.constant(op.prim.neutral(op.result.type.dtype), dtype=op.result.type.dtype) for op in summed]  # type: ignore[attr-defined, union-attr]
-        if self.is_short():
+        if self.is_short(self.outputs, self.kept):
             totals = tuple(starts)
             for inner in itertools.product(*map(range, sizes)):
                 totals = body(list(inner), *totals)

@@ -10,6 +10,8 @@ from rlxc.errors import DTypeError
 from rlxc.ir.primitive import register
 from rlxc.primitives.loop.base import LoopPrimitive, require_same, require_vector
 
+_ZEROS = ("0x0000000000000000", "0x8000000000000000")
+
 
 class Compare(LoopPrimitive):
     """A bool for each lane; with nan, only `ne` is true."""
@@ -23,6 +25,9 @@ class Compare(LoopPrimitive):
 
     def llvm(self, w, type, x, y):
         kind = x.type.dtype.kind
+        if kind == "f" and self.name == "ne" and x.type.lanes == 1 and y.text in _ZEROS:
+            # |x| is above 0, or nan: one flag of the processor, where two would make LLVM's scheduler try again and again in long code
+            return w.inst(f"fcmp ugt {w.type(x.type)} {w.intrinsic('fabs', x.type, x)}, {y.text}")
         if kind == "f":
             return w.inst(f"fcmp {self.predicates[0]} {w.type(x.type)} {x.text}, {y.text}")
         return w.inst(f"icmp {self.predicates[1 if kind == 'i' else 2]} {w.type(x.type)} {x.text}, {y.text}")
