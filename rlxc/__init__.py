@@ -40,6 +40,7 @@ _HOMES = {
     "rlxc.runtime.session": ("Program",),
     "rlxc.runtime.threads": ("num_threads", "set_num_threads"),
     "rlxc.numpy.elementwise": ("where",),
+    "rlxc.tracing.apply": ("apply",),
     "rlxc.tracing.control_flow": ("cond", "fori_loop", "map", "scan", "switch", "while_loop"),
     "rlxc.tracing.custom": ("checkpoint", "checkpoint_name", "custom_jvp", "custom_vjp"),
     "rlxc.tracing.jit": ("jit",),
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
     from rlxc.runtime.library import load_library
     from rlxc.runtime.session import Program
     from rlxc.runtime.threads import num_threads, set_num_threads
+    from rlxc.tracing.apply import apply
     from rlxc.tracing.control_flow import cond, fori_loop, map, scan, switch, while_loop
     from rlxc.tracing.custom import checkpoint, checkpoint_name, custom_jvp, custom_vjp
     from rlxc.tracing.jit import jit

@@ -262,7 +262,7 @@ def engine(options: dict[str, Any]) -> Engine:
     from rlxc.runtime.compile import native, options_of  # LLVM is loaded when something is compiled
 
     options_of(options)
-    return lambda func: native(func, **options)
+    return functools.partial(native, **options)
 
 
 def _native(func: Func, options: dict[str, Any]) -> Compiled:

@@ -185,3 +185,21 @@ for order in range(1, 4):
     y = eager.grad(y, x, create_graph=True)
     np.testing.assert_allclose(y.item(), jvp(0, 1.5, order), rtol=1e-12)
 """)
+
+
+def test_a_package_that_fails_is_told_of_and_keeps_nobody_from_the_others(tmp_path):
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rlxc.primitives]\nbroken = broken_ops\n")
+    (tmp_path / "broken_ops.py").write_text("raise RuntimeError('kaboom')")
+    run(f"""
+import warnings
+import pytest
+sys.path.insert(0, {str(tmp_path)!r})
+told = "the package broken has ops, but broken_ops fails: RuntimeError: kaboom"
+with pytest.warns(RuntimeWarning, match=told):
+    assert rlxc.apply("spring_energy", 2.0, 3.0) == 6.0
+with pytest.raises(rlxc.Error, match=told):
+    rlxc.apply("no_such_op", 1.0)
+""")

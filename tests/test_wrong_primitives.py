@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+import rlxc
 from rlxc.errors import Error
 from rlxc.ir.core import Func, Value
-from rlxc.ir.primitive import Primitive, Sample, register
+from rlxc.ir.primitive import REGISTRY, Primitive, Sample, register
 from rlxc.ir.types import TensorType
 from rlxc.passes.linearize import linearize
 from rlxc.primitives.families import Elementwise, LinearMap, Multilinear, is_linear
@@ -403,3 +404,41 @@ def test_a_wrong_rule_beside_a_legal_form_is_no_hiding_place():
     check_primitive(Twice)
     with pytest.raises(LawBroken, match=r"twice: its jvp rule .*\n.*no sample asks it"):
         check_primitive(WrongTwice)
+
+
+def _boom(*_, **__):
+    raise ZeroDivisionError("mine")
+
+
+@pytest.mark.parametrize(
+    ("rule", "wrong", "message"),
+    [
+        ("scalar", _boom, "its scalar rule failed: ZeroDivisionError: mine"),
+        ("scalar", lambda self, e, x: None, "its scalar rule gave None"),
+        ("scalar", lambda self, e, x: (x, x), "its scalar rule gave"),
+        ("scalar", lambda self, e, x: e.convert(x, dtype="f32"), "its scalar or element rule gave f32, not f64"),
+        ("element", _boom, "its element rule failed"),
+        ("infer", lambda self, x: None, "its infer rule gave None"),
+        ("fold", _boom, "its fold rule failed"),
+        ("legalize", _boom, "its legalize rule failed"),
+        ("legalize", lambda self, b, x: 3, "its legalize rule gave 3"),
+        ("partials", _boom, "its partials rule failed"),
+        ("partials", lambda self, b, out, x: ("x",), "its partials rule gave 'x'"),
+        ("jvp", _boom, "its jvp rule failed"),
+        ("batch", _boom, "its batch rule failed"),
+    ],
+)
+def test_a_rule_that_fails_is_named_with_the_place_that_asked_for_it(rule, wrong, message):
+    register(type("Spoilt", (Cube,), {"name": "spoilt", rule: wrong}))
+
+    def use():
+        f = rlxc.parse("func @f(%x: f64[3]) -> f64[3] {\n  %y = spoilt %x\n  return %y\n}")["f"]
+        rlxc.compile(rlxc.vmap(f) if rule == "batch" else rlxc.jvp(f, ["x"]) if rule in ("partials", "jvp") else f)
+
+    try:
+        with pytest.raises(Error) as caught:
+            use()
+    finally:
+        del REGISTRY.levels["tensor"]["spoilt"]
+    assert f"spoilt: {message}" in str(caught.value)
+    assert "<text>:2:8" in str(caught.value)

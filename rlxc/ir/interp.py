@@ -63,4 +63,8 @@ def _run_op(op: Op, env: dict[Value, Any]) -> Any:
     module = getattr(env, "module", None)
     if isinstance(callee, Symbol) and module is not None:
         return interpret(module[callee], arrays)
-    return op.prim.eval(*arrays, **op.attrs)
+    try:
+        return op.prim.eval(*arrays, **op.attrs)
+    except Exception as error:  # of the arithmetic, as like as not: it stays what it is
+        error.add_note(f"in the eval rule of {op.prim.name}, {op.loc}")
+        raise

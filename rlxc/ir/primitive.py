@@ -27,15 +27,17 @@ import math
 import re
 import types as pytypes
 import typing
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from rlxc.errors import AttrError, Error, MissingRule, RuleError, UnknownName, VerifyError
+from rlxc.errors import AttrError, Error, InternalError, MissingRule, RuleError, UnknownName, VerifyError
 from rlxc.ir.attributes import Dense, Resource, Symbol
 from rlxc.ir.lazy import cached_property
+from rlxc.ir.locks import lock
 from rlxc.ir.types import ORDERED, Dim, DType, Type
 
 ENTRY_POINT_GROUP = "rlxc.primitives"
@@ -477,13 +479,21 @@ class Primitive:
 
     def infer_types(self, types: Sequence[Type], attrs: dict[str, Any]) -> tuple[Type, ...]:
         """Result types, as a tuple; an `infer` that fails in an unforeseen way is a defect of that rule."""
+        result = self.ask("infer", *types, **attrs)
+        found = result if isinstance(result, tuple) else (result,)
+        if None in found:
+            raise RuleError(f"{self.name}: its infer rule gave {result}, not the type of a result, or a tuple of them")
+        return found
+
+    def ask(self, rule: str, *args: Any, **attrs: Any) -> Any:
+        """What a rule gives; if it fails in an unforeseen way, that is said of the rule."""
         try:
-            result = self.infer(*types, **attrs)
-        except Error:
+            return getattr(self, rule)(*args, **attrs)
+        except (Error, MemoryError, RecursionError):
             raise
         except Exception as error:
-            raise RuleError(f"{self.name}: its infer rule failed: {type(error).__name__}: {error}") from error
-        return result if isinstance(result, tuple) else (result,)
+            kind = InternalError if type(self).__module__.startswith("rlxc.") else RuleError
+            raise kind(f"{self.name}: its {rule} rule failed: {type(error).__name__}: {error}") from error
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -499,14 +509,16 @@ class Registry:
 
     def __init__(self) -> None:
         self.levels: dict[str, dict[str, Primitive]] = {"tensor": {}, "loop": {}}
-        self._asked_entry_points = False
+        self._loading = lock()
+        self._asked_entry_points = self._loaded_entry_points = False
+        self.broken: list[str] = []  # packages that announce primitives and could not be loaded, and why
 
     def add(self, prim: Primitive) -> None:
         self.levels[prim.level][prim.name] = prim
 
     def get(self, name: str, level: str = "tensor") -> Primitive | None:
         prim = self.levels[level].get(name)
-        if prim is None and not self._asked_entry_points:
+        if prim is None and not self._loaded_entry_points:
             self.load_entry_points()
             prim = self.levels[level].get(name)
         return prim
@@ -515,15 +527,26 @@ class Registry:
         prim = self.get(name, level)
         if prim is None:
             near = get_close_matches(name, self.levels[level], 1)
-            raise UnknownName(f"there is no op '{name}'", code="RLX0102", help=f"did you mean '{near[0]}'?" if near else None)
+            helps = [f"did you mean '{near[0]}'?"] if near else []
+            raise UnknownName(f"there is no op '{name}'", code="RLX0102", help="; ".join([*helps, *self.broken]) or None)
         return prim
 
     def load_entry_points(self) -> None:
+        """Import the packages that announce primitives. One that fails is told of, and keeps nobody from using the others."""
         from importlib.metadata import entry_points
 
-        self._asked_entry_points = True
-        for point in entry_points(group=ENTRY_POINT_GROUP):
-            point.load()
+        with self._loading:
+            if self._asked_entry_points:  # by another thread, or by a package that is being imported
+                return
+            self._asked_entry_points = True
+            for point in entry_points(group=ENTRY_POINT_GROUP):
+                try:
+                    point.load()
+                except Exception as error:
+                    package = point.dist.name if point.dist else point.module
+                    self.broken.append(f"the package {package} has ops, but {point.value} fails: {type(error).__name__}: {error}")
+                    warnings.warn(self.broken[-1], RuntimeWarning, stacklevel=2)
+            self._loaded_entry_points = True
 
     def all(self, level: str = "tensor") -> list[Primitive]:
         return [self.levels[level][name] for name in sorted(self.levels[level])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rlxc.errors import RuleError
+from rlxc.errors import Error, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
 from rlxc.passes.bodies import with_bodies
@@ -30,7 +30,10 @@ def legalize(func: Func) -> Func:
         if op.regions:
             legal = op.prim.legalize_regions(b, operands, op.regions, **op.attrs)
         else:
-            legal = op.prim.legalize(b, *operands, **op.attrs)
+            try:
+                legal = op.prim.ask("legalize", b, *operands, **op.attrs)
+            except Error as error:
+                raise error.at(op.loc) from error.__cause__
         if legal is None:
             out.rebuild(op, env) if operands != op.operands else out.insert(op)
             return None
@@ -53,6 +56,6 @@ def _keep_names(op: Op, results: tuple[Value, ...], ops: Sequence[Op]) -> None:
 
 
 def _check(op: Op, results: tuple[Value, ...]) -> None:
-    if [v.type for v in results] != [v.type for v in op.results]:
-        want, got = (", ".join(str(v.type) for v in vs) for vs in (op.results, results))
+    if [getattr(v, "type", v) for v in results] != [v.type for v in op.results]:
+        want, got = (", ".join(str(getattr(v, "type", v)) for v in vs) for vs in (op.results, results))
         raise RuleError(f"{op.prim.name}: its legalize rule gave {got}, not {want}", loc=op.loc)

@@ -289,11 +289,11 @@ def _path(func: Func, op: Op, tangents: dict[Value, Value]) -> str:
 def tangents_of(b: Builder, op: Op, tangents: Sequence[Value | None], path: Callable[[], str]) -> tuple[Value | None, ...]:
     """Tangents of the results of `op` by its jvp rule, checked for number and type."""
     try:
-        outs = op.prim.jvp(b, op.operands, tuple(tangents), op.results, **op.attrs)
+        outs = op.prim.ask("jvp", b, op.operands, tuple(tangents), op.results, **op.attrs)
     except MissingRule as error:
         raise MissingRule(f"{error.message}; a tangent reaches it by {path()}", loc=op.loc, help=error.diagnostics[0].help) from None
     except Error as error:
-        raise error.at(op.loc) from None
+        raise error.at(op.loc) from error.__cause__
     return _checked_tangents(op, outs if isinstance(outs, tuple | list) else (outs,), "jvp")
 
 

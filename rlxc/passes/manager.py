@@ -113,6 +113,9 @@ class Pipeline:
                 result = step.run(module, **options)
                 if self.verify:
                     self.verify(result)
+            except InternalError as error:
+                error.reproducer = reproducer(module, step.name, options)  # type: ignore[attr-defined]
+                raise
             except Error:
                 raise
             except Exception as error:

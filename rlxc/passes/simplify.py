@@ -187,9 +187,9 @@ class Simplifier(Builder):
 
     def _folded(self, op: Op) -> Sequence[Value] | None:
         try:
-            simpler = op.prim.fold(self, *op.operands, **op.attrs)
+            simpler = op.prim.ask("fold", self, *op.operands, **op.attrs)
         except Error as error:
-            raise error.at(op.loc) from None
+            raise error.at(op.loc) from error.__cause__
         return self._accepted(op, simpler)
 
     def _accepted(self, op: Op, simpler: Any) -> Sequence[Value] | None:

@@ -136,9 +136,9 @@ def cotangents_of(b: Builder, op: Op, cts: Sequence[Value | None]) -> tuple[Valu
             outs = op.prim.transpose_regions(b, op, tuple(cts), transpose_ops)
         else:
             operands = tuple(Linear(v.type) if v.linear else v for v in op.operands)
-            outs = op.prim.transpose(b, tuple(cts), operands, **op.attrs)
+            outs = op.prim.ask("transpose", b, tuple(cts), operands, **op.attrs)
     except Error as error:
-        raise error.at(op.loc) from None
+        raise error.at(op.loc) from error.__cause__
     outs = outs if isinstance(outs, tuple | list) else (outs,)
     if len(outs) != len(op.operands):
         raise RuleError(f"{op.prim.name}: its transpose rule gave {len(outs)} cotangents for {len(op.operands)} operands", loc=op.loc)

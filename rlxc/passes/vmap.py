@@ -95,13 +95,13 @@ class Batching(Builder):
             if op.regions:
                 outs, which = op.prim.batch_regions(self, op, operands, flags, Bodies(self, self.size))
             else:
-                outs = op.prim.batch(self, *operands, batched=flags, **op.attrs)
+                outs = op.prim.ask("batch", self, *operands, batched=flags, **op.attrs)
                 outs = outs if isinstance(outs, tuple | list) else (outs,)
                 which = (True,) * len(outs)
         except MissingRule as error:
             raise MissingRule(f"{error.message}; vmap asks for it", loc=op.loc, help=error.diagnostics[0].help) from None
         except Error as error:
-            raise error.at(op.loc) from None
+            raise error.at(op.loc) from error.__cause__
         if len(outs) != len(op.results):
             raise RuleError(f"{op.prim.name}: its batch rule gave {len(outs)} results, not {len(op.results)}", loc=op.loc)
         for old, new, flag in zip(op.results, outs, which, strict=True):

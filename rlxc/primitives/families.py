@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from rlxc.errors import DTypeError, RuleError, ShapeError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Op, Value
@@ -142,7 +144,7 @@ class Elementwise(Primitive):
         return out
 
     def jvp(self, b: Any, primals: Any, tangents: Any, outs: Any, **attrs: Any) -> Any:
-        partials = self.partials(b, outs[0], *primals, **attrs)
+        partials = self.ask("partials", b, outs[0], *primals, **attrs)
         if not isinstance(partials, tuple | list) or len(partials) != len(primals):
             raise RuleError(f"{self.name}: its partials rule must give {len(primals)} partials", code="RLX0303")
         total = None
@@ -155,6 +157,8 @@ class Elementwise(Primitive):
 
     def scale(self, b: Any, dx: Value, partial: Any) -> Value:
         """Tangent times partial; where the partial may be infinite, a zero tangent stays zero."""
+        if not isinstance(partial, Value | int | float | np.generic):
+            raise RuleError(f"{self.name}: its partials rule gave {partial!r}, not a value, a number or None")
         if not isinstance(partial, Value):
             return dx if partial == 1 else b.neg(dx) if partial == -1 else b.mul(dx, float(partial))
         return b.strong_mul(dx, partial) if self.singular else b.mul(dx, partial)
@@ -185,7 +189,10 @@ class Elementwise(Primitive):
         return ()
 
     def element(self, e: Any, index: Any, *readers: Any, **attrs: Any) -> Any:
-        return self.scalar(e, *[x(index) for x in readers], **attrs)
+        out = self.ask("scalar", e, *[x(index) for x in readers], **attrs)
+        if not isinstance(out, Value | int | float | complex | np.generic):
+            raise RuleError(f"{self.name}: its scalar rule gave {out!r}, not a value or a number")
+        return out
 
 
 class Direct(Elementwise):

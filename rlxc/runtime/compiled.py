@@ -103,6 +103,10 @@ class Compiled:
     def _compile(self, sizes: tuple[int, ...]) -> Any:
         return self._engine(bind(self.func, dict(zip(self._dims, sizes, strict=True)))).executable()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles hold the function, which is compiled again where they are read."""
+        return type(self), (self.func, self._engine)
+
     def __repr__(self) -> str:
         args = ", ".join(f"%{name}: {a.signature}" for a, name in zip(self.func.args, self.func.arg_names, strict=True))
         return f"<rlxc compiled @{self.func.name}({args}) -> {', '.join(v.signature for v in self.func.results)}>"

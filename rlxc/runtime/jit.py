@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import count
 from threading import RLock
 from typing import Any, Protocol
 
@@ -144,20 +145,20 @@ class Loaded:
         return self.tracker[symbol]
 
 
-_counter = 0
+_next_number = count(1).__next__  # one step, whichever threads ask
 
 
 def load(obj: bytes, symbols: list[str], foreign: Sequence[str] = ()) -> Loaded:
     """Link object code into this process, exporting `symbols`; it calls the C functions of these prototypes."""
-    global _counter
-    _counter += 1
     builder = llvm.JITLibraryBuilder().add_object_img(obj).add_current_process()
     for symbol in symbols:
         builder = builder.export_symbol(symbol)
     for prototype in foreign:
         function = find_foreign(prototype)
         builder = builder.import_symbol(FOREIGN + function.prototype.symbol, function.address)
-    loaded = Loaded(builder.link(_jit(), f"rlxc.{_counter}"))
+    with _lock:
+        linker = _jit()  # one for the process
+    loaded = Loaded(builder.link(linker, f"rlxc.{_next_number()}"))
     if perf.is_wanted():
         perf.write_map(obj, symbols[0], loaded.address(symbols[0]))
     return loaded

@@ -48,13 +48,19 @@ class Quick(Compiled):  # the wrapper runs the executable for the sizes last met
                 self._calls.pop(gone, None)
         return call
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_calls": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return compiled, (self.func, self._engine)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+    def __copy__(self) -> Quick:
+        """A callable of its own that runs the same native code."""
+        other = Quick.__new__(Quick)
+        vars(other).update({**vars(self), "_calls": {}})
         if self._only is not None:
-            self._call = Call(self._only)
+            other._call = Call(self._only)
+        return other
+
+    def __deepcopy__(self, memo: Any) -> Quick:
+        return self.__copy__()
 
 
 @cache

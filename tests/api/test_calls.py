@@ -3,7 +3,9 @@
 import copy
 import gc
 import inspect
+import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -606,3 +608,20 @@ print("ok")
 """
     )
     assert said == "ok\n"
+
+
+def doubled(f, x):
+    return f(x)
+
+
+def test_a_compiled_function_is_pickled_as_what_it_computes():
+    for dims in ("3", "N"):
+        f = rlxc.compile(f"func @f(%x: f32[{dims}]) -> f32[{dims}] {{\n  %y = add %x, %x\n  return %y\n}}", vectorize=False)
+        x = np.ones(3, np.float32)
+        f(x)
+        again = pickle.loads(pickle.dumps(f))
+        assert again.func == f.func
+        assert again(x).tolist() == [2, 2, 2]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(doubled, (f, x)).tolist() == [2, 2, 2]
+    assert copy.deepcopy(f)(x).tolist() == [2, 2, 2]

@@ -77,6 +77,31 @@ def test_threads_trace_different_functions_at_once():
     assert results == {k: 12.0 * k for k in range(6)}
 
 
+def test_threads_compile_many_functions_at_once(monkeypatch):
+    monkeypatch.setenv("RLXC_CACHE", "0")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    start, wrong = threading.Barrier(8), []
+
+    def work(k):
+        start.wait()
+        try:
+            for n in range(4):
+                np.testing.assert_allclose(rlxc.jit(lambda x: x * n + k)(X[: n + 1]), X[: n + 1] * n + k)  # noqa: B023
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    try:
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_compiles_and_runs_though_another_thread_was_compiling():
     inside, leave = threading.Event(), threading.Event()

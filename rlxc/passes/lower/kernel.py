@@ -105,6 +105,13 @@ def _readers(e: Emitter, region: Func, reads: Sequence[Any]) -> Readers:
 
 def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
     """The op's own loop nest; or, where it has none, loops over the result around its element rule."""
+    try:
+        _lower_op(e, op, reads, writes)
+    except Error as error:
+        raise error.at(op.loc) from error.__cause__
+
+
+def _lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) -> None:
     e.loc = op.loc
     if op.prim.by_blocks:
         lower_blocks(e, op, reads, writes, lower_one, prepare_one)
@@ -116,9 +123,9 @@ def lower_op(e: Emitter, op: Op, reads: Sequence[Any], writes: Sequence[Any]) ->
             e.for_each(out.type.shape, lambda index: out.store(index, x(index)))
         op.prim.update(e, out, others, **op.attrs)
     elif op.prim.has_rule("lower"):
-        op.prim.lower(e, list(reads), list(writes), **op.attrs)
+        op.prim.ask("lower", e, list(reads), list(writes), **op.attrs)
     elif op.prim.has_rule("element") and len(writes) == 1:
         (out,) = writes
-        e.for_each(out.type.shape, lambda index: out.store(index, op.prim.element(e, index, *reads, **op.attrs)))  # type: ignore[arg-type]
+        e.for_each(out.type.shape, lambda index: out.store(index, op.prim.ask("element", e, index, *reads, **op.attrs)))
     else:
         raise MissingRule(f"{op.prim.name} has neither an element nor a lower rule", help="define one of them on its class")

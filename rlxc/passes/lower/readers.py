@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rlxc.errors import Error, RuleError
 from rlxc.ir.core import Op, Value
 from rlxc.ir.emitter import Emitter, Index, Memory
 
@@ -53,6 +54,12 @@ class Readers:
         def read(index: Sequence[Index]) -> Value:
             self.e.loc = op.loc
             operands = [self.of[v] for v in op.operands]
-            return op.prim.element(self.e, list(index), *operands, **op.attrs)
+            try:
+                out: Value = op.prim.ask("element", self.e, list(index), *operands, **op.attrs)
+                if isinstance(out, Value) and out.type.dtype != op.result.type.dtype:
+                    raise RuleError(f"{op.prim.name}: its scalar or element rule gave {out.type}, not {op.result.type.dtype}")
+                return out
+            except Error as error:
+                raise error.at(op.loc) from error.__cause__
 
         self.of[op.result] = Reader(self, op.result, read)
