@@ -286,8 +286,9 @@ CODES: dict[str, Code] = {
         "Reverse mode keeps what each step needs, and so has to know how many there are at most: `bound = N`, or a `scan`. Forward mode needs neither.",
     ),
     "RLX0309": Code(
-        "a custom_vjp in forward mode",
-        "Its rule leads cotangents back, and says nothing of tangents. Reverse mode takes it; a custom_jvp has a rule for both.",
+        "a derivative of which the function's own rule says nothing",
+        "The rule of a custom_vjp leads cotangents back, and says nothing of tangents: reverse mode takes it, and a custom_jvp has a rule for both. A rule "
+        "that calls its own function is followed for three orders; one that computes what it needs holds in all.",
     ),
     "RLX0320": Code(
         "a variable that was not recorded",

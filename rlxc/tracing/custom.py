@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import Error, TracingError
+from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func
 from rlxc.primitives.custom.checkpoint import POLICIES
 from rlxc.tracing.arguments import Arguments, leaves_like
@@ -80,7 +81,7 @@ class _Custom:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         outside = current() is None
-        if (outside and not _recorded_elsewhere(args)) or getattr(self._within, "depth", 0) >= MAX_DEPTH:
+        if outside and not _recorded_elsewhere(args):
             return self._f(*args, **kwargs)
         if not self._has_rule():
             raise _wrong(f"{name_of(self._f)} has no derivative rule yet", self._f, f"state it: @{name_of(self._f)}.{self.rule_method}")
@@ -99,6 +100,8 @@ class _Custom:
         staged = given.staged()
         if outside:
             return unflatten(staged.tree, call(staged.func, [*given.leaves, *staged.captured]))
+        if getattr(self._within, "depth", 0) >= MAX_DEPTH:
+            return _without_rule(given, staged)
         return self._recorded(given, staged, values)
 
     def _stage_rule(self, rule: Function, like: Function, avals: Sequence[Aval]) -> Staged:
@@ -272,6 +275,17 @@ def _cast(x: Any, type: Any, what: str, rule: Function) -> Any:
     return tracer_of(convert(x, type.dtype) if isinstance(x, Tracer) else np.asarray(x, type.dtype.numpy))
 
 
+def _without_rule(given: Arguments, staged: Staged) -> Any:
+    """The function as an op that has no derivative. See Note [Rules that call their function]"""
+    n, c = len(given.leaves), len(staged.captured)
+    function = region_of(staged, n)
+    tangents = [a.like() for i, a in enumerate(function.args) if i >= c and a.type.dtype.differentiable]
+    b = Builder()
+    zeros = [b.zeros(v.type) for v in function.results if v.type.dtype.differentiable]
+    rule = Func("", (*[a.like() for a in function.args], *tangents), tuple(b.ops), tuple(zeros), kind="region", loc=function.loc)
+    return _tree_of(record("custom_jvp", [*staged.captured, *given.leaves], {"consts": c, "known": False}, (function, rule)), staged)
+
+
 def _recorded_elsewhere(args: Any) -> bool:
     """Whether an argument is no array, but of a class that records what is done to it, as the eager tape does."""
     return any(hasattr(x, "__rlxc_call__") for x in flatten(args)[0])
@@ -303,5 +317,5 @@ def _wrong(message: str, at: Function, help: str | None = None) -> TracingError:
 # Note [Rules that call their function]
 # --------------------------------------
 # A rule mostly calls the function itself: `return f(x), f(x) * dx`. Rules are traced where the function is called, so that would have no end. Inside of
-# its rule the function is one with a rule again, so that second derivatives are those of the rule, and so on for MAX_DEPTH levels; below that it is the
-# plain function. So derivatives of an order above MAX_DEPTH differentiate the function as it is written, where the rule calls it.
+# its rule the function is one with a rule again, so that second derivatives are those of the rule, and so on for MAX_DEPTH levels; below that it is one
+# whose derivative is an error. So derivatives of an order above MAX_DEPTH are those of rules that compute what they need.

@@ -214,6 +214,25 @@ def test_a_rule_gives_a_step_a_slope_inside_of_loops_and_branches(custom):
             assert rlxc.jvp(f, (0.5,), (1.0,))[1] == want
 
 
+def test_a_rule_that_calls_its_function_holds_for_some_orders_and_then_says_so():
+    f = rlxc.custom_jvp(np.exp)
+    f.defjvp(lambda primals, tangents: (f(*primals), 2 * f(*primals) * tangents[0]))
+    by_formula = rlxc.custom_jvp(np.exp)
+    by_formula.defjvp(lambda primals, tangents: (np.exp(primals[0]), 2 * np.exp(primals[0]) * tangents[0]))
+    slope, other = f, by_formula
+    for order in range(1, 4):
+        slope, other = rlxc.grad(slope), rlxc.grad(other)
+        assert slope(0.0) == 2.0**order
+        assert other(0.0) == 2.0  # the slope of the rule, which is an exponential like any other
+    assert rlxc.grad(other)(0.0) == 2.0
+    with pytest.raises(rlxc.DifferentiationError, match="of this order is not known") as caught:
+        rlxc.grad(slope)(0.0)
+    assert caught.value.code == "RLX0309"
+    with pytest.raises(rlxc.DifferentiationError, match="of this order is not known"):
+        rlxc.grad(lambda x: rlxc.scan(lambda c, _: (slope(c), None), x, length=2)[0])(0.0)
+    assert rlxc.jit(rlxc.vmap(slope))(np.zeros(2)).tolist() == [8.0, 8.0]
+
+
 def test_a_tangent_that_is_zero_is_none():
     """Of two results, one does not depend on what is differentiated by, and of another the rule says that it has no slope."""
 

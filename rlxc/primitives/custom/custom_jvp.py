@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rlxc.errors import RuleError
+from rlxc.errors import DifferentiationError, RuleError
 from rlxc.ir.core import Func, Value
 from rlxc.ir.liveness import depends
 from rlxc.ir.marks import marked
@@ -28,14 +28,15 @@ class CustomJvp(Ruled):
 
     The rule yields a tangent for each float result, and is linear in the tangents that it takes. It holds in all modes and orders.
     The first `consts` operands are what the function takes from outside: the rule sees them and takes no tangents of them, and derivatives
-    with respect to them are those of the function as it is written.
+    with respect to them are those of the function as it is written. With `known = false` there is a rule that is not written down here, as it would
+    have no end: then a derivative is an error.
     """
 
     name = "custom_jvp"
     samples = samples.CUSTOM_JVP
     region_names = ("function", "rule")
 
-    def infer(self, *operands, consts: int = 0):
+    def infer(self, *operands, consts: int = 0, known: bool = True):
         return super().infer(*operands)
 
     def infer_regions(self, types, regions, attrs):
@@ -52,6 +53,8 @@ class CustomJvp(Ruled):
 
     def active_regions(self, op, flags, active):
         function, rule = op.regions
+        if not op.attrs["known"]:
+            return [any(flags)] * len(op.results)
         places = floats(function.args, op.attrs["consts"])
         by_rule = depends(rule, [*[False] * len(flags), *(flags[i] for i in places)])
         found = dict(zip(floats(op.results), by_rule, strict=True))
@@ -59,6 +62,8 @@ class CustomJvp(Ruled):
 
     def linearize_regions(self, d, op, tangents):
         function, rule = op.regions
+        if not op.attrs["known"]:
+            raise self.unknown(op)
         d.b.insert(op)
         outs = self.by_consts(d, op, tangents)
         places = floats(function.args, op.attrs["consts"])
@@ -75,6 +80,14 @@ class CustomJvp(Ruled):
             if not is_zero:
                 outs[j] = v if outs[j] is None else d.b.add(outs[j], v)
         return outs
+
+    def unknown(self, op):
+        return DifferentiationError(
+            "a derivative of this order is not known: the rule calls its function, and is followed so many times only",
+            code="RLX0309",
+            loc=op.loc,
+            help="have the rule compute what it needs, rather than call its function: then it holds in all orders",
+        )
 
     def linear_states(self, op, states, follow):
         return self.not_linear(op, states, follow)
