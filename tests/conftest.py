@@ -19,7 +19,7 @@ os.environ["RLXC_CACHE"] = "0"  # tests compile, and never write into the user's
 def pytest_addoption(parser):
     parser.addoption("--bless", action="store_true", help="write expected output anew instead of comparing with it")
     parser.addoption("--programs", type=int, default=None, metavar="N", help="random programs to try for each property")
-    parser.addoption("--all-settings", action="store_true", help="try primitives at all levels and settings of the compiler, not at two")
+    parser.addoption("--all-settings", action="store_true", help="try primitives on all samples in all dtypes, and at all settings of the compiler")
     parser.addoption("--mutants", type=int, default=500, metavar="N", help="mutated files that the parser is tried on")
 
 

@@ -35,13 +35,15 @@ print(rlxc.interpret(g, *map(__import__("numpy").array, ([1.0, 2.0, 3.0], 2.0, [
     assert "array(7.)" in out
 
 
-@pytest.mark.parametrize("name", ["spring_energy", "neighbours", "scalar_add", "scalar_mul", "scalar_neg", "scalar_exp", "ema", "bessel_j"])
-def test_the_laws_hold_for_it(name):
+def test_the_laws_hold_for_its_ops():
+    names = ["spring_energy", "neighbours", "scalar_add", "scalar_mul", "scalar_neg", "scalar_exp", "ema", "bessel_j"]
     out = run(f"""
 import rlxc.testing
-print(rlxc.testing.check_primitive({name!r}))
+for name in {names}:
+    print(rlxc.testing.check_primitive(name))
 """)
-    assert out.startswith(f"{name}: ")
+    for name in names:
+        assert f"{name}: " in out
 
 
 def test_without_the_package_the_op_is_unknown():

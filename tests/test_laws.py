@@ -20,7 +20,7 @@ PRIMITIVES = [p for p in ALL if p.name != "custom_pullback"]  # which cannot be 
 def test_the_laws_hold(name, request):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        report = check_primitive(name)
+        report = check_primitive(name, every_dtype=request.config.getoption("--all-settings"))
     assert report.checked["infer tells what eval gives"]
     law_table.compare(name, law_table.row(lookup(name), report), bless=request.config.getoption("--bless"))
 

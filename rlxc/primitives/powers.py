@@ -92,7 +92,7 @@ class Pow(Direct):
     )
 
     def eval(self, x, n):
-        return np.where(n == 2, x * x, np.where(n == -1, 1 / x, exactly(np.power, x, n))).astype(x.dtype)
+        return np.where(n == 2, x * x, np.where(n == -1, 1 / x, exactly(_power, x, n))).astype(x.dtype)
 
     def planes(self, b, x, n):
         return complex_math.pow(b, x, n)
@@ -121,3 +121,9 @@ class Pow(Direct):
         if is_all(b, n, 0.0) or is_all(b, n, -0.0) or (is_all(b, x, 1.0) and not x.type.dtype.is_complex):
             return b.constant(1.0, like=x)
         return None
+
+
+def _power(x, n):
+    """np.power as C's pow. NumPy takes sqrt(x) where it sees the same 0.5 for all elements: that is nan for -inf, and -0.0 for -0.0."""
+    x, n = np.broadcast_arrays(x, n)
+    return np.power(np.array(x).ravel(), np.array(n).ravel()).reshape(x.shape)

@@ -44,16 +44,16 @@ class Report:
         return "\n".join(lines)
 
 
-def check_primitive(primitive: str | type[Primitive] | Primitive, *, native: bool = True) -> Report:
+def check_primitive(primitive: str | type[Primitive] | Primitive, *, native: bool = True, every_dtype: bool = True) -> Report:
     """Try every law on a primitive, given by name, class or instance. Raises LawBroken on the first that does not hold.
 
-    Without `native`, nothing is compiled.
+    Without `native`, nothing is compiled. Without `every_dtype`, dtypes that are much alike are tried on one or two samples each.
     """
     with _known(primitive) as prim:
         if not prim.samples:
             raise LawBroken(f'{prim.name}: it has no samples for the laws to try: write `samples = ("f64[3]",)` in its class')
         try:
-            cases = cases_of(prim)
+            cases = cases_of(prim, every_dtype=every_dtype)
         except Error as error:
             raise LawBroken(f"{prim.name}: infer: a sample is refused: {error}") from error
         report = Report(prim.name)

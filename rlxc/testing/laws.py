@@ -22,7 +22,7 @@ from rlxc.ir.types import DType
 from rlxc.passes.gradient import jvp, prepare
 from rlxc.passes.inline import inline_calls
 from rlxc.passes.linearity import check_linear
-from rlxc.passes.linearize import linearize
+from rlxc.passes.linearize import Linearized, linearize
 from rlxc.passes.pipelines import make_pipeline
 from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose, transpose_ops
@@ -165,9 +165,10 @@ def legal_form_computes_the_same(case: Case, rng: Rng) -> None:
 
 @law("fold computes the same", "fold")
 def fold_computes_the_same(case: Case, rng: Rng) -> None:
-    for func, arrays, label in _with_constants(case, rng):
+    for func, draws in _with_constants(case, rng):
         simple = simplify.on_func(func)  # type: ignore[attr-defined]
-        _compare("fold", interpret(simple, arrays), interpret(func, arrays), case, label, signed_zeros=True)
+        for label, arrays in draws:
+            _compare("fold", interpret(simple, arrays), interpret(func, arrays), case, label, signed_zeros=True)
     legal = _legal(case)
     for label, arrays in _draws(case, rng):
         simple = simplify.on_func(legal)  # type: ignore[attr-defined]
@@ -179,8 +180,9 @@ def batching_is_a_loop(case: Case, rng: Rng) -> None:
     if case.prim.by_blocks:
         raise Skip(TOO_LATE)
     legal = _legal(case)
-    for active in subsets(range(len(case.types))) or [()]:
-        for n in (3, 1):
+    everything = tuple(range(len(case.types)))
+    for active in (subsets(everything) if case.original else ()) or [everything]:
+        for n in (3, 1) if active == everything else (3,):
             draws = [case.draw(rng) for _ in range(n)]
             arrays = [np.stack([d[i] for d in draws]) if i in active else draws[0][i] for i in range(len(case.types))]
             func, batched = batch_func(legal, active, n)
@@ -218,7 +220,7 @@ def tangents_are_linear(case: Case, rng: Rng) -> None:
 def tangent_is_the_derivative(case: Case, rng: Rng) -> None:
     for active in _active(case):
         with _one_way(case):
-            moved = jvp(_legal(case), active)
+            moved = _tangents(case, active)
         _closed("jvp", moved.ops)
         _check_derivative("jvp", case.func, moved, active, case, rng)
 
@@ -231,7 +233,7 @@ def tangents_agree_across_dtypes(case: Case, rng: Rng) -> None:
     xs = case.smooth(rng)
     dxs = [random_array(rng, case.types[i], (-1, 1)) for i in case.floats]
     n = len(case.results)
-    got = interpret(jvp(_legal(case), case.floats), [*xs, *dxs])[n:]
+    got = interpret(_tangents(case, case.floats), [*xs, *dxs])[n:]
     exact = [a.astype(np.float64) if is_float(a) else a for a in (*xs, *dxs)]
     want = interpret(jvp(_legal(wide), wide.floats), exact)[n:]
     for k, (g, w, t) in enumerate(zip(got, want, [t for t in case.results if t.dtype.differentiable], strict=True)):
@@ -244,15 +246,13 @@ def tangents_agree_across_dtypes(case: Case, rng: Rng) -> None:
 
 @law("the second derivative is right", "jvp", derivative=True)
 def second_derivative_is_right(case: Case, rng: Rng) -> None:
-    first = _first(case)
-    second = jvp(first, _floats(first))
+    first, second = _first_and_second(case)
     _check_derivative("jvp (second order)", first, second, _floats(first), case, rng)
 
 
 @law("the third derivative is right", "jvp", derivative=True)
 def third_derivative_is_right(case: Case, rng: Rng) -> None:
-    first = _first(case)
-    second = jvp(first, _floats(first))
+    _, second = _first_and_second(case)
     if len(second.ops) > 400:
         raise Skip(LARGE)
     third = jvp(second, _floats(second))
@@ -262,14 +262,13 @@ def third_derivative_is_right(case: Case, rng: Rng) -> None:
 @law("the transposed tangent map is its adjoint", "transpose")
 def transposed_tangent_map_is_the_adjoint(case: Case, rng: Rng) -> None:
     for active in _active(case):
-        legal = _legal(case)
         if case.program:
             with _one_way(case):
-                pullback = _pullback(legal, active)
+                pullback = _gradients(case, active)
             if not _is_forward(case):
                 _check_gradient(pullback, active, case, rng)
                 continue
-        halves = linearize(legal, active)
+        halves = _halves(case, active)
         primal, linear = halves.functions("f")
         turned = transpose(linear)
         _closed("transpose", turned.ops)
@@ -281,7 +280,7 @@ def transposed_tangent_map_is_the_adjoint(case: Case, rng: Rng) -> None:
 def derivatives_of_the_gradient_are_right(case: Case, rng: Rng) -> None:
     _require_small(case)
     with _one_way(case):
-        pullback = _pullback(_legal(case), case.floats)
+        pullback = _gradients(case, case.floats)
     moved = jvp(pullback, _floats(pullback))
     _check_derivative("transpose (differentiated)", pullback, moved, _floats(pullback), case, rng)
 
@@ -316,7 +315,7 @@ def eager_tape_gives_the_same(case: Case, rng: Rng) -> None:
     if not _active(case) or not case.prim.differentiable:
         raise Skip(NO_DERIVATIVE)
     with _one_way(case):
-        pullback = _pullback(_legal(case), case.floats)
+        pullback = _gradients(case, case.floats)
     arrays = case.smooth(rng)
     seeds = [random_array(rng, a.type, (-1, 1)) for a in pullback.args[len(arrays) :]]  # type: ignore[arg-type]
     count = len(case.results)
@@ -348,7 +347,7 @@ def loops_are_eval(cases: Sequence[Case], rng: Rng) -> None:
         interpret(loops[func.name], [*(_in_pairs(np.ascontiguousarray(a).reshape(a.shape)) for a in arrays), *map(_in_pairs, outs)])
         return outs
 
-    _check_runner(run, small, rng)
+    check_runner(run, small, rng)
 
 
 def _in_pairs(array: np.ndarray) -> np.ndarray:
@@ -403,7 +402,7 @@ def _eager_is_compiled(case: Case, rng: Rng) -> bool:
     _compare("eval", [x.numpy() for x in outs], _eval(case, arrays), case, "eager tensors", slack=20)
     if not any(x.requires_grad for x in outs):
         return False
-    func = _pullback(_legal(case), case.floats)
+    func = _gradients(case, case.floats)
     seeds = [random_array(rng, a.type, (-1, 1)) for a in func.args[len(arrays) :]]  # type: ignore[arg-type]
     given = zip([x for x, t in zip(outs, case.results, strict=True) if t.dtype.differentiable], seeds, strict=True)
     seeded = [(x, eager.tensor(ct)) for x, ct in given if x.requires_grad]
@@ -435,7 +434,7 @@ def together(cases: Sequence[Case]) -> Func:
 def check_native(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
     """Whether native code, compiled with `options`, gives what eval does."""
     run = compile_func(together(cases), **options)
-    _check_runner(lambda arrays: run(*arrays), cases, rng)
+    check_runner(lambda arrays: run(*arrays), cases, rng)
 
 
 def check_native_gradient(cases: Sequence[Case], rng: Rng, **options: Any) -> None:
@@ -455,7 +454,7 @@ def check_native_gradient(cases: Sequence[Case], rng: Rng, **options: Any) -> No
             raise Broken("element, lower or scalar", f"result {k} of the pullback: native code gives {wrong}\n{func}")
 
 
-def _check_runner(run: Callable[[Sequence[np.ndarray]], Sequence[Any]], cases: Sequence[Case], rng: Rng) -> None:
+def check_runner(run: Callable[[Sequence[np.ndarray]], Sequence[Any]], cases: Sequence[Case], rng: Rng) -> None:
     """Whether `run`, which does what all the cases do, gives what eval gives, on several sorts of operands."""
     draws = [dict(_draws(case, rng)) for case in cases]
     for label in dict.fromkeys(label for d in draws for label in d):
@@ -490,7 +489,27 @@ def _draws(case: Case, rng: Rng) -> Iterator[tuple[str, Arrays]]:
 
 
 def _legal(case: Case) -> Func:
-    return prepare(case.func)
+    return _once(case, "legal", lambda: prepare(case.func))
+
+
+def _tangents(case: Case, active: tuple[int, ...]) -> Func:
+    """Values, and their tangents."""
+    return _once(case, ("jvp", active), lambda: jvp(_legal(case), active))
+
+
+def _gradients(case: Case, active: tuple[int, ...]) -> Func:
+    return _once(case, ("pullback", active), lambda: _pullback(_legal(case), active))
+
+
+def _halves(case: Case, active: tuple[int, ...]) -> Linearized:
+    return _once(case, ("linearize", active), lambda: linearize(_legal(case), active))
+
+
+def _once(case: Case, key: Any, make: Callable[[], Any]) -> Any:
+    """What several laws look at."""
+    if key not in case.known:
+        case.known[key] = make()
+    return case.known[key]
 
 
 def _legal_rule(prim: Primitive) -> str:
@@ -514,7 +533,7 @@ def _is_forward(case: Case) -> bool:
         return True
     try:
         with _one_way(case):
-            jvp(_legal(case), case.floats)
+            _tangents(case, case.floats)
     except Skip:
         return False
     return True
@@ -528,16 +547,17 @@ def _is_reversible(case: Case) -> bool:
         return True
     try:
         with _one_way(case):
-            _pullback(_legal(case), case.floats)
+            _gradients(case, case.floats)
     except Skip:
         return False
     return True
 
 
-def _first(case: Case) -> Func:
-    """The tangents, or where there is no forward mode the gradients, as a function to differentiate further."""
+def _first_and_second(case: Case) -> tuple[Func, Func]:
+    """The tangents, or where there is no forward mode the gradients, and the tangents of that."""
     _require_small(case)
-    return (jvp if _is_forward(case) else _pullback)(_legal(case), case.floats)
+    first = (_tangents if _is_forward(case) else _gradients)(case, case.floats)
+    return first, _once(case, "second", lambda: jvp(first, _floats(first)))
 
 
 def _require_small(case: Case) -> None:
@@ -588,34 +608,38 @@ def _closed(rule: str, ops: Sequence[Op]) -> None:
             _closed(rule, region.ops)
 
 
-def _with_constants(case: Case, rng: Rng) -> Iterator[tuple[Func, Arrays, str]]:
-    """The function with some arguments known: each alone and all of them, with random and with telling numbers."""
+def _with_constants(case: Case, rng: Rng) -> Iterator[tuple[Func, list[tuple[str, Arrays]]]]:
+    """The function with some arguments known: each alone and all of them, with random and with telling numbers; and draws of the others."""
     arrays = case.draw(rng)
     count = len(case.types)
-    yield case.func, arrays, "nothing known"
+    yield case.func, [("nothing known", arrays)]
     known_sets = [(i,) for i in range(count)] + ([tuple(range(count))] if count > 1 else [])
+    specials = [(f", {label}", special) for label, special in case.special(rng)]
     for known in known_sets:
         free = any(case.fixed[i] is None for i in known)
         thorough = free and (case.original or case.dtype in ("i32", "u8", "bool"))
         for number in (None, 0.0, 1.0, -0.0, -1.0, 2.0, 0.5) if thorough else (None,):
-            for special, values in (("", arrays), *((f", {label}", a) for label, a in case.special(rng) if number is not None)):
-                b = Builder()
-                constants: dict[int, Value] = {}
-                whole = list(values)
-                for i in known:
-                    t = case.types[i]
-                    if number is not None and case.fixed[i] is None:
-                        if t.dtype.is_bool or (t.dtype.is_integer and (number != int(number) or (number < 0 and t.dtype.kind == "u"))):
-                            number = 1.0
-                        whole[i] = np.broadcast_to(np.asarray(number, t.dtype.numpy), t.shape)  # type: ignore[arg-type]
-                        constants[i] = b.constant(bool(number) if t.dtype.is_bool else int(number) if t.dtype.is_integer else number, type=t)
-                    else:
-                        constants[i] = b.constant(whole[i], type=t)
-                args = tuple(Value(t, f"x{i}") for i, t in enumerate(case.types) if i not in known)
-                rest = iter(args)
-                results = splice(b, inline_calls(case.func), [constants[i] if i in constants else next(rest) for i in range(count)])
-                func = Func("f", args, tuple(b.ops), results)
-                yield func, tuple(a for i, a in enumerate(whole) if i not in known), f"operands {list(known)} known to be {number}{special}"
+            b = Builder()
+            constants = {i: b.constant(_known(case, i, number, arrays), type=case.types[i]) for i in known}
+            args = tuple(Value(t, f"x{i}") for i, t in enumerate(case.types) if i not in known)
+            rest = iter(args)
+            results = splice(b, inline_calls(case.func), [constants[i] if i in constants else next(rest) for i in range(count)])
+            draws = [("", arrays), *(specials if number is not None else ())]
+            if not args:
+                draws = draws[:1]
+            label = f"operands {list(known)} known to be {number}"
+            given = [(label + special, tuple(a for i, a in enumerate(draw) if i not in known)) for special, draw in draws]
+            yield Func("f", args, tuple(b.ops), results), given
+
+
+def _known(case: Case, i: int, number: float | None, arrays: Arrays) -> Any:
+    """What operand `i` is known to be: `number`, as far as its dtype has it, or what was drawn."""
+    dtype = case.types[i].dtype
+    if number is None or case.fixed[i] is not None:
+        return arrays[i]
+    if dtype.is_bool or (dtype.is_integer and (number != int(number) or (number < 0 and dtype.kind == "u"))):
+        number = 1.0
+    return bool(number) if dtype.is_bool else int(number) if dtype.is_integer else number
 
 
 def batch_func(func: Func, active: Sequence[int], n: int) -> tuple[Func, list[bool]]:
@@ -645,7 +669,7 @@ def _floats(func: Func) -> tuple[int, ...]:
 
 def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable[[Arrays], list[np.ndarray]], list[Value]]:
     """The tangent map at random operands, as a function of arrays."""
-    halves = linearize(_legal(case), active)
+    halves = _halves(case, active)
     primal, linear = halves.functions("f")
     xs = case.smooth(rng)
     values = interpret(primal, xs)[len(case.results) :]

@@ -1,8 +1,10 @@
-"""`total += x` where total is an array of NumPy's and x is a tracer.
+"""`total += x` where total is an array of NumPy's and x is a tracer; `np.divide(x, y, out=np.zeros_like(y), where=y != 0)`.
 
 Python gives the name `total` what the operator returns. NumPy's operator writes into the array and returns it; a tracer cannot be written into it, but
 the name may just as well be given a new tracer, as long as nobody else has the array. That is what is looked at here: that the ufunc was called by
 such a statement, and that only the statement and its name refer to the array.
+
+In the same way nobody sees that an array to write to, made in the very call, is not written to, but another one is returned.
 """
 
 from __future__ import annotations
@@ -36,7 +38,19 @@ def is_augmented_assignment(inputs: tuple[Any, ...], out: tuple[Any, ...], kept:
     return True
 
 
-def instead_of(array: np.ndarray, y: Any) -> Any:
+def is_temporary(out: tuple[Any, ...]) -> bool:
+    """Whether what is given as `out=` to the caller of `__array_ufunc__`, who called this, was made for that, and nobody else has it."""
+    if len(out) != 1 or sys.getrefcount(out[0]) > _REFERENCES_TO_TEMPORARY:
+        return False
+    if _BORROWS and any(x is out[0] for x in sys._getframe(2).f_locals.values()):
+        return False
+    if type(out[0]) is np.ndarray:
+        return out[0].base is None
+    made = next((op for op in reversed(out[0]._trace.builder.ops) if out[0]._value in op.results), None) if hasattr(out[0], "_trace") else None
+    return made is not None and not made.operands  # by np.zeros_like and its kin; a part of another array is no array of its own
+
+
+def instead_of(array: Any, y: Any) -> Any:
     """What the name stands for from now on; NumPy would have to be able to write it into the array."""
     if y.shape != array.shape:
         raise with_source(ShapeError(f"an array of shape {array.shape} is not given one of shape {y.shape} in place", loc=user_location()))
@@ -45,19 +59,22 @@ def instead_of(array: np.ndarray, y: Any) -> Any:
     return y.astype(array.dtype)
 
 
-def _references() -> int:
-    """How many references there are to an array that one name has, seen from `is_augmented_assignment`."""
+def _references(to_temporary: bool) -> int:
+    """How many references there are to an array that one name has, seen from `is_augmented_assignment`; to one that has no name, from `is_temporary`."""
 
     class Probe:
         def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
             return count(inputs, kwargs["out"])
 
     def count(inputs: tuple[Any, ...], out: tuple[Any, ...]) -> int:
-        return sys.getrefcount(inputs[0])
+        return sys.getrefcount(out[0])
 
     array: Any = np.zeros(())
+    if to_temporary:
+        return int(np.add(1.0, Probe(), out=np.zeros(())))  # type: ignore[call-overload]
     array += Probe()
     return int(array)
 
 
-_REFERENCES = _references()
+_REFERENCES, _REFERENCES_TO_TEMPORARY = _references(False), _references(True)
+_BORROWS = sys.version_info >= (3, 14)  # names lend their references to calls

@@ -279,7 +279,7 @@ class Entry:
         self.quick: Any = None  # not asked for yet; then what `quick_call` gives, or ()
 
     def __call__(self, leaves: list[Any]) -> Any:
-        results = self.compiled(*[x if type(x) is np.ndarray and x.dtype.isnative else _as_array(x) for x in leaves])
+        results = self.compiled(*[x if type(x) is np.ndarray and x.flags.c_contiguous and x.dtype.isnative else _as_array(x) for x in leaves])
         tree = self.staged.tree
         if tree.is_leaf:
             return results
@@ -320,10 +320,10 @@ def _key(x: Any) -> Any:
 
 
 def _as_array(x: Any) -> np.ndarray:
-    """A leaf that is no ndarray, or one of bytes in another order; a Python integer is to fit i64."""
+    """A leaf that is no ndarray, or one whose bytes lie in another order; a Python integer is to fit i64."""
     if type(x) is int and not -(2**63) <= x < 2**63:
         raise with_source(ArgumentError(f"i64 does not hold {x}", code="RLX0506", loc=user_location()))
-    return in_native_order(np.asarray(x, np.int64 if type(x) is int else None))
+    return in_native_order(np.asarray(x, np.int64 if type(x) is int else None, order="C"))
 
 
 class Identity:

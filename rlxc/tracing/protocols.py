@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rlxc.errors import Unsupported
-from rlxc.tracing.augmented import instead_of, is_augmented_assignment
+from rlxc.tracing.augmented import instead_of, is_augmented_assignment, is_temporary
 from rlxc.tracing.location import user_location, with_source
 
 #: by the function of NumPy's, or (ufunc, method) for `np.add.reduce` and its like
@@ -93,6 +93,10 @@ class NumPyProtocols:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if "out" in kwargs and method == "__call__" and is_augmented_assignment(inputs, kwargs["out"], self._trace._kept):
             return instead_of(inputs[0], rule_of(ufunc)(*inputs))
+        if "out" in kwargs and method == "__call__" and is_temporary(kwargs["out"]):
+            (out,), where = kwargs.pop("out"), kwargs.pop("where", True)
+            y = rule_of(ufunc)(*inputs, **kwargs)
+            return instead_of(out, apply(np.broadcast_to, y, out.shape) if where is True else apply(np.where, where, y, out))
         refuse_options(f"np.{ufunc.__name__}", kwargs, out=None, where=True)
         return rule_of(ufunc if method == "__call__" else (ufunc, method))(*inputs, **kwargs)
 
@@ -102,7 +106,7 @@ class NumPyProtocols:
 
 #: what to write for an option that traced arrays do not have
 _INSTEAD = {
-    "out": "results are new arrays: y = f(x), or x.at[...].set(y)",
+    "out": "results are new arrays: y = f(x), or x.at[...].set(y); an array made in the call, out=np.zeros_like(x), is one of these",
     "where": "np.where(condition, f(x), y) chooses between results; f sees all elements: give it harmless ones, np.where(condition, x, 1.0)",
 }
 

@@ -53,9 +53,9 @@ PIPELINES = [
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
-@pytest.mark.parametrize("text", [chain(CHAIN // 10), tower(TOWER)], ids=["chain", "tower"])
-def test_every_pass_takes_it(text, pipeline):
-    module = make_pipeline(pipeline).run(rlxc.parse(text))
+@pytest.mark.parametrize("program", [rlxc.parse(chain(CHAIN // 20)), rlxc.parse(tower(TOWER))], ids=["chain", "tower"])
+def test_every_pass_takes_it(program, pipeline):
+    module = make_pipeline(pipeline).run(program)
     verify(module)
     assert rlxc.parse(str(module)) == module
 

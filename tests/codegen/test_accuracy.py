@@ -20,11 +20,15 @@ SHAPES = [
 
 def by_blocks(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """f32 products added one after another in blocks of CHAIN, and those blocks one after another."""
-    total = np.zeros((x.shape[0], w.shape[1]), np.float32)
-    for start in range(0, x.shape[1], CHAIN):
-        block = np.zeros_like(total)
-        for k in range(start, min(start + CHAIN, x.shape[1])):
-            block += np.outer(x[:, k], w[k])
+    (m, k), n = x.shape, w.shape[1]
+    count = -(-k // CHAIN)
+    x = np.pad(x, ((0, 0), (0, count * CHAIN - k))).reshape(m, count, CHAIN)
+    w = np.pad(w, ((0, count * CHAIN - k), (0, 0))).reshape(count, CHAIN, n)
+    blocks = np.zeros((count, m, n), np.float32)
+    for i in range(CHAIN):  # of all blocks at once
+        blocks += x[:, :, i].T[:, :, np.newaxis] * w[:, i, np.newaxis, :]
+    total = np.zeros((m, n), np.float32)
+    for block in blocks:
         total += block
     return total
 

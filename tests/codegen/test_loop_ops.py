@@ -79,52 +79,57 @@ def arithmetic() -> list[str]:
 
 @pytest.mark.parametrize("name", arithmetic())
 def test_arithmetic_of_every_dtype_and_width(name):
+    """A kernel of many loops: one for each dtype and number of lanes."""
     prim = lookup(name, "loop")
     arity = len(prim.signature.operands)
     rng = np.random.default_rng(3)
-    tried = 0
+    e = Emitter()
+    args, arrays, outs = [], [], []
     for dtype in REALS:
         if dtype.is_narrow:
             continue  # storage: converted before arithmetic
-        vector = VectorType(dtype)
         try:
-            (result,) = prim.infer_types([vector] * arity, prim.signature.complete(name, {}))
+            (result,) = prim.infer_types([VectorType(dtype)] * arity, prim.signature.complete(name, {}))
         except rlxc.Error:
             continue
-        tried += 1
-        operands = [special(dtype, rng) for _ in range(arity)]
-        operands = [rng.permutation(a) for a in operands]
+        memory = [Value(MemType(dtype, (N,)), f"{dtype}.{i}") for i in range(arity)]
+        args += memory
+        arrays += [rng.permutation(special(dtype, rng)) for _ in range(arity)]
         for lanes in (1, 4, 16):
-            e = Emitter()
-            memory = [Value(MemType(dtype, (N,)), f"x{i}") for i in range(arity)]
-            out = Value(MemType(result.dtype, (N,)), "out")
+            out = Value(MemType(result.dtype, (N,)), f"{dtype}.out{lanes}")
+            outs.append((len(args), dtype, result.dtype))
+            args.append(out)
+            arrays.append(np.zeros(N, result.dtype.numpy))
 
-            def body(i, e=e, memory=memory, out=out, lanes=lanes):
+            def body(i, memory=memory, out=out, lanes=lanes):
                 e.store(out, e.apply(prim, *[e.load(m, i, lanes=lanes) for m in memory]), i)
                 return ()
 
             e.for_(0, N, body, step=lanes)
-            func = Func("f", (*memory, out), tuple(e.ops), (), "kernel")
-            want, got = both(func, [*operands, np.zeros(N, result.dtype.numpy)])
-            same(want[-1], got[-1], {"f32": 1e-5, "f64": 1e-13}.get(result.dtype, 0))
-    assert tried, f"{name} takes no dtype"
+    assert outs, f"{name} takes no dtype"
+    want, got = both(Func("f", tuple(args), tuple(e.ops), (), "kernel"), arrays)
+    for at, _, dtype in outs:
+        same(want[at], got[at], {"f32": 1e-5, "f64": 1e-13}.get(dtype, 0))
 
 
 @pytest.mark.parametrize("source", REALS)
-@pytest.mark.parametrize("target", REALS)
-def test_conversion_between_all_dtypes(source, target):
+def test_conversion_between_all_dtypes(source):
     x = special(source, np.random.default_rng(4))
-    for lanes in (1, 16):
-        text = f"""
-        kernel @f(%x: mem {source}[{N}], %out: mem {target}[{N}]) {{
+    outs, loops = [], []
+    for target in REALS:
+        for lanes in (1, 16):
+            out = f"%{target}.{lanes}"
+            outs.append((f"{out}: mem {target}[{N}]", target))
+            loops.append(f"""
           for %i in 0..{N} step {lanes} {{
             %0 = load %x, %i {{lanes = {lanes}}}
             %1 = convert %0 {{dtype = {target}}}
-            store %out, %1, %i
-          }}
-        }}"""
-        want, got = both(rlxc.parse(text).funcs[0], [x, np.zeros(N, target.numpy)])
-        same(want[1], got[1], 0)
+            store {out}, %1, %i
+          }}""")
+    text = f"kernel @f(%x: mem {source}[{N}], {', '.join(out for out, _ in outs)}) {{{''.join(loops)}\n}}"
+    want, got = both(rlxc.parse(text).funcs[0], [x, *(np.zeros(N, target.numpy) for _, target in outs)])
+    for one, other in zip(want[1:], got[1:], strict=True):
+        same(one, other, 0)
 
 
 MEMORY = """

@@ -59,7 +59,7 @@ def test_what_follows_is_computed_as_the_op_stores(prim):
     for case, func in zip(cases, funcs, strict=True):
         inputs += [*case.draw(rng), *(rng.integers(0, 2, a.type.shape).astype(a.type.dtype.numpy) for a in func.args[-2:])]
     want = interpret(whole, inputs)
-    for settings in ({}, {"vectorize": False}, {"fuse": False}):
+    for settings in ({}, {"vectorize": False}):
         for i, (got, expected) in enumerate(zip(compile_func(whole, **settings)(*inputs), want, strict=True)):
             problem = differ(got, expected, 1e-5 if got.dtype == np.float32 else 1e-12)
             assert not problem, f"{cases[i // 2]} {settings}: {problem}"

@@ -90,3 +90,26 @@ def test_short_rows_are_reduced_abreast(shape):
     ).funcs[0]
     for got, want in zip(rlxc.compile(func)(x), rlxc.interpret(func, x), strict=True):
         np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 40), (2, 2, 17)])
+def test_a_sum_of_products_is_its_own_maximum_in_every_stage(shape):
+    """The product is read twice in the stage that finds the maximum, and once where elements are compared with it: a fused multiplication and
+    addition there would be rounded otherwise, and no element would be the largest."""
+    last, dims = len(shape) - 1, ", ".join(map(str, shape))
+    rows = ", ".join(map(str, shape[:-1]))
+    f = rlxc.parse(f"""func @f(%x: f64[{dims}], %w: f64[{dims}], %b: f64[{dims}]) -> (f64[{dims}], f64[{rows}]) {{
+      %p = mul %x, %w
+      %c = cos %p
+      %z = add %p, %b
+      %m = reduce_max %z {{axes = [{last}]}}
+      %l = broadcast %m {{shape = [{dims}], axes = [{last}]}}
+      %at = eq %z, %l
+      %n = convert %at {{dtype = f64}}
+      %s = reduce_sum %n {{axes = [{last}]}}
+      return %c, %s
+    }}""")["f"]
+    compiled = rlxc.compile(f)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        np.testing.assert_array_equal(compiled(*(rng.normal(size=shape) for _ in range(3)))[1], 1.0)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-import rlxc.primitives  # noqa: F401
+import rlxc
+import rlxc.primitives
 from rlxc.errors import AttrError, DTypeError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Value
@@ -387,3 +388,12 @@ def test_the_transpose_of_strong_mul_keeps_zeros_of_both_kinds():
         return b.strong_mul(t, c)
 
     same(gradient(build, np.array([0.0, 2.0]), np.array([INF, 3.0]), wrt=1), np.array([0.0, 2.0]))
+
+
+def test_pow_of_two_numbers_by_a_half_is_that_of_arrays():
+    """NumPy takes the square root there, which differs at -inf and -0.0."""
+    f = rlxc.parse("func @f(%x: f64[], %n: f64[]) -> f64[] { %y = pow %x, %n return %y }")["f"]
+    for x, want in (-np.inf, np.inf), (-0.0, 0.0):
+        inputs = np.array(x), np.array(0.5)
+        for y in rlxc.interpret(f, *inputs), rlxc.compile(f)(*inputs):
+            assert (float(y), bool(np.signbit(y))) == (want, False)

@@ -54,32 +54,43 @@ def operands(prim, dtype):
     return xs
 
 
-def func_of(prim, arrays, **attrs):
-    args = tuple(Value(TensorType(d, a.shape), f"x{i}") for i, (d, a) in enumerate(arrays))
+def func_of(cases):
+    """A function that applies ops, each to arguments of its own."""
     b = Builder()
-    return Func("f", args, (), ()).with_(results=(b.apply(prim, *args, **attrs),), ops=tuple(b.ops))
+    args, results = [], []
+    for prim, arrays, attrs in cases:
+        mine = [Value(TensorType(d, a.shape), f"x{len(args) + i}") for i, (d, a) in enumerate(arrays)]
+        results.append(b.apply(prim, *mine, **attrs))
+        args += mine
+    return Func("f", tuple(args), tuple(b.ops), tuple(results))
 
 
-def cases():
-    for prim in OPS:
-        for dtype in DTYPES:
-            if prim.name == "select" or dtype in prim.dtypes:
-                if prim.name in ("convert", "bitcast"):
-                    targets = [d for d in DTYPES if prim.name == "convert" or (d.bits == dtype.bits and d != "bool")]
-                    yield from (pytest.param(prim, dtype, {"dtype": d}, id=f"{prim.name}-{dtype}-{d}") for d in targets)
-                elif prim.name == "polygamma":
-                    yield from (pytest.param(prim, dtype, {"n": n}, id=f"polygamma{n}-{dtype}") for n in (0, 1, 2, 5, 40))
-                elif prim.name != "complex":
-                    yield pytest.param(prim, dtype, ATTRS.get(prim.name, {}), id=f"{prim.name}-{dtype}")
+def variants(prim):
+    """Dtypes and attributes to try."""
+    for dtype in DTYPES:
+        if prim.name != "select" and dtype not in prim.dtypes:
+            continue
+        if prim.name in ("convert", "bitcast"):
+            yield from ((dtype, {"dtype": d}) for d in DTYPES if prim.name == "convert" or (d.bits == dtype.bits and d != "bool"))
+        elif prim.name == "polygamma":
+            yield from ((dtype, {"n": n}) for n in (0, 1, 2, 5, 40))
+        else:
+            yield dtype, ATTRS.get(prim.name, {})
 
 
-@pytest.mark.parametrize(("prim", "dtype", "attrs"), list(cases()))
-def test_native_code_agrees_with_eval(prim, dtype, attrs):
-    arrays = operands(prim, dtype)
-    f = func_of(prim, [("bool" if a.dtype == bool else dtype, a) for a in arrays], **attrs)
-    want = np.asarray(interpret(legalize.on_func(f), arrays)[0])
-    got = np.asarray(compile_func(f)(*arrays)).reshape(want.shape)
-    assert got.dtype == want.dtype
+@pytest.mark.parametrize("prim", [p for p in OPS if p.name != "complex"], ids=lambda p: p.name)
+def test_native_code_agrees_with_eval(prim):
+    tried = [(operands(prim, dtype), dtype, attrs) for dtype, attrs in variants(prim)]
+    f = func_of([(prim, [("bool" if a.dtype == bool else dtype, a) for a in arrays], attrs) for arrays, dtype, attrs in tried])
+    whole = [a for arrays, _, _ in tried for a in arrays]
+    results = zip(tried, interpret(legalize.on_func(f), whole), compile_func(f)(*whole), strict=True)
+    for (arrays, dtype, attrs), want, got in results:
+        agree(f"{prim.name} {dtype} {attrs}", prim, arrays, np.asarray(want), np.asarray(got))
+
+
+def agree(label, prim, arrays, want, got):
+    got = got.reshape(want.shape)
+    assert got.dtype == want.dtype, label
     if want.dtype.kind in "biu":
         bad = got != want
     else:
@@ -91,9 +102,9 @@ def test_native_code_agrees_with_eval(prim, dtype, attrs):
         zeros = (want == 0) & (got == 0) & (np.signbit(want) != np.signbit(got))
         bad = ~(near | (got == want) | (np.isnan(got) & np.isnan(want)) | (tiny & (np.abs(wide[0]) <= 1e-37))) | zeros
     at = np.nonzero(bad)[0][:5]
-    assert not at.size, "\n".join(f"{[a[i] for a in arrays]}: native {got[i]!r}, eval {want[i]!r}" for i in at)
+    assert not at.size, f"{label}\n" + "\n".join(f"{[a[i] for a in arrays]}: native {got[i]!r}, eval {want[i]!r}" for i in at)
 
 
 def test_an_op_that_does_not_take_a_dtype_says_so():
     with pytest.raises(DTypeError, match="sin does not take"):
-        func_of(REGISTRY.lookup("sin"), [("i32", np.zeros(3, np.int32))])
+        func_of([(REGISTRY.lookup("sin"), [("i32", np.zeros(3, np.int32))], {})])

@@ -53,6 +53,10 @@ OPS = [
 ]
 
 
+# Those whose loops and derivatives are those of another one above, but for the arithmetic or the arrangement.
+LIKE_OTHERS = {"scatter_max", "scatter_min", "scatter_set", "reduce_min", "cummin", "reduce_window_min", "stack", "squeeze", "expand_dims", "take"}
+
+
 def agree(func, arrays, rtol=1e-11):
     with np.errstate(all="ignore"):
         want = interpret(func, arrays)
@@ -77,7 +81,8 @@ def loss_around(name, types, attrs):
 @pytest.mark.parametrize("name", OPS)
 def test_gradients_of_functions_around_each_op(name):
     rng = np.random.default_rng(0)
-    for sample in REGISTRY.lookup(name).samples:
+    samples = REGISTRY.lookup(name).samples
+    for sample in samples[:: max(1, len(samples) // (2 if name in LIKE_OTHERS else 4))]:
         operands, attrs, domain = split(sample)
         arrays = [draw(rng, t.with_dtype("f64") if isinstance(t, TensorType) and t.dtype.is_float else t, domain or (-2.0, 2.0)) for t in operands]
         if any(a.dtype.kind not in "fiub" or not np.isfinite(a).all() for a in arrays):
@@ -92,10 +97,13 @@ def test_merge_sort_of_each_length(n, dtype):
     x = rng.integers(0, 9, (2, n)).astype(dtype)
     if dtype == np.float32:
         x[rng.random(x.shape) < 0.2] = np.nan
+    b = Builder()
+    rows, columns = (Value(TensorType(dtype_of(x.dtype), a.shape)) for a in (x, x.T))
+    results = []
     for descending in (False, True):
-        for name in ("sort", "argsort"):
-            agree(op_func(name, TensorType(dtype_of(x.dtype), x.shape), axis=1, descending=descending), [x])
-            agree(op_func(name, TensorType(dtype_of(x.dtype), x.T.shape), axis=0, descending=descending), [x.T])
+        for sort in (b.sort, b.argsort):
+            results += [sort(rows, axis=1, descending=descending), sort(columns, axis=0, descending=descending)]
+    agree(Func("f", (rows, columns), tuple(b.ops), tuple(results)), [x, x.T])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -144,3 +144,66 @@ def test_what_would_not_be_what_numpy_does_is_refused(f):
         rlxc.jit(f)(X)
     assert caught.value.loc.file == __file__
     assert caught.value.diagnostics[0].help or f is wide
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y: np.divide(x, y, out=np.zeros_like(y), where=y != 0),
+        lambda x, y: np.divide(x, y, out=np.full(3, 7.0), where=y != 0),
+        lambda x, y: np.log(x, out=np.full_like(x, -1.0), where=x > 0),
+        lambda x, y: np.add(x[:1], 1.0, np.zeros(3)),
+        lambda x, y: np.multiply(x, [2.0, 3.0, 4.0], out=np.ones((2, 3)), where=np.array([[True], [False]])),
+    ],
+)
+def test_what_is_written_to_an_array_made_in_the_call(f):
+    y = np.array([2.0, 0.0, -4.0])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(rlxc.jit(f)(X, y), f(X, y), rtol=1e-15)
+    for slope in rlxc.jacrev(f, argnums=(0, 1))(X, y):
+        assert np.isfinite(slope).all()
+
+
+def kept_result(x):
+    out = np.zeros(3)
+    np.exp(x, out=out)
+    return out
+
+
+def traced_result(x):
+    out = np.zeros_like(x)
+    np.exp(x, out=out)
+    return out
+
+
+def part_of_one(x):
+    out = np.zeros(6)
+    np.exp(x, out=out[:3])
+    return out
+
+
+def part_of_a_traced_one(x):
+    out = np.sin(x)
+    np.exp(x[:2], out=out[:2])
+    return out
+
+
+def in_a_list(x):
+    outs = [np.zeros(3)]
+    np.exp(x, outs[0])
+    return outs[0]
+
+
+def computed(x):
+    return np.exp(x, out=x * 1)
+
+
+def too_narrow(x):
+    return np.exp(x, out=np.zeros(3, int))
+
+
+@pytest.mark.parametrize("f", [kept_result, traced_result, part_of_one, part_of_a_traced_one, in_a_list, computed, too_narrow])
+def test_what_is_written_to_arrays_that_others_have_is_refused(f):
+    with pytest.raises(rlxc.Error) as caught:
+        rlxc.jit(f)(X)
+    assert caught.value.loc.file == __file__

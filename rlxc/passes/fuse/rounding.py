@@ -1,4 +1,4 @@
-"""Which values could come out with other bits if they were computed again in another kernel, and whether that would show.
+"""Which values could come out with other bits if they were computed again in another kernel or stage of a row, and whether that would show.
 
 p = mul %a, %b                kernel 1 rounds p, where it is read twice;
 z = add %p, %c                kernel 2, computing z again, may form fma(a, b, c), rounded once

@@ -8,19 +8,21 @@ A reduction splits what is inside a row into stages: what is computed before it 
                                              for j in 0..64 { y[row, j] = kept[j] / s }                          stage 2
                                            }
 
-A value that a later stage needs again is computed again if that is cheap, else kept in a row of scratch memory. A reduction across
-rows adds to memory (`accumulate.py`); where there is nothing but those, a step takes several rows at once.
+A value that a later stage needs again is computed again if that is cheap and another rounding of it would not show (`fuse/rounding.py`), else kept in
+a row of scratch memory. A reduction across rows adds to memory (`accumulate.py`); where there is nothing but those, a step takes several rows at once.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.emitter import Emitter, Index, Memory
+from rlxc.passes.fuse.readings import Readings
+from rlxc.passes.fuse.rounding import Rounding
 from rlxc.passes.lower.accumulate import Accumulator, even
 from rlxc.passes.lower.readers import Readers
 from rlxc.passes.lower.stages import Stages
@@ -48,6 +50,8 @@ class _Rows:
         self.now = 0  # the stage being written
         self.stages = Stages(region, rows)
         self.shape = self.stages.shape
+        if not self.is_short(region.results, self.stages.kept()):  # there nothing is computed twice
+            self.stages = Stages(region, rows, Rounding(region, Readings(region)).compared)
         self.level = self.stages.level
         self.readers = Readers(e)
         self.readers.bind_memory(region.args, reads)
@@ -252,17 +256,17 @@ class _Rows:
             values = pairs + values[2 * len(pairs) :]
         return values[0]
 
-    def is_short(self) -> bool:
+    def is_short(self, outputs: Collection[Value], kept: Collection[Value]) -> bool:
         """Whether what is inside a row is so little that it is written out: the loop over rows is the innermost then, and becomes vector code."""
         sizes = self.shape[self.rows :]
-        stores = any(map(self.stages.is_full, self.outputs)) or bool(self.kept)
+        stores = any(map(self.stages.is_full, outputs)) or bool(kept)
         return bool(self.rows and sizes) and 0 < math.prod(sizes) <= SHORT and sizes[-1] <= NARROW and not stores
 
     def inside(self, summed: Sequence[Op], body: Callable[..., tuple[Value, ...]]) -> tuple[Value, ...]:
         """Loops over what is inside a row, and the reductions `summed`; a long row is combined part by part."""
         e, sizes = self.e, self.shape[self.rows :]
         starts = [e.constant(op.prim.neutral(op.result.type.dtype), dtype=op.result.type.dtype) for op in summed]  # type: ignore[attr-defined, union-attr]
-        if self.is_short():
+        if self.is_short(self.outputs, self.kept):
             totals = tuple(starts)
             for inner in itertools.product(*map(range, sizes)):
                 totals = body(list(inner), *totals)

@@ -16,12 +16,13 @@ class Stages:
     """What a region computes in each stage of a row.
 
     A reduction along the row splits it in what is computed before it is known and what needs it. One across rows does not:
-    nothing in the region reads it.
+    nothing in the region reads it. Values in `exact` are never computed a second time, in which they might be rounded otherwise.
     """
 
-    def __init__(self, region: Func, rows: int) -> None:
+    def __init__(self, region: Func, rows: int, exact: Collection[Value] = ()) -> None:
         self.region = region
         self.rows = rows
+        self.exact = exact
         self.shape = _space(region)
         self.producer: dict[Value, Op] = {v: op for op in region.ops for v in op.results}
         reductions = [op for op in region.ops if op.prim.reduction]
@@ -51,9 +52,9 @@ class Stages:
         return level
 
     def kept(self) -> dict[Value, int]:
-        """Values of the whole space that a later stage reads, and that cost too much to compute twice; with the last such stage."""
+        """Values of the whole space that a later stage reads, and that are not to be computed twice; with the last such stage."""
         last = self.last_read()
-        later = {op.result: last.get(op.result, 0) for op in self.region.ops if self.is_full(op.result) and _is_costly(op)}
+        later = {op.result: last.get(op.result, 0) for op in self.region.ops if self.is_full(op.result) and self._is_kept(op)}
         return {v: stage for v, stage in later.items() if stage > self.level[v]}
 
     def last_read(self) -> dict[Value, int]:
@@ -66,10 +67,14 @@ class Stages:
         # A cheap value that is read later is computed again there, and so reads its operands later too.
         for op in reversed(self.region.ops):
             again = last.get(op.result, 0)
-            if again > self.level[op.result] and self.is_full(op.result) and not _is_costly(op):
+            if again > self.level[op.result] and self.is_full(op.result) and not self._is_kept(op):
                 for x in op.operands:
                     last[x] = max(last.get(x, 0), again)
         return last
+
+    def _is_kept(self, op: Op) -> bool:
+        """Whether its result is kept rather than computed again."""
+        return op.prim.elementwise and (not op.prim.cost.recompute or op.result in self.exact)
 
     def needed(self, roots: Sequence[Value], stage: int, kept: Collection[Value]) -> list[Value]:
         """Values of the whole space that `roots` depend on and that are computed in this stage, in order."""
@@ -83,10 +88,6 @@ class Stages:
             if self.producer[v].prim.elementwise:
                 stack += self.producer[v].operands
         return [op.result for op in self.region.ops if op.result in wanted and op.prim.elementwise]
-
-
-def _is_costly(op: Op) -> bool:
-    return op.prim.elementwise and not op.prim.cost.recompute
 
 
 def _space(region: Func) -> tuple[int, ...]:
