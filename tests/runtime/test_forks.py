@@ -19,6 +19,8 @@ def work():
         rlxc.jit(lambda x: np.sin(x) * n)(np.ones(n))
         np.sum(np.sin(eager.tensor(np.ones(n), requires_grad=True))).backward()
 
+rlxc.jit(np.sin)(np.ones(2))  # loads modules: a fork while another thread imports leaves the child a locked module, in any Python program
+np.sum(np.sin(eager.tensor(np.ones(2), requires_grad=True))).backward()
 threads = [threading.Thread(target=work) for _ in range(2)]
 for t in threads: t.start()
 time.sleep(0.3)
