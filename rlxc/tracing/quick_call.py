@@ -76,8 +76,11 @@ def _is_quick(value: Any) -> bool:
     return cls in _PLAIN or (cls.__hash__ is object.__hash__ and cls.__eq__ is object.__eq__)
 
 
-def _types(x: Any) -> Any:
-    return (tuple, *[_types(i) for i in x]) if type(x) is tuple else type(x)
+def exactly(x: Any) -> Any:
+    """What tells static values apart that are equal: 1, 1.0 and True are different values to a function, and so are 0.0 and -0.0."""
+    if type(x) is tuple:
+        return (tuple, *[exactly(i) for i in x])
+    return (float, x.hex()) if type(x) is float else type(x)
 
 
 class _Writer:
@@ -85,7 +88,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.constants: dict[str, Any] = {"types": _types}
+        self.constants: dict[str, Any] = {"exactly": exactly}
         self.leaves: list[str] = []
         self._count = 0
 
@@ -128,8 +131,8 @@ class _Writer:
 
     def _static(self, place: str, value: Any) -> None:
         known = self.constant(value)
-        if type(value) is tuple:
-            self.guard(f"{place} != {known} or types({place}) != {self.constant(_types(value))}")
+        if type(value) in (tuple, float):
+            self.guard(f"{place} != {known} or exactly({place}) != {self.constant(exactly(value))}")
         elif type(value) in _PLAIN:
             self.guard(f"type({place}) is not {self.constant(type(value))} or {place} != {known}")
         else:
