@@ -31,21 +31,25 @@ _OF_LISTS = (
 _OF_MATRICES = ("norm", "inv", "det", "slogdet", "solve", "cholesky", "eigh", "eigvalsh", "matrix_power")
 
 _lock = lock()
-_tracing: set[int] = set()  # threads that trace
+_tracing: dict[int, int] = {}  # how many traces a thread is in: an eager tensor's operation may be traced while a function is
 
 
 def begin() -> None:
     """This thread begins to trace."""
+    me = threading.get_ident()
     with _lock:
-        _tracing.add(threading.get_ident())
+        _tracing[me] = _tracing.get(me, 0) + 1
         for (module, name), (_, ours) in _FUNCTIONS.items():
             setattr(module, name, ours)
 
 
 def end() -> None:
     """This thread has ended to trace, if it did."""
+    me = threading.get_ident()
     with _lock:
-        _tracing.discard(threading.get_ident())
+        count = _tracing.pop(me, 1) - 1
+        if count:
+            _tracing[me] = count
         if not _tracing:
             for (module, name), (plain, _) in _FUNCTIONS.items():
                 setattr(module, name, plain)
@@ -53,10 +57,11 @@ def end() -> None:
 
 def _forget_others() -> None:
     """In a forked process, whose other threads are gone."""
-    if _tracing:
-        is_tracing = threading.get_ident() in _tracing
-        _tracing.clear()
-        (begin if is_tracing else end)()
+    for thread in list(_tracing):
+        if thread != threading.get_ident():
+            del _tracing[thread]
+    if not _tracing:
+        end()
 
 
 if hasattr(os, "register_at_fork"):

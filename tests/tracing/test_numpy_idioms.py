@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rlxc
+from rlxc import eager
 
 X = np.array([0.5, -1.25, 2.0])
 MAKERS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray", "sum", "mean", "max")}
@@ -250,3 +251,14 @@ def test_what_is_written_to_arrays_that_others_have_is_refused(f):
     with pytest.raises(rlxc.Error) as caught:
         rlxc.jit(f)(X)
     assert caught.value.loc.file == __file__
+
+
+def test_an_operation_of_the_tape_that_is_traced_meanwhile_leaves_the_trace_as_it_was():
+    shift = eager.tensor(np.full(3, 5.0))
+
+    def f(x):
+        seven = (shift * 7 + 0.125).sum().numpy()
+        return np.array([x[0], x[1]]) * float(seven)
+
+    assert rlxc.jit(f)(np.ones(3)).tolist() == [105.375, 105.375]
+    assert np.array is MAKERS["array"]
