@@ -44,6 +44,10 @@ def test_arrays_are_made_of_tracers(make):
         lambda x: np.median(list(x)) + np.average([x[0], x[1]], weights=[1.0, 3.0]),
         lambda x: np.cumsum([x[0], 1.0]) + np.diff([x[0], x[1], x[2]]) + np.sum(np.sort([x[1], x[0]])[:1]),
         lambda x: np.sum([1.0, 2.0]) * x,
+        lambda x: np.diag([x[0], 2.0, x[1]]) @ np.full(3, x[2]) + np.full((2, 1), 2.5),
+        lambda x: np.dot([x[0], x[1]], [1.0, 2.0]) * np.outer([x[0], 1.0], [x[1], 3.0]),
+        lambda x: np.linalg.inv([[x[0], x[1]], [1.0, x[2]]]) * np.linalg.det(((x[0], 1.0), (2.0, x[1]))),
+        lambda x: np.polyval([x[0], x[1], 1.0], 2.0) + np.interp(0.3, [0.0, 1.0], [x[0], x[2]]),
     ],
 )
 def test_functions_take_lists_of_tracers(f):
