@@ -269,3 +269,36 @@ def test_a_checkpoint_is_seen_in_the_program_and_goes_through_closures():
     slope = rlxc.grad(lambda s: rlxc.checkpoint(lambda x: np.sum(np.exp(x * s)))(X))(1.0)
     np.testing.assert_allclose(slope, np.sum(np.exp(X) * X))
     np.testing.assert_allclose(f(X), np.exp(X).sum())
+
+
+def test_derivatives_of_the_first_four_orders_are_those_of_the_rule():
+    @rlxc.custom_jvp
+    def f(x):
+        return np.exp(rlxc.stop_gradient(x))
+
+    f.defjvp(lambda primals, tangents: (f(*primals), f(*primals) * tangents[0]))
+    derivative = f
+    for _ in range(4):
+        derivative = rlxc.grad(derivative)
+        assert derivative(0.0) == 1
+
+
+def test_rules_that_call_functions_with_rules_do_not_multiply():
+    def with_a_rule(h):
+        @rlxc.custom_jvp
+        def f(x):
+            calls.append(f)
+            return h(x)
+
+        f.defjvp(lambda primals, tangents: (f(*primals), h(*primals) * tangents[0]))
+        return f
+
+    counts = []
+    for depth in (2, 4):
+        calls = []
+        f = np.sin
+        for _ in range(depth):
+            f = with_a_rule(f)
+        rlxc.trace(f, "f64[]")
+        counts.append(len(calls))
+    assert counts[1] < 16 * counts[0]
