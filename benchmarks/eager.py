@@ -4,7 +4,7 @@
     python -m benchmarks.eager --venvs FOLDER       peers run by FOLDER/torch/bin/python and FOLDER/autograd/bin/python ($RLXC_BENCH_VENVS)
 
 Each of them runs in a process of its own; they take turns, and of each case the median over the turns is printed, in nanoseconds an operation. A chain is
-100 operations and one backward pass; a square is one of each, so that what a backward pass costs by itself is in it too.
+100 operations, or nearly, and one backward pass; a square is one of each, so that what a backward pass costs by itself is in it too.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import statistics
 from benchmarks import turns
 
 CHAIN = 100
-REPEATS = {"square": 200, "forward": 10, "chain": 10, "two leaves": 10, "fan-out": 10}
+REPEATS = {"square": 200, "forward": 10, "chain": 10, "two leaves": 10, "fan-out": 10, "numbers": 10, "elements": 10, "sums": 10, "layers": 10}
 
 PEERS = {
     "rlxc": """
 from rlxc import eager
 def leaf(a): return eager.tensor(a, requires_grad=True)
 one, backward = eager.tensor(np.ones(4)), lambda y: y.backward(one)
+tanh = np.tanh
 """,
     "torch": """
 import torch
@@ -29,9 +30,11 @@ torch.set_num_threads(1)
 def leaf(a): return torch.tensor(a, requires_grad=True)
 one = torch.ones(4, dtype=torch.float64)
 def backward(y): y.backward(one)
+tanh = torch.tanh
 """,
     "autograd": """
 import autograd.core, autograd.extend
+from autograd.numpy import tanh
 from autograd.core import VJPNode, backward_pass
 from autograd.tracer import new_box, trace_stack
 node = VJPNode.new_root()
@@ -43,7 +46,7 @@ def backward(y): backward_pass(one, y._node)
 }
 
 CASES = """
-x, z = leaf(np.ones(4)), leaf(np.ones(4))
+x, z, w = leaf(np.ones(4)), leaf(np.ones(4)), leaf(np.eye(4))
 def square():
     backward(x * x)
 def forward():
@@ -61,7 +64,24 @@ def fan_out():
     y = x * x
     for _ in range(CHAIN // 2): y = y + x * z
     backward(y)
-cases = {"square": (square, 1), "forward": (forward, CHAIN), "chain": (chain, CHAIN), "two leaves": (two_leaves, CHAIN), "fan-out": (fan_out, CHAIN)}
+def numbers():
+    y = x
+    for _ in range(CHAIN // 2): y = 1.0 - 0.5 * y
+    backward(y)
+def elements():
+    y = x
+    for _ in range(CHAIN // 2): y = z * y[1]
+    backward(y)
+def sums():
+    y = x
+    for _ in range(CHAIN // 2): y = z * y.sum()
+    backward(y)
+def layers():
+    y = x
+    for _ in range(CHAIN // 3): y = tanh(y @ w + z)
+    backward(y)
+cases = {"numbers": (numbers, CHAIN), "elements": (elements, CHAIN), "sums": (sums, CHAIN), "layers": (layers, CHAIN)}
+cases |= {"square": (square, 1), "forward": (forward, CHAIN), "chain": (chain, CHAIN), "two leaves": (two_leaves, CHAIN), "fan-out": (fan_out, CHAIN)}
 for line in sys.stdin:
     times = {}
     for name, (run, ops) in cases.items():

@@ -288,7 +288,7 @@ CODES: dict[str, Code] = {
     "RLX0309": Code(
         "a derivative of which the function's own rule says nothing",
         "The rule of a custom_vjp leads cotangents back, and says nothing of tangents: reverse mode takes it, and a custom_jvp has a rule for both. A rule "
-        "that calls its own function is followed for three orders; one that computes what it needs holds in all.",
+        "that calls its own function is followed for four orders; one that computes what it needs holds in all.",
     ),
     "RLX0320": Code(
         "a variable that was not recorded",

@@ -20,7 +20,7 @@ from rlxc.ir.core import Func
 from rlxc.ir.types import TensorType
 from rlxc.tracing.promotion import DEFAULTS
 from rlxc.tracing.protocols import mentions_tracer
-from rlxc.tracing.pytree import Tree, unflatten
+from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, stage
 from rlxc.tracing.static_values import distinction
 from rlxc.tracing.trace import outside_of_traces
@@ -164,6 +164,9 @@ def _form(value: Any, operands: list[Any]) -> Any:
         return (dict, tuple([(k, _form(v, operands)) for k, v in value.items()]))
     if cls is slice:
         return (slice, (_form(value.start, operands), _form(value.stop, operands), _form(value.step, operands)))
+    leaves, tree = flatten(value)
+    if not tree.is_leaf:
+        return (Tree, tree, tuple([_form(v, operands) for v in leaves]))
     return (None, distinction(value), value)
 
 
@@ -175,6 +178,8 @@ def _filled(form: Any, leaves: Any) -> Any:
             return form[2]
         case cls if cls is dict:
             return {k: _filled(v, leaves) for k, v in form[1]}
+        case cls if cls is Tree:
+            return unflatten(form[1], [_filled(v, leaves) for v in form[2]])
         case cls if cls is slice:
             return slice(*[_filled(v, leaves) for v in form[1]])
         case cls:

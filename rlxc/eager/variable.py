@@ -12,6 +12,7 @@ x = Number(3.0, requires_grad=True)             # after which x * x is recorded
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any, ClassVar
 
 from rlxc.eager.executor import Executor
@@ -186,19 +187,19 @@ def backward(outputs: Sequence[Variable], seeds: Sequence[Any] | None = None, *,
     given = _seeds(outputs, seeds, create_graph)
     leaves, _ = sweep(given, retain=create_graph if retain_graph is None else retain_graph, recorded=create_graph)
     with _GRADS:
-        for leaf, ct in leaves.items():
-            _add_grad(leaf, ct, create_graph)
+        sums = [_added(leaf, ct, create_graph) for leaf, ct in leaves.items()]
+        any(map(setattr, leaves, repeat("grad"), sums))  # in C, where no interrupt comes between: all of them or none
 
 
-def _add_grad(leaf: Leaf, ct: Any, recorded: bool) -> None:
+def _added(leaf: Leaf, ct: Any, recorded: bool) -> Any:
+    """What `.grad` of a leaf is to be: the cotangent, added to what is there."""
     kind = leaf.rule.kind
     have = leaf.grad
     if have is None:
-        leaf.grad = ct if recorded else variable(kind.inactive, ct)
-    elif recorded:
-        leaf.grad = primitive_function(lookup("add"))(have, ct)
-    else:
-        leaf.grad = variable(kind.inactive, kind.add(have._data, ct))
+        return ct if recorded else variable(kind.inactive, ct)
+    if recorded:
+        return primitive_function(lookup("add"))(have, ct)
+    return variable(kind.inactive, kind.add(have._data, ct))
 
 
 def grad(

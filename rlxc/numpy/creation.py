@@ -11,7 +11,7 @@ import numpy as np
 from rlxc.numpy.arrangement import broadcast_to, reshape, stack
 from rlxc.numpy.common import F64
 from rlxc.numpy.operands import cast, convert, full, tracer_of
-from rlxc.tracing.array_makers import NUMPYS
+from rlxc.tracing.array_makers import NUMPYS, NUMPYS_FULL
 from rlxc.tracing.promotion import as_dtype
 from rlxc.tracing.protocols import implements, mentions_tracer
 from rlxc.tracing.trace import current
@@ -61,11 +61,11 @@ def _filled(plain: Callable[..., Any], number: Any) -> Callable[..., Any]:
 zeros, ones, empty = _filled(np.zeros, 0), _filled(np.ones, 1), _filled(np.empty, 0)
 
 
-@functools.wraps(np.full)
+@functools.wraps(NUMPYS_FULL)
 def full_(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
     """Something repeated to a shape; a traced array while a function is traced."""
     if current() is None:
-        return np.full(shape, fill_value, dtype, order)
+        return NUMPYS_FULL(shape, fill_value, dtype, order)
     made = _array(fill_value) if dtype is None else convert(_array(fill_value), dtype)
     return broadcast_to(tracer_of(np.asarray(made) if isinstance(made, int | float | complex) else made), shape)
 

@@ -73,16 +73,14 @@ def parse_llvm(text: str, cpu: Cpu) -> Any:
 
 def object_code(text: str, cpu: Cpu, opt: int = 2) -> bytes:
     """Relocatable machine code of LLVM IR text."""
-    module = parse_llvm(text, cpu)
-    with _without_needless_passes():
+    with parse_llvm(text, cpu) as module, _without_needless_passes():  # which closes the module here: in a finalizer an interrupt would be lost
         code: bytes = target_machine(cpu, opt).emit_object(module)
         return code
 
 
 def assembly(text: str, cpu: Cpu, opt: int = 2) -> str:
     """The machine code as text."""
-    module = parse_llvm(text, cpu)
-    with _without_needless_passes():
+    with parse_llvm(text, cpu) as module, _without_needless_passes():
         return str(target_machine(cpu, opt).emit_assembly(module))
 
 

@@ -22,28 +22,34 @@ from rlxc.tracing.protocols import PLAIN, mentions_tracer
 #: NumPy's own
 NUMPYS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray")}
 
-#: functions of one array that are often given a list
+NUMPYS_FULL = np.full
+#: functions that are often given lists
 _OF_LISTS = (
     "sum", "prod", "mean", "std", "var", "max", "min", "amax", "amin", "median", "average", "any", "all", "argmax", "argmin", "cumsum", "cumprod", "diff",
-    "sort",
+    "sort", "diag", "dot", "inner", "outer", "cross", "kron", "polyval", "interp", "trapezoid", "reshape", "flip", "roll",
 )  # fmt: skip
+_OF_MATRICES = ("norm", "inv", "det", "slogdet", "solve", "cholesky", "eigh", "eigvalsh", "matrix_power")
 
 _lock = lock()
-_tracing: set[int] = set()  # threads that trace
+_tracing: dict[int, int] = {}  # how many traces a thread is in: an eager tensor's operation may be traced while a function is
 
 
 def begin() -> None:
     """This thread begins to trace."""
+    me = threading.get_ident()
     with _lock:
-        _tracing.add(threading.get_ident())
+        _tracing[me] = _tracing.get(me, 0) + 1
         for (module, name), (_, ours) in _FUNCTIONS.items():
             setattr(module, name, ours)
 
 
 def end() -> None:
     """This thread has ended to trace, if it did."""
+    me = threading.get_ident()
     with _lock:
-        _tracing.discard(threading.get_ident())
+        count = _tracing.pop(me, 1) - 1
+        if count:
+            _tracing[me] = count
         if not _tracing:
             for (module, name), (plain, _) in _FUNCTIONS.items():
                 setattr(module, name, plain)
@@ -51,10 +57,11 @@ def end() -> None:
 
 def _forget_others() -> None:
     """In a forked process, whose other threads are gone."""
-    if _tracing:
-        is_tracing = threading.get_ident() in _tracing
-        _tracing.clear()
-        (begin if is_tracing else end)()
+    for thread in list(_tracing):
+        if thread != threading.get_ident():
+            del _tracing[thread]
+    if not _tracing:
+        end()
 
 
 if hasattr(os, "register_at_fork"):
@@ -74,17 +81,25 @@ def _maker(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
 def _of_lists(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def of(*args: Any, **kwargs: Any) -> Any:
-        if args and type(args[0]) in (list, tuple) and mentions_tracer(args[0]):
-            args = (import_module("rlxc.numpy.creation").array(args[0]), *args[1:])
+        if any([type(x) in (list, tuple) and mentions_tracer(x) for x in args]):
+            array = import_module("rlxc.numpy.creation").array
+            args = tuple([array(x) if type(x) in (list, tuple) and mentions_tracer(x) else x for x in args])
         return plain(*args, **kwargs)
 
     return of
+
+
+@functools.wraps(np.full)
+def _full(*args: Any, **kwargs: Any) -> Any:
+    traced = mentions_tracer(args[1:2]) or mentions_tracer(kwargs.values())
+    return (import_module("rlxc.numpy.creation").full_ if traced else NUMPYS_FULL)(*args, **kwargs)
 
 
 #: what are others while somebody traces: NumPy's own, and ours
 _FUNCTIONS: dict[tuple[Any, str], tuple[Any, Any]] = {
     **{(np, name): (plain, _maker(name, plain)) for name, plain in NUMPYS.items()},
     **{(np, name): (getattr(np, name), _of_lists(getattr(np, name))) for name in _OF_LISTS},
-    (np.linalg, "norm"): (np.linalg.norm, _of_lists(np.linalg.norm)),
+    **{(np.linalg, name): (getattr(np.linalg, name), _of_lists(getattr(np.linalg, name))) for name in _OF_MATRICES},
+    (np, "full"): (np.full, _full),
 }
 PLAIN.update({ours: plain for plain, ours in _FUNCTIONS.values()})

@@ -23,7 +23,8 @@ from rlxc.tracing.trace import current, here, record
 from rlxc.tracing.tracer import Tracer, convert, emit, full, tracer_of
 
 Function = Callable[..., Any]
-MAX_DEPTH = 3
+MAX_DEPTH = 4
+_within = threading.local()  # `depth`: how many rules are being traced, one inside another. See Note [Rules that call their function]
 
 
 def checkpoint(f: Function | None = None, /, *, policy: str = "recompute", names: Sequence[str] = ()) -> Any:
@@ -71,7 +72,6 @@ class _Custom:
         self._nondiff = tuple([n if n >= 0 else n + len(parameters_of(f)) for n in numbers])
         if any(n < 0 for n in self._nondiff):
             raise _wrong(f"{name_of(f)} has no argument {min(numbers)} (nondiff_argnums)", f)
-        self._within = threading.local()  # `depth`: how many of its own rules are being traced. See Note [Rules that call their function]
 
     def __get__(self, owner: Any, cls: type | None = None) -> Any:
         if owner is None:
@@ -100,17 +100,17 @@ class _Custom:
         staged = given.staged()
         if outside:
             return unflatten(staged.tree, call(staged.func, [*given.leaves, *staged.captured]))
-        if getattr(self._within, "depth", 0) >= MAX_DEPTH:
+        if getattr(_within, "depth", 0) >= MAX_DEPTH:
             return _without_rule(given, staged)
         return self._recorded(given, staged, values)
 
     def _stage_rule(self, rule: Function, like: Function, avals: Sequence[Aval]) -> Staged:
-        depth = getattr(self._within, "depth", 0)
-        self._within.depth = depth + 1
+        depth = getattr(_within, "depth", 0)
+        _within.depth = depth + 1
         try:
             return stage(_named(rule, like), avals, lambda xs: (xs, {}), [None] * len(avals), hoists=True)
         finally:
-            self._within.depth = depth
+            _within.depth = depth
 
     def _has_rule(self) -> bool:
         raise NotImplementedError
@@ -120,7 +120,7 @@ class _Custom:
 
 
 class custom_jvp(_Custom):
-    """A function whose tangents are what a rule says, in all modes and orders.
+    """A function whose tangents are what a rule says, in both modes; derivatives of the rule are those of higher orders, up to the fourth.
 
     @rlxc.custom_jvp
     def f(x, y): ...
@@ -317,5 +317,7 @@ def _wrong(message: str, at: Function, help: str | None = None) -> TracingError:
 # Note [Rules that call their function]
 # --------------------------------------
 # A rule mostly calls the function itself: `return f(x), f(x) * dx`. Rules are traced where the function is called, so that would have no end. Inside of
-# its rule the function is one with a rule again, so that second derivatives are those of the rule, and so on for MAX_DEPTH levels; below that it is one
-# whose derivative is an error. So derivatives of an order above MAX_DEPTH are those of rules that compute what they need.
+# a rule the function, and any other that has a rule, is one with a rule again, so that second derivatives are those of the rule, and so on for MAX_DEPTH
+# levels in all; below that it is one whose derivative is an error. So derivatives of an order above MAX_DEPTH are those of rules that compute what they
+# need. Levels are counted across functions: a derivative of order n goes through n rules at most, whosever they are, and rules that call functions
+# with rules, which call others, do not multiply.

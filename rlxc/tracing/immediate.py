@@ -12,6 +12,7 @@ from rlxc.ir.locks import lock
 from rlxc.runtime.compiled import Compiled
 from rlxc.tracing.pytree import flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, as_native, aval_of, compiled, stage
+from rlxc.tracing.static_values import distinction
 from rlxc.tracing.trace import current
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +39,7 @@ def immediate(f: F) -> F:
         if other is not None:  # tensors of a tape, and the like: by NumPy's own protocol
             return other.__array_function__(public, (type(other),), args, kwargs)
         avals = tuple([aval_of(x) if _is_array(x) else None for x in leaves])
-        key = (tree, avals, tuple([(type(x), x) for x, a in zip(leaves, avals, strict=True) if a is None]))
+        key = (tree, avals, tuple([(distinction(x), x) for x, a in zip(leaves, avals, strict=True) if a is None]))
         with guard:
             found = known.get(key)
         if found is None:

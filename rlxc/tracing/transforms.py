@@ -303,7 +303,13 @@ def _repeated(x: Any, size: int, axis: int | None) -> Any:
 
 def stop_gradient(tree: Any) -> Any:
     """The same arrays, as constants to every derivative."""
-    return tree_map(lambda x: emit("stop_gradient", x) if isinstance(x, Tracer) else x, tree)
+    return tree_map(_constant, tree)
+
+
+def _constant(x: Any) -> Any:
+    if isinstance(x, Tracer):
+        return emit("stop_gradient", x)
+    return x.detach() if hasattr(x, "__rlxc_record__") else x  # a tensor of a tape
 
 
 # ------------------------------------------------------------------------------------------------------------------------- helpers

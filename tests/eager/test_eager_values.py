@@ -434,3 +434,21 @@ def test_places_out_of_bounds_are_refused():
     assert x.take(far).shape == (2,)
     assert np.take(x, far, mode="clip").shape == (2,)
     assert x[np.array([True, False]), 1:].shape == (1, 2)
+
+
+def test_an_optimizer_steps_tensors():
+    params = {"w": leaf([[1.0], [-2.0]]), "b": leaf([0.5])}
+    x, y = np.array([[1.0, 2.0], [0.0, 1.0], [3.0, -1.0]]), np.ones((3, 1))
+    optimizer = rlxc.optim.adam(1e-2)
+    plain = {k: p.numpy() for k, p in params.items()}
+    state, plain_state = optimizer.init(params), optimizer.init(plain)
+    slope = rlxc.grad(lambda p: ((x @ p["w"] + p["b"] - y) ** 2).mean())
+    for _ in range(3):
+        ((x @ params["w"] + params["b"] - y) ** 2).mean().backward()
+        with eager.no_grad():
+            new, state = optimizer.update({k: p.grad for k, p in params.items()}, state, params)
+        plain, plain_state = optimizer.update(slope(plain), plain_state, plain)
+        for k, p in params.items():
+            p.assign(new[k])
+            p.zero_grad()
+            np.testing.assert_allclose(p.numpy(), plain[k], rtol=1e-12)

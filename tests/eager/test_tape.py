@@ -112,6 +112,12 @@ def test_no_grad_holds_in_its_own_thread():
     assert seen == [True]
 
 
+def test_stop_gradient_is_detach_of_tensors():
+    x = leaf(3.0)
+    (rlxc.stop_gradient(x) * x).backward()
+    assert x.grad.item() == 3.0
+
+
 def test_detach_stops_derivatives():
     x = leaf(3.0)
     y = x * x

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import rlxc
+from rlxc.tracing.custom import MAX_DEPTH
 
 X = np.array([0.5, -1.25, 2.0])
 
@@ -220,7 +221,7 @@ def test_a_rule_that_calls_its_function_holds_for_some_orders_and_then_says_so()
     by_formula = rlxc.custom_jvp(np.exp)
     by_formula.defjvp(lambda primals, tangents: (np.exp(primals[0]), 2 * np.exp(primals[0]) * tangents[0]))
     slope, other = f, by_formula
-    for order in range(1, 4):
+    for order in range(1, MAX_DEPTH + 1):
         slope, other = rlxc.grad(slope), rlxc.grad(other)
         assert slope(0.0) == 2.0**order
         assert other(0.0) == 2.0  # the slope of the rule, which is an exponential like any other
@@ -230,7 +231,7 @@ def test_a_rule_that_calls_its_function_holds_for_some_orders_and_then_says_so()
     assert caught.value.code == "RLX0309"
     with pytest.raises(rlxc.DifferentiationError, match="of this order is not known"):
         rlxc.grad(lambda x: rlxc.scan(lambda c, _: (slope(c), None), x, length=2)[0])(0.0)
-    assert rlxc.jit(rlxc.vmap(slope))(np.zeros(2)).tolist() == [8.0, 8.0]
+    assert rlxc.jit(rlxc.vmap(slope))(np.zeros(2)).tolist() == [2.0**MAX_DEPTH] * 2
 
 
 def test_a_tangent_that_is_zero_is_none():
@@ -288,3 +289,36 @@ def test_a_checkpoint_is_seen_in_the_program_and_goes_through_closures():
     slope = rlxc.grad(lambda s: rlxc.checkpoint(lambda x: np.sum(np.exp(x * s)))(X))(1.0)
     np.testing.assert_allclose(slope, np.sum(np.exp(X) * X))
     np.testing.assert_allclose(f(X), np.exp(X).sum())
+
+
+def test_derivatives_of_the_first_four_orders_are_those_of_the_rule():
+    @rlxc.custom_jvp
+    def f(x):
+        return np.exp(rlxc.stop_gradient(x))
+
+    f.defjvp(lambda primals, tangents: (f(*primals), f(*primals) * tangents[0]))
+    derivative = f
+    for _ in range(4):
+        derivative = rlxc.grad(derivative)
+        assert derivative(0.0) == 1
+
+
+def test_rules_that_call_functions_with_rules_do_not_multiply():
+    def with_a_rule(h):
+        @rlxc.custom_jvp
+        def f(x):
+            calls.append(f)
+            return h(x)
+
+        f.defjvp(lambda primals, tangents: (f(*primals), h(*primals) * tangents[0]))
+        return f
+
+    counts = []
+    for depth in (2, 4):
+        calls = []
+        f = np.sin
+        for _ in range(depth):
+            f = with_a_rule(f)
+        rlxc.trace(f, "f64[]")
+        counts.append(len(calls))
+    assert counts[1] < 16 * counts[0]

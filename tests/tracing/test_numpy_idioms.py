@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rlxc
+from rlxc import eager
 
 X = np.array([0.5, -1.25, 2.0])
 MAKERS = {name: getattr(np, name) for name in ("array", "asarray", "asanyarray", "ascontiguousarray", "sum", "mean", "max")}
@@ -43,6 +44,10 @@ def test_arrays_are_made_of_tracers(make):
         lambda x: np.median(list(x)) + np.average([x[0], x[1]], weights=[1.0, 3.0]),
         lambda x: np.cumsum([x[0], 1.0]) + np.diff([x[0], x[1], x[2]]) + np.sum(np.sort([x[1], x[0]])[:1]),
         lambda x: np.sum([1.0, 2.0]) * x,
+        lambda x: np.diag([x[0], 2.0, x[1]]) @ np.full(3, x[2]) + np.full((2, 1), 2.5),
+        lambda x: np.dot([x[0], x[1]], [1.0, 2.0]) * np.outer([x[0], 1.0], [x[1], 3.0]),
+        lambda x: np.linalg.inv([[x[0], x[1]], [1.0, x[2]]]) * np.linalg.det(((x[0], 1.0), (2.0, x[1]))),
+        lambda x: np.polyval([x[0], x[1], 1.0], 2.0) + np.interp(0.3, [0.0, 1.0], [x[0], x[2]]),
     ],
 )
 def test_functions_take_lists_of_tracers(f):
@@ -246,3 +251,14 @@ def test_what_is_written_to_arrays_that_others_have_is_refused(f):
     with pytest.raises(rlxc.Error) as caught:
         rlxc.jit(f)(X)
     assert caught.value.loc.file == __file__
+
+
+def test_an_operation_of_the_tape_that_is_traced_meanwhile_leaves_the_trace_as_it_was():
+    shift = eager.tensor(np.full(3, 5.0))
+
+    def f(x):
+        seven = (shift * 7 + 0.125).sum().numpy()
+        return np.array([x[0], x[1]]) * float(seven)
+
+    assert rlxc.jit(f)(np.ones(3)).tolist() == [105.375, 105.375]
+    assert np.array is MAKERS["array"]

@@ -101,6 +101,13 @@ def test_static_values_are_told_apart():
     assert f.cache_info().misses <= 8
 
 
+def test_zeros_of_both_signs_are_different_static_values():
+    f = rlxc.jit(lambda x, n: np.copysign(x, n[0] if isinstance(n, tuple) else n), static_argnums=1)
+    for _ in range(3):
+        for zero in (0.0, -0.0, (0.0,), (-0.0,)):
+            assert f(X, zero)[0] == np.copysign(1.0, zero if isinstance(zero, float) else zero[0])
+
+
 class Model:
     def __init__(self, w):
         self.w = w

@@ -54,3 +54,8 @@ def test_the_tape_records_each():
     x = eager.tensor(np.ones(2), requires_grad=True)
     for zero in (0.0, -0.0, 0.0):
         assert np.signbit(x.at[0].set(zero).numpy()[0]) == np.signbit(zero)
+
+
+def test_functions_of_arrays_are_compiled_for_each():
+    for zero in (0.0, -0.0, 0.0):
+        assert np.signbit(rlxc.numpy.copysign(np.ones(2), zero)).tolist() == [np.signbit(zero)] * 2
