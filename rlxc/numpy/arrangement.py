@@ -44,7 +44,7 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
         return a
     if order == "F":
         return transpose(emit("reshape", transpose(a), shape=tuple(reversed(sizes)), weak=a._weak))
-    return emit("reshape", a, shape=tuple(sizes), weak=a._weak)
+    return emit("reshape", a, shape=tuple(sizes), weak=a._weak and not sizes)
 
 
 @implements(np.ravel)
@@ -93,7 +93,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
     a = tracer_of(a)
     axes = normalize_axes(axis, a.ndim + (len(axis) if isinstance(axis, tuple | list) else 1))
     sizes = iter(a.shape)
-    return emit("reshape", a, shape=tuple(1 if i in axes else next(sizes) for i in range(a.ndim + len(axes))), weak=a._weak)
+    return emit("reshape", a, shape=tuple(1 if i in axes else next(sizes) for i in range(a.ndim + len(axes))))
 
 
 @implements(np.squeeze)
@@ -119,7 +119,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
         raise with_source(ArgumentError(f"{array.aval} cannot be broadcast to the shape {shape}", code="RLX0505", loc=user_location()))
     trace = here()
     trace.builder.loc = user_location()
-    return Tracer(trace, _broadcast_value(trace.builder, array._value, shape), array._weak)
+    return Tracer(trace, _broadcast_value(trace.builder, array._value, shape), array._weak and not shape)
 
 
 @implements(np.concatenate)

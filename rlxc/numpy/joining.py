@@ -53,7 +53,7 @@ def _each(f: Any, arys: Sequence[Any]) -> Any:
 
 
 def _listed(arrays: Any) -> list[Any]:
-    return promoted(*(arrays if isinstance(arrays, list | tuple) else list(arrays)))
+    return [traced(x) for x in arrays]
 
 
 @implements(np.vstack)
@@ -78,13 +78,13 @@ def dstack(tup: Any) -> Any:
 @implements(np.column_stack)
 def column_stack(tup: Any) -> Any:
     """Arrays beside each other; vectors are columns."""
-    return np.concatenate([x if x.ndim > 1 else reshape(x, (-1 if 0 in x.shape else x.size, 1)) for x in _listed(tup)], 1)
+    return np.concatenate([x if x.ndim > 1 else reshape(x, (x.size, 1)) for x in _listed(tup)], 1)
 
 
 @implements(np.append)
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     """Values after an array."""
-    x, y = promoted(arr, values)
+    x, y = traced(arr), traced(values)
     return np.concatenate([np.ravel(x), np.ravel(y)]) if axis is None else np.concatenate([x, y], axis)
 
 
@@ -479,9 +479,13 @@ def diagflat(v: Any, k: int = 0) -> Any:
 def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     """The powers of a vector's elements, as rows."""
     x, _ = promoted(x, np.int64(0))
+    if x.ndim != 1:
+        wrong("x must be a one-dimensional array or sequence.")
     n = x.size if N is None else operator.index(N)
     columns = [np.ones_like(x)]
     while len(columns) < n:
         columns.append(columns[-1] * x)
     columns = columns[:n]
+    if not columns:
+        return np.zeros((x.size, 0), x.dtype)
     return np.stack(columns if increasing else columns[::-1], 1)

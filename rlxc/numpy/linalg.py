@@ -59,7 +59,7 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     """The lower triangular l with l l' = a, or its transpose; of a that is not symmetric, (a + a') / 2 is taken."""
     (a,) = _floats(a)
     low = emit("cholesky", a)
-    return np.swapaxes(low, -1, -2) if upper else low
+    return np.conj(np.swapaxes(low, -1, -2)) if upper else low
 
 
 @implements(np.linalg.solve)
@@ -151,7 +151,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a, b = _floats(a, b)
     x = np.matmul(emit("pinv", a, rcond=None if rcond is None or rcond < 0 else float(rcond)), b)
     rest = b - np.matmul(a, x)
-    left = np.atleast_1d(np.sum(rest * rest, axis=0)) if a.shape[0] > a.shape[1] else np.zeros(0, a.dtype)
+    squares = np.real(rest) ** 2 + np.imag(rest) ** 2 if a.aval.dtype.is_complex else rest * rest
+    left = np.atleast_1d(np.sum(squares, axis=0)) if a.shape[0] > a.shape[1] else np.zeros(0, squares.dtype)
     return x, left, matrix_rank(a), svdvals(a)
 
 

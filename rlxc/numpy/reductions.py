@@ -46,9 +46,14 @@ def masked(x: Any, where: Any, neutral: Any) -> Any:
     return y
 
 
+def reduced_axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """The axes that are reduced; a number has axes 0 and -1 for NumPy's reductions, which leave it what it is."""
+    return () if not rank and type(axis) is int and axis in (0, -1) else axes_of(axis, rank)
+
+
 def reduced(op: str, x: Any, axis: Any, keepdims: Any, where: Any, initial: Any, neutral: Any, combine: np.ufunc) -> Any:
     """A reduction op on x over `axis`, and `initial` besides."""
-    axes = axes_of(axis, x.ndim)
+    axes = reduced_axes(axis, x.ndim)
     y = emit(op, masked(x, where, neutral), axes=axes)
     if given(initial):
         y = combine(y, convert(initial, x.dtype))
@@ -86,7 +91,7 @@ def _extreme(name: str, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any
     if not given(initial):
         if given(where) and where is not True:
             wrong(f"reduction operation '{name}imum' does not have an identity, so to use a where mask one has to specify 'initial'")
-        if 0 in [x.shape[i] for i in axes_of(axis, x.ndim)]:
+        if 0 in [x.shape[i] for i in reduced_axes(axis, x.ndim)]:
             wrong(f"zero-size array to reduction operation {name}imum which has no identity")
     if x.aval.dtype.is_bool:
         widened = _extreme(name, convert(x, U8), axis, out, keepdims, initial, where, neutral, combine)

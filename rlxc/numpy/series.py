@@ -167,10 +167,17 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     return np.where(at < xs[0], low, np.where(at > xs[-1], high, y))
 
 
+def _vectors(a: Any, v: Any) -> tuple[Any, Any]:
+    x, y = promoted(a, v)
+    if x.ndim > 1 or y.ndim > 1:
+        wrong("object too deep for desired array")
+    return flat(x), flat(y)
+
+
 @implements(np.convolve)
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """Sums of products of one vector with the other one backwards, at each displacement."""
-    x, w = (flat(t) for t in promoted(a, v))
+    x, w = _vectors(a, v)
     if not x.size or not w.size:
         wrong("np.convolve of an empty vector")
     if w.size > x.size:
@@ -194,7 +201,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     """Sums of products of two vectors at each displacement."""
-    x, w = (flat(t) for t in promoted(a, v))
+    x, w = _vectors(a, v)
     w = np.conj(w[::-1]) if w.dtype.kind == "c" else w[::-1]
     if mode == "same" and w.size > x.size:
         full = convolve(x, w, "full")

@@ -298,15 +298,18 @@ def bitwise_count(x: Any, /, **options: Any) -> Any:
 @implements(np.angle)
 def angle(z: Any, deg: bool = False) -> Any:
     """The angle of a complex number; of a real one 0 or pi."""
-    z = inexact(z)
-    y = np.arctan2(np.imag(z), np.real(z))
+    z = traced(z)
+    y = np.arctan2(np.imag(z), np.real(z)) if z.aval.dtype.is_complex else np.arctan2(0, z)
     return y * (180 / math.pi) if deg else y
 
 
 @implements(np.i0)
 def i0(x: Any) -> Any:
     """The modified Bessel function of order 0, by its power series up to 20 and its asymptotic one beyond. (Abramowitz & Stegun 9.6.12, 9.7.1.)"""
-    x = np.abs(inexact(x))
+    x = inexact(x)
+    if x.aval.dtype.is_complex:
+        unsupported("np.i0 of complex numbers")
+    x = np.abs(x)
     near = np.where(x <= 20, x, constant(0, x))
     quarter = near * near * 0.25
     series = constant(1, x)

@@ -185,7 +185,7 @@ class _Writer:
             ]
         )
         exec(compile(text, "<rlxc.jit>", "exec"), self.constants)
-        quick: Quick = self.constants["call"]
+        quick: Quick = self.constants.pop("call")  # no cycle keeps the machine code
         return quick
 
     def _made(self, tree: Tree, leaves: Any) -> str:

@@ -26,19 +26,21 @@ np.sum(e); np.sum(e, axis=0); np.prod(e, axis=1); np.mean(e, axis=0); np.any(e);
 np.cumsum(e1); np.reshape(e, (3, 0)); e.T; np.stack([e1, e1]); np.diff(x[:1], axis=0); e @ x.T; x @ e.T; np.dot(e1, e1); np.einsum('ij,ij->j', e, e)
 np.tile(e1, 3); np.repeat(x, 0); np.pad(e1, 2); np.roll(e1, 1); np.flip(e); np.max(e, axis=1); np.max(e, axis=0, initial=0); np.where(e > 0, e, 1)
 np.linalg.norm(e1); np.outer(e1, x); np.meshgrid(e1, x[0]); np.diag(e1); np.split(x, [0, 0], axis=1); np.array_split(e1, 2); np.searchsorted(x[0], e1)
-np.isin(e1, x); np.atleast_2d(e1); np.take(x, np.zeros(0, int), axis=1); np.kron(e, x)
+np.isin(e1, x); np.atleast_2d(e1); np.take(x, np.zeros(0, int), axis=1); np.kron(e, x); np.vander(e1); np.column_stack([e1, e1])
 """,
     "rank 0 and size 1": """
 np.sum(s); np.max(s); np.sort(o); np.reshape(s, (1, 1)); np.squeeze(o); np.atleast_3d(s); np.stack([s, s]); np.cumsum(s); np.argmax(s); np.ravel(s); s.T
 np.tile(s, 2); np.repeat(s, 3); np.diag(o); np.var(s); np.median(s); np.where(s > 0, s, 0); np.expand_dims(s, 0); np.dot(s, s); np.outer(s, s); np.inner(s, x)
 np.broadcast_to(s, (2, 2)); np.full_like(s, 3); np.trapezoid(np.ravel(o)); np.diff(np.ravel(o)); np.flip(s); np.quantile(s, 0.5); np.hstack([s, s])
-np.roll(s, 1); np.einsum('->', s)
+np.roll(s, 1); np.einsum('->', s); np.sum(s, axis=0); np.prod(s, -1); np.max(s, axis=0); np.all(s, axis=-1)
 """,
     "integers and bools": """
 i // j; i % j; np.fmod(i, j); np.divmod(i, j); i / j; np.abs(i); np.sign(i); i**3; -u; u + u; u - 4; u * 2; ~u; u << 1; np.sum(u); np.prod(u); np.mean(u)
 np.cumsum(u); np.var(u); np.square(u); np.bitwise_count(i); i & j; i | 3; i ^ j; np.right_shift(i, 1); np.max(u); np.sum(b); np.mean(b); b + b; b * b; ~b
 np.where(b, 1, 2); np.where(b, 1.5, 2); np.where(b, u[:2], i[:2]); np.logical_not(i); np.maximum(u, 4); u / 2; u + 1.5; i * np.float32(2); u * np.float32(2)
 np.float32(2) * i; np.sqrt(u); np.sin(i); np.exp(b); np.floor(i); np.round(i, -1); np.isnan(i); np.power(2.0, j); x[np.abs(j) % 2]; u > -1; u < 300
+np.angle(u); np.angle(b)
+np.append(u, 9); np.append(np.float32(2) * u, 1.5); np.vander(i); np.hstack([u, 1]); np.concatenate([u, [2.5]])
 """,
 }
 

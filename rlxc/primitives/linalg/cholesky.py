@@ -6,7 +6,9 @@ import numpy as np
 
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.linalg import lapack, tiny
+from rlxc.primitives.linalg.embedding import COMPLEX, interleaved, uninterleaved
 from rlxc.primitives.linalg.matrices import (
+    WIDE,
     MatrixPrimitive,
     check_matrix,
     each,
@@ -27,28 +29,41 @@ _SPD = np.array([[4.0, 1.0, -0.5], [0.8, 3.0, 0.25], [-0.3, 0.35, 2.0]])
 class Cholesky(MatrixPrimitive):
     """The lower triangular l with `l l' = x` of positive definite matrices x [..., n, n]; of x that is not symmetric, (x + x') / 2 is taken.
 
+    x' is conjugated too, if x is complex; l then is that of a real matrix of twice the size.
+
     A matrix that is not positive definite gives nan in the whole lower triangle. The tangent is l phi(l^-1 dx l^-T), where phi takes the lower
     triangle and half of the diagonal (Murray, "Differentiation of the Cholesky decomposition", 2016).
     """
 
     name = "cholesky"
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
     samples = (
         Sample(_SPD),
         Sample(np.stack([_SPD[:2, :2], 2 * np.eye(2)])),
         Sample(np.array([[2.25]])),
+        Sample(_SPD + 0.5j * (_SPD - 1)),
         "f64[0, 0]",
         "f64[0, 2, 2]",
         Sample(np.eye(7) * 4 + np.cos(np.arange(49.0)).reshape(7, 7)),
     )
 
     def infer(self, x):
-        check_matrix(self.name, x, square=True)
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
         return x
 
     def eval(self, x):
         l = np.tril(each(mean_with_transpose(x), np.linalg.cholesky))  # noqa: E741
-        return np.where(np.isnan(l).any((-1, -2), keepdims=True), np.tril(np.full_like(l, np.nan)), l)
+        nothing = np.tril(np.full_like(l, np.nan))
+        if np.iscomplexobj(l):
+            nothing.imag = np.tril(np.full_like(l.real, np.nan), -1)
+        return np.where(np.isnan(l).any((-1, -2), keepdims=True), nothing, l)
+
+    def legalize(self, b, x):
+        if not x.type.dtype.is_complex:
+            return None
+        re, im = uninterleaved(b, b.cholesky(interleaved(b, x)))
+        return b.complex(re, lower_part(b, im, diagonal=False))
 
     def jvp(self, b, primals, tangents, outs):
         (l,) = outs  # noqa: E741

@@ -9,10 +9,13 @@ import numpy as np
 from rlxc.errors import ShapeError
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.families import Composite, require_dtype
+from rlxc.primitives.linalg.elimination import MATRICES, determinants
+from rlxc.primitives.linalg.embedding import COMPLEX
 from rlxc.primitives.linalg.lu import _A, I32, Lu
 from rlxc.primitives.linalg.matrices import WIDE, MatrixPrimitive, check_matrix, identity
 
 _SAMPLES = (Sample(_A), Sample(np.stack([_A[:2, :2], _A[1:, 1:]])), Sample(np.array([[-0.5]])), "f64[0, 0]", "f64[2, 0, 0]")
+_COMPLEX_SAMPLES = (*map(Sample, MATRICES), "c128[0, 0]", "c128[2, 0, 0]")
 _MATRICES = (_A, np.stack([_A[:2, :2], _A[1:, 1:]]), np.array([[-0.5]]), np.zeros((0, 0)))
 
 
@@ -118,18 +121,23 @@ class Slogdet(Composite):
     """The sign of the determinant of x [..., n, n], and the logarithm of its absolute value: 0 and -inf where x is singular."""
 
     name = "slogdet"
-    dtypes = WIDE
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = _SAMPLES
+    samples = (*_SAMPLES, *_COMPLEX_SAMPLES)
 
     def infer(self, x):
-        check_matrix(self.name, x, square=True)
-        return (x.with_shape(x.shape[:-2]),) * 2
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
+        one = x.with_shape(x.shape[:-2])
+        return one, one.with_dtype(x.dtype.part) if x.dtype.is_complex else one
 
     def eval(self, x):
-        return LuSlogdet().eval(x, None, None, None)
+        sign, size = np.linalg.slogdet(x)
+        return np.asarray(sign, x.dtype), np.asarray(size, x.real.dtype)
 
     def decompose(self, b, x):
+        if x.type.dtype.is_complex:
+            _, sign, log = determinants(b, b.stop_gradient(x))
+            return b.slogdet_of(x, sign, log)
         return b.lu_slogdet(x, *b.lu(b.stop_gradient(x)))
 
 
@@ -138,16 +146,18 @@ class Det(Composite):
     """The determinant of x [..., n, n]. Its derivative at a singular matrix is nan."""
 
     name = "det"
-    dtypes = WIDE
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = _SAMPLES
+    samples = (*_SAMPLES, *_COMPLEX_SAMPLES)
 
     def infer(self, x):
-        check_matrix(self.name, x, square=True)
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
         return x.with_shape(x.shape[:-2])
 
     def eval(self, x):
         return LuDet().eval(x, None, None, None)
 
     def decompose(self, b, x):
+        if x.type.dtype.is_complex:
+            return b.det_of(x, determinants(b, b.stop_gradient(x))[0])
         return b.lu_det(x, *b.lu(b.stop_gradient(x)))

@@ -6,8 +6,11 @@ import numpy as np
 
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.linalg import lapack
+from rlxc.primitives.linalg.embedding import COMPLEX
+from rlxc.primitives.linalg.hermitian import MATRICES, eigh_of_complex, eval_eigh
 from rlxc.primitives.linalg.jacobi import diagonalize
 from rlxc.primitives.linalg.matrices import (
+    WIDE,
     MatrixPrimitive,
     check_matrix,
     diagonal,
@@ -25,6 +28,7 @@ from rlxc.primitives.linalg.signs import sign, signs_of_columns
 SMALL = 4  # rows up to which loops are as fast as the library
 
 _S = np.array([[3.0, 1.0, -0.5], [0.8, -1.0, 0.25], [-0.3, 0.35, 1.0]])
+_COMPLEX_SAMPLES = tuple(map(Sample, MATRICES))
 _SAMPLES = (Sample(_S), Sample(np.stack([_S[:2, :2], _S[1:, 1:]])), Sample(np.array([[-0.5]])), "f64[0, 0]", "f64[0, 2, 2]")
 
 
@@ -36,17 +40,27 @@ class Eigh(MatrixPrimitive):
     positive. dw is the diagonal of y = v' dx v, and dv is v (f * y) with f[i, j] = 1 / (w[j] - w[i]) off the diagonal (Giles, "Collected matrix
     derivative results", 2008). Where eigenvalues are equal their eigenvectors have no derivative, and dv is nan or inf; dw is right as far as results do
     not depend on their order. What has no finite elements gives nan.
+
+    Of complex x, transposes are conjugated, eigenvalues are real, and of each eigenvector that component is real and positive. They are those of a real
+    matrix of twice the size; see `eigh_of`.
     """
 
     name = "eigh"
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = _SAMPLES
+    samples = (*_SAMPLES, *_COMPLEX_SAMPLES)
 
     def infer(self, x):
-        check_matrix(self.name, x, square=True)
-        return x.with_shape(x.shape[:-1]), x
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
+        w = x.with_shape(x.shape[:-1])
+        return w.with_dtype(x.dtype.part) if x.dtype.is_complex else w, x
+
+    def legalize(self, b, x):
+        return b.eigh_of(x, *eigh_of_complex(b, x)) if x.type.dtype.is_complex else None
 
     def eval(self, x):
+        if np.iscomplexobj(x):
+            return eval_eigh(x)
         both = each_finite(mean_with_transpose(x), lambda m: np.concatenate([(r := np.linalg.eigh(m))[0][..., None, :], r[1]], -2))
         w, v = both[..., 0, :], both[..., 1:, :]
         return np.ascontiguousarray(w), np.ascontiguousarray(v * signs_of_columns(v))
@@ -87,15 +101,20 @@ class Eigvalsh(MatrixPrimitive):
     """Eigenvalues of symmetric matrices x [..., n, n], in ascending order; see `eigh`."""
 
     name = "eigvalsh"
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = _SAMPLES
+    samples = (*_SAMPLES, *_COMPLEX_SAMPLES)
 
     def infer(self, x):
-        check_matrix(self.name, x, square=True)
-        return x.with_shape(x.shape[:-1])
+        check_matrix(self.name, x, square=True, dtypes=self.dtypes)
+        w = x.with_shape(x.shape[:-1])
+        return w.with_dtype(x.dtype.part) if x.dtype.is_complex else w
+
+    def legalize(self, b, x):
+        return b.eigh_of(x, *eigh_of_complex(b, x))[0] if x.type.dtype.is_complex else None
 
     def eval(self, x):
-        return each_finite(mean_with_transpose(x), np.linalg.eigvalsh)
+        return np.ascontiguousarray(each_finite(mean_with_transpose(x), np.linalg.eigvalsh).real)
 
     def jvp(self, b, primals, tangents, outs):
         """The diagonal of v' dx v."""

@@ -24,7 +24,7 @@ class MatrixPrimitive(Primitive):
     Native code goes through those: a subclass states `one(e, reads, writes)` for one matrix, given as `Matrix`es.
     """
 
-    dtypes: ClassVar = WIDE
+    dtypes: ClassVar[tuple[str, ...]] = WIDE
     cost = Cost(flops=10, recompute=False)
 
     def batch(self, b: Any, *xs: Value, batched: Sequence[bool], **attrs: Any) -> Any:
@@ -156,6 +156,11 @@ def where(b: Any, relation: str, x: Value, y: Value, offset: int = 0) -> Value:
     return b.select(mask, x, y)
 
 
+def hermitian(b: Any, x: Value) -> Value:
+    """The mean of x and its conjugated transpose."""
+    return b.mul(b.add(x, b.conj(transposed(b, x))), 0.5)
+
+
 def lower_part(b: Any, x: Value, *, diagonal: bool = True) -> Value:
     """x with zeros above its diagonal, and on it unless that stays."""
     return where(b, "ge" if diagonal else "gt", x, b.zeros(x.type))
@@ -196,7 +201,8 @@ def flat_batch(x: np.ndarray, rank: int = 2) -> np.ndarray:
 
 
 def mean_with_transpose(x: np.ndarray) -> np.ndarray:
-    return ((x + np.swapaxes(x, -1, -2)) * x.dtype.type(0.5)).astype(x.dtype)
+    """The mean of x and its transpose, conjugated if x is complex."""
+    return ((x + np.conj(np.swapaxes(x, -1, -2))) * x.dtype.type(0.5)).astype(x.dtype)
 
 
 def each_finite(x: np.ndarray, function: Callable[[np.ndarray], Any]) -> np.ndarray:

@@ -8,6 +8,7 @@ from rlxc.errors import AttrError, ShapeError
 from rlxc.ir.primitive import Sample, register
 from rlxc.ir.types import DType
 from rlxc.primitives.families import Composite
+from rlxc.primitives.linalg.embedding import COMPLEX, embedded, unembedded
 from rlxc.primitives.linalg.lu import _A, _TALL
 from rlxc.primitives.linalg.matrices import WIDE, MatrixPrimitive, check_matrix, check_same_batch, each_finite, product, times_columns, transposed
 
@@ -15,7 +16,7 @@ _MATRICES = (_A, _TALL, _TALL.T, np.stack([_A[:2, :2], _A[1:, 1:]]), np.array([[
 
 
 def _eval(x, rcond):
-    limit = _limit(x.shape, str(x.dtype).replace("float", "f"), rcond)
+    limit = _limit(x.shape, str(x.real.dtype).replace("float", "f"), rcond)
     return each_finite(x, lambda a: np.swapaxes(np.linalg.pinv(a, rcond=limit), -1, -2)).swapaxes(-1, -2)
 
 
@@ -69,16 +70,18 @@ class PinvOf(MatrixPrimitive):
 class Pinv(Composite):
     """The pseudo-inverse of x [..., m, n], by its singular values; those up to `rcond` times the largest count as 0.
 
+    Those of a complex x are those of a real matrix of twice the size.
+
     Unless stated, rcond is the greater of m and n times the distance of 1 to the next number.
     """
 
     name = "pinv"
-    dtypes = WIDE
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = tuple(Sample(a) for a in _MATRICES)
+    samples = (*(Sample(a) for a in _MATRICES), Sample(_TALL + 1j * _TALL[::-1]), Sample(_TALL.T - 1j * _TALL.T[::-1]))
 
     def infer(self, x, *, rcond: float | None = None):
-        check_matrix(self.name, x)
+        check_matrix(self.name, x, dtypes=self.dtypes)
         if rcond is not None and not rcond >= 0:
             raise AttrError(f"pinv: rcond is not negative: {rcond}")
         return x.with_shape((*x.shape[:-2], x.shape[-1], x.shape[-2]))
@@ -89,6 +92,9 @@ class Pinv(Composite):
     def decompose(self, b, x, *, rcond):
         if 0 in x.type.shape[-2:]:
             return transposed(b, x)
+        if x.type.dtype.is_complex:
+            limit = _limit(x.type.shape, x.type.dtype.part, rcond)
+            return unembedded(b, b.pinv(embedded(b, x), rcond=float(limit)))
         u, s, vh = b.svd(b.stop_gradient(x))
         top = b.reduce_max(s, axes=(s.type.rank - 1,))
         limit = b.mul(top, float(_limit(x.type.shape, x.type.dtype, rcond)))

@@ -6,9 +6,11 @@ import numpy as np
 
 from rlxc.ir.primitive import Sample, register
 from rlxc.primitives.linalg import lapack
+from rlxc.primitives.linalg.embedding import COMPLEX
 from rlxc.primitives.linalg.jacobi import orthogonalize
 from rlxc.primitives.linalg.lu import _A, _TALL
 from rlxc.primitives.linalg.matrices import (
+    WIDE,
     MatrixPrimitive,
     check_matrix,
     diagonal,
@@ -24,6 +26,7 @@ from rlxc.primitives.linalg.matrices import (
 )
 from rlxc.primitives.linalg.qr import smaller_side
 from rlxc.primitives.linalg.signs import sign, signs_of_columns
+from rlxc.primitives.slice import slice_axis
 
 SMALL = 8  # rows and columns up to which loops are as fast as the library
 
@@ -109,20 +112,34 @@ class Svd(MatrixPrimitive):
 
 @register
 class SingularValues(MatrixPrimitive):
-    """The singular values of x [..., m, n] in descending order; see `svd`."""
+    """The singular values of x [..., m, n] in descending order; see `svd`. Those of complex x are eigenvalues of [[0, x], [x', 0]]."""
 
     name = "singular_values"
+    dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = _SAMPLES
+    samples = (*_SAMPLES, Sample(_TALL + 1j * _TALL[::-1]), Sample(_TALL.T - 1j * _TALL.T[::-1]), "c128[2, 0, 3]")
 
     def infer(self, x):
-        check_matrix(self.name, x)
-        return x.with_shape((*x.shape[:-2], smaller_side(self.name, x)))
+        check_matrix(self.name, x, dtypes=self.dtypes)
+        s = x.with_shape((*x.shape[:-2], smaller_side(self.name, x)))
+        return s.with_dtype(x.dtype.part) if x.dtype.is_complex else s
+
+    def legalize(self, b, x):
+        if not x.type.dtype.is_complex:
+            return None
+        *leading, m, n = x.type.shape
+        k, rank = smaller_side(self.name, x.type), len(leading) + 1
+        if k == 0 or 0 in leading:
+            return b.zeros(self.infer(x.type))
+        zeros = [b.zeros(x.type.with_shape((*leading, size, size))) for size in (m, n)]
+        upper, lower = b.concat(zeros[0], x, axis=rank), b.concat(b.conj(transposed(b, x)), zeros[1], axis=rank)
+        values = b.eigvalsh(b.concat(upper, lower, axis=rank - 1))
+        return b.abs(b.reverse(slice_axis(b, values, rank - 1, m + n - k, m + n), axes=(rank - 1,)))
 
     def eval(self, x):
         if 0 in x.shape:
-            return np.zeros((*x.shape[:-2], min(x.shape[-2:])), x.dtype)
-        return each_finite(x, lambda a: np.linalg.svd(a, compute_uv=False))
+            return np.zeros((*x.shape[:-2], min(x.shape[-2:])), x.real.dtype)
+        return np.ascontiguousarray(each_finite(x, lambda a: np.linalg.svd(a, compute_uv=False)).real)
 
     def jvp(self, b, primals, tangents, outs):
         """The diagonal of u' dx v."""
