@@ -22,6 +22,7 @@ from rlxc.tracing.promotion import DEFAULTS
 from rlxc.tracing.protocols import mentions_tracer
 from rlxc.tracing.pytree import Tree, unflatten
 from rlxc.tracing.staging import Aval, Staged, stage
+from rlxc.tracing.static_values import distinction
 from rlxc.tracing.trace import outside_of_traces
 from rlxc.tracing.tracer import tracer_of
 
@@ -140,7 +141,7 @@ def _name(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-# The form of arguments: the same nesting, hashable, with a hole for each operand. Values are held with their types, since 1, 1.0 and True are equal.
+# The form of arguments: the same nesting, hashable, with a hole for each operand. Values are held with what tells them from equal ones, as 1 from True.
 
 _HOLE = object()
 _NO_OPTIONS = (dict, ())
@@ -153,7 +154,7 @@ _OPERANDS = (Variable, np.ndarray, np.floating, np.complexfloating, Position)
 def _form(value: Any, operands: list[Any]) -> Any:
     cls = type(value)
     if cls in _PLAIN:
-        return (None, cls, value)
+        return (None, distinction(value), value)
     if isinstance(value, _OPERANDS):
         operands.append(value)
         return _HOLE
@@ -163,7 +164,7 @@ def _form(value: Any, operands: list[Any]) -> Any:
         return (dict, tuple([(k, _form(v, operands)) for k, v in value.items()]))
     if cls is slice:
         return (slice, (_form(value.start, operands), _form(value.stop, operands), _form(value.step, operands)))
-    return (None, cls, value)
+    return (None, distinction(value), value)
 
 
 def _filled(form: Any, leaves: Any) -> Any:

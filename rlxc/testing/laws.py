@@ -362,12 +362,18 @@ def native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
 
 @native_law("without fusion and vectors native code computes the same", "element, lower or scalar", derivative=True)
 def plain_native_is_eval(cases: Sequence[Case], rng: Rng) -> None:
-    check_native(cases, rng, fuse=False, vectorize=False)
+    check_native(_some(cases), rng, fuse=False, vectorize=False)
 
 
 @native_law("native gradients are the interpreted ones", "element, lower or scalar", derivative=True)
 def native_gradient_is_the_interpreted(cases: Sequence[Case], rng: Rng) -> None:
-    check_native_gradient(cases, rng)
+    """Gradients are made of ops that are tried by themselves: some cases tell whether that goes together."""
+    check_native_gradient(_some([case for case in cases if _is_reversible(case)]), rng)
+
+
+def _some(cases: Sequence[Case]) -> Sequence[Case]:
+    """Eight at most, as far apart as can be."""
+    return cases[:: -(-len(cases) // 8)] if cases else cases
 
 
 @native_law("eager tensors compute the same, and have the compiled gradients", "jvp", derivative=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from rlxc.errors import ArgumentError, DifferentiationError, TracingError
-from rlxc.tracing.location import code_of, definition, user_location, with_source
+from rlxc.tracing.location import definition, parameters_of, user_location, with_source
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.staging import Aval, Staged, argument_names, aval_of, name_of, stage
 
@@ -56,24 +58,35 @@ class Arguments:
 
     def _number(self, n: int | str, what: str) -> int:
         if isinstance(n, str):
-            code = code_of(self.f)
-            known = code.co_varnames[hasattr(self.f, "__self__") : code.co_argcount] if code is not None else ()
+            known = parameters_of(self.f)
             if n in known[: self.count]:
                 return known.index(n)
             by_name: Sequence[str] = self.tree.children[1].rest or ()  # type: ignore[assignment]
             if n in by_name:
                 return self.count + list(by_name).index(n)
-        elif not isinstance(n, bool) and -self.count <= n < self.count:
-            return n % self.count
+        elif isinstance(n, int | np.integer) and not isinstance(n, bool) and -self.count <= n < self.count:
+            return int(n) % self.count
         message = f"{what} of {name_of(self.f)} with respect to argument {n!r}: there is no such argument in this call"
         raise with_source(ArgumentError(message, code="RLX0502", loc=definition(self.f)))
 
 
-def same_form(given: Any, tree: Tree, what: str) -> list[Any]:
-    """The leaves of `given`, which is to have the form `tree`."""
+def leaves_like(given: Any, tree: Tree, dtypes: Sequence[Any]) -> list[Any] | None:
+    """The leaves of something of the form `tree`, in which None may stand for what has no derivative; None if it has another form."""
     leaves, form = flatten(given)
-    if form != tree:
-        raise with_source(TracingError(f"{what} has the form {form}, not {tree}", code="RLX0806", loc=user_location()))
+    if form == tree:
+        return leaves
+    floats = [d.differentiable for d in dtypes]
+    if form != flatten(unflatten(tree, [0 if is_float else None for is_float in floats]))[1]:
+        return None
+    rest = iter(leaves)
+    return [next(rest) if is_float else None for is_float in floats]
+
+
+def same_form(given: Any, tree: Tree, dtypes: Sequence[Any], what: str) -> list[Any]:
+    """The leaves of `given`, which is to have the form `tree`; see `leaves_like`."""
+    leaves = leaves_like(given, tree, dtypes)
+    if leaves is None:
+        raise with_source(TracingError(f"{what} has the form {flatten(given)[1]}, not {tree}", code="RLX0806", loc=user_location()))
     return leaves
 
 

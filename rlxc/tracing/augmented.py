@@ -9,8 +9,11 @@ In the same way nobody sees that an array to write to, made in the very call, is
 
 from __future__ import annotations
 
-import opcode
+import dis
 import sys
+from functools import lru_cache
+from itertools import pairwise
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -18,24 +21,34 @@ import numpy as np
 from rlxc.errors import DTypeError, ShapeError, TracingError
 from rlxc.tracing.location import user_location, with_source
 
-_BINARY_OP = opcode.opmap["BINARY_OP"]
 _FIRST_INPLACE = 13  # of the operators of BINARY_OP: the `+=` of `+`
 
 
 def is_augmented_assignment(inputs: tuple[Any, ...], out: tuple[Any, ...], kept: list[Any]) -> bool:
-    """Whether the caller of `__array_ufunc__`, who called this, is a line `a += b`; raises TracingError if others have the array, too,
-    than `kept`, the arrays that the trace has seen."""
+    """Whether the caller of `__array_ufunc__`, who called this, is a line `a += b`; raises TracingError if `a` is no local variable, or others
+    have the array, too, than `kept`, the arrays that the trace has seen."""
     frame = sys._getframe(2)
-    code, at = frame.f_code.co_code, frame.f_lasti
-    if len(inputs) != 2 or len(out) != 1 or inputs[0] is not out[0] or code[at] != _BINARY_OP or code[at + 1] < _FIRST_INPLACE:
+    if len(inputs) != 2 or len(out) != 1 or inputs[0] is not out[0] or type(inputs[0]) is not np.ndarray:
         return False
-    if type(inputs[0]) is not np.ndarray:
+    is_local = _assignments(frame.f_code).get(frame.f_lasti)
+    if is_local is None:
         return False
-    if inputs[0].base is not None or sys.getrefcount(inputs[0]) > _REFERENCES + sum([array is inputs[0] for array in kept]):
+    if not is_local or inputs[0].base is not None or sys.getrefcount(inputs[0]) > _REFERENCES + sum([array is inputs[0] for array in kept]):
         help = "write x = x + y, which leaves the others as they are"
         message = "a traced array is added (or so) in place to an array that is also known by another name, or is part of another one"
         raise with_source(TracingError(message, code="RLX0805", loc=user_location(), help=help))
     return True
+
+
+@lru_cache(maxsize=1 << 10)
+def _assignments(code: CodeType) -> dict[int, bool]:
+    """Where the code has `a += b` (or so), and whether `a` is a variable of the function's own: no global, no element, no attribute."""
+    found = {}
+    ops = [op for op in dis.get_instructions(code) if op.opname != "EXTENDED_ARG"]
+    for op, store in pairwise(ops):
+        if op.opname == "BINARY_OP" and op.arg is not None and op.arg >= _FIRST_INPLACE:
+            found[op.offset] = store.opname.startswith("STORE_FAST") or (store.opname == "STORE_DEREF" and store.argval in code.co_cellvars)
+    return found
 
 
 def is_temporary(out: tuple[Any, ...]) -> bool:

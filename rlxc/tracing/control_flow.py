@@ -17,7 +17,7 @@ from rlxc.tracing.location import definition, user_location, with_source
 from rlxc.tracing.promotion import promote
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
 from rlxc.tracing.regions import region_of
-from rlxc.tracing.staging import Aval, Staged, aval_of, call, name_of, stage
+from rlxc.tracing.staging import Aval, Staged, aval_of, call, name_of, require_function, stage
 from rlxc.tracing.trace import current, here, record
 from rlxc.tracing.tracer import Tracer, convert, emit, tracer_of
 
@@ -60,7 +60,7 @@ def scan(f: Function, init: Any, xs: Any = None, length: int | None = None, reve
     """
     rows, xs_tree = flatten(xs)
     rows = [tracer_of(x) for x in rows]
-    n = _length(rows, leaf_names(xs_tree, "xs"), length, name_of(f))
+    n = _length(rows, leaf_names(xs_tree, "xs"), length, f"scan of {name_of(f)}")
     avals = [Aval(x.aval.with_shape(x.shape[1:]), x._weak) for x in rows]
     carried, staged = _stage_body(f, init, avals, xs_tree)
     count = len(carried)
@@ -75,14 +75,16 @@ def _length(rows: Sequence[Any], names: Sequence[str], length: int | None, what:
     sizes = {}
     for x, name in zip(rows, names, strict=True):
         if not x.shape:
-            raise _wrong(f"scan of {what}: {name} is {x.aval}, which has no axis to go along")
+            raise _wrong(f"{what}: {name} is {x.aval}, which has no axis to go along")
         sizes[name] = x.shape[0]
     if length is not None:
+        if not _is_known(length):
+            raise _wrong(f"{what}: length is a number of steps, not {length!r}")
         sizes["length"] = int(length)
     if not sizes:
-        raise _wrong(f"scan of {what}: neither xs nor length says how many steps there are")
+        raise _wrong(f"{what}: neither xs nor length says how many steps there are")
     if len(set(sizes.values())) > 1:
-        raise _wrong(f"scan of {what}: the number of steps differs: {', '.join(f'{k} {n}' for k, n in sizes.items())}")
+        raise _wrong(f"{what}: the number of steps differs: {', '.join(f'{k} {n}' for k, n in sizes.items())}")
     n: int = next(iter(sizes.values()))
     return n
 
@@ -202,7 +204,7 @@ def map(f: Function, xs: Any) -> Any:
     """`f(x)` for each x along the first axis of `xs`, stacked: a loop, where vmap is one wide computation."""
     rows, tree = flatten(xs)
     rows = [tracer_of(x) for x in rows]
-    _length(rows, leaf_names(tree, "xs"), None, name_of(f))
+    _length(rows, leaf_names(tree, "xs"), None, f"map of {name_of(f)}")
     avals = [Aval(x.aval.with_shape(x.shape[1:]), x._weak) for x in rows]
     staged = stage(f, avals, lambda leaves: ((unflatten(tree, leaves),), {}), [None] * len(avals), hoists=True)
     op = record("map", [*staged.captured, *rows], {"consts": len(staged.captured)}, (region_of(staged, len(avals)),))
@@ -284,6 +286,7 @@ def _tracers(op: Any, weak: Sequence[bool]) -> list[Tracer]:
 
 def _like(f: Function, body: Function) -> Function:
     """`body` under the name of `f`, which it calls."""
+    require_function(f)
     named = functools.wraps(f, updated=())(body) if hasattr(f, "__name__") else body
     return named
 

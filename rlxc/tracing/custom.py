@@ -11,8 +11,10 @@ import numpy as np
 
 from rlxc.errors import Error, TracingError
 from rlxc.ir.core import Func
-from rlxc.tracing.arguments import Arguments
-from rlxc.tracing.location import definition, with_source
+from rlxc.primitives.custom.checkpoint import POLICIES
+from rlxc.tracing.arguments import Arguments, leaves_like
+from rlxc.tracing.location import definition, parameters_of, user_location, with_source
+from rlxc.tracing.promotion import stands_for
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.regions import region_of
 from rlxc.tracing.staging import Aval, Staged, aval_of, call, name_of, stage
@@ -29,6 +31,8 @@ def checkpoint(f: Function | None = None, /, *, policy: str = "recompute", names
     `policy` says what else is kept: "contractions" keeps products of matrices, "named" what is marked by `checkpoint_name` with one of `names`,
     "save" all that is needed. The value and the derivatives are the same.
     """
+    if policy not in POLICIES:
+        raise with_source(TracingError(f"checkpoint has no policy {policy!r}", code="RLX0809", loc=user_location(), help=f"there are {', '.join(POLICIES)}"))
     if f is None:
         return functools.partial(checkpoint, policy=policy, names=names)
 
@@ -62,7 +66,10 @@ class _Custom:
     def __init__(self, f: Function, nondiff_argnums: int | Sequence[int] = ()) -> None:
         functools.update_wrapper(self, f, updated=())
         self._f = f
-        self._nondiff = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
+        numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
+        self._nondiff = tuple([n if n >= 0 else n + len(parameters_of(f)) for n in numbers])
+        if any(n < 0 for n in self._nondiff):
+            raise _wrong(f"{name_of(f)} has no argument {min(numbers)} (nondiff_argnums)", f)
         self._within = threading.local()  # `depth`: how many of its own rules are being traced. See Note [Rules that call their function]
 
     def __get__(self, owner: Any, cls: type | None = None) -> Any:
@@ -248,14 +255,10 @@ def _fitting(returned: Any, tree: Tree, wanted: Sequence[Any], what: str, rule: 
 
 def _leaves_like(given: Any, tree: Tree, types: Sequence[Any], what: str, rule: Function) -> list[Any]:
     """The leaves of something of the form `tree`, in which None may stand for integers."""
-    leaves, form = flatten(given)
-    if form == tree:
-        return leaves
-    floats = [t.dtype.differentiable for t in types]
-    if form == flatten(unflatten(tree, [0 if is_float else None for is_float in floats]))[1]:
-        rest = iter(leaves)
-        return [next(rest) if is_float else None for is_float in floats]
-    raise _wrong(f"{name_of(rule)}: {what} has the form {form}, not {tree}", rule)
+    leaves = leaves_like(given, tree, [t.dtype for t in types])
+    if leaves is None:
+        raise _wrong(f"{name_of(rule)}: {what} has the form {flatten(given)[1]}, not {tree}", rule)
+    return leaves
 
 
 def _cast(x: Any, type: Any, what: str, rule: Function) -> Any:
@@ -264,7 +267,7 @@ def _cast(x: Any, type: Any, what: str, rule: Function) -> Any:
         aval = aval_of(x, what)
     except Error:
         raise _wrong(f"{name_of(rule)}: {what} is {x!r}, and {type} is asked for", rule) from None
-    if aval.type.shape != type.shape or (aval.type.dtype != type.dtype and not aval.weak):
+    if aval.type.shape != type.shape or not stands_for((aval.type.dtype, aval.weak), type.dtype):
         raise _wrong(f"{name_of(rule)}: {what} is {aval.type}, and {type} is asked for", rule)
     return tracer_of(convert(x, type.dtype) if isinstance(x, Tracer) else np.asarray(x, type.dtype.numpy))
 

@@ -27,6 +27,7 @@ from rlxc.tracing.lowered import Lowered
 from rlxc.tracing.pytree import Tree, flatten, unflatten
 from rlxc.tracing.quick_call import NUMBERS, Quick, quick_call
 from rlxc.tracing.staging import Aval, Staged, argument_names, aval_like, aval_of, compile_native, in_native_order, name_of, stage
+from rlxc.tracing.static_values import distinction
 from rlxc.tracing.trace import check_alive, current
 from rlxc.tracing.tracer import Tracer
 
@@ -360,10 +361,10 @@ class Static:
         static: list[Any] = []
         for n in self.numbers:
             if -len(args) <= n < len(args):
-                static.append((n % len(args), _types(args[n]), args[n]))
+                static.append((n % len(args), distinction(args[n]), args[n]))
                 rest[n] = None
         if kwargs:
-            static += [(k, _types(x), x) for k, x in sorted(kwargs.items()) if k in self.names]
+            static += [(k, distinction(x), x) for k, x in sorted(kwargs.items()) if k in self.names]
             kwargs = {k: x for k, x in kwargs.items() if k not in self.names}
         return (tuple(rest), kwargs), tuple(static)
 
@@ -384,11 +385,6 @@ class Static:
             else:
                 named[where] = x
         return whole, named
-
-
-def _types(x: Any) -> Any:
-    """1, 1.0 and True are equal, and different values to a function."""
-    return (tuple, *[_types(i) for i in x]) if type(x) is tuple else type(x)
 
 
 def _static_arguments(f: Any, numbers: Any, names: Any) -> Static | None:

@@ -7,6 +7,7 @@ import functools
 import inspect
 import sys
 from functools import lru_cache
+from inspect import CO_VARARGS
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -37,6 +38,17 @@ def code_of(function: Any) -> CodeType | None:
     function = inspect.unwrap(function)
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     return code if isinstance(code, CodeType) else None
+
+
+def parameters_of(function: Any, skip: int = 0) -> tuple[str, ...]:
+    """The names of what a Python function takes by position, without `self` of a bound method and the first `skip`; through decorators that pass on all."""
+    while hasattr(function, "__wrapped__"):
+        code = getattr(function, "__code__", None)
+        if isinstance(code, CodeType) and (code.co_argcount or not code.co_flags & CO_VARARGS):
+            break
+        function = function.__wrapped__
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code.co_varnames[skip + hasattr(function, "__self__") : code.co_argcount] if isinstance(code, CodeType) else ()
 
 
 def definition(function: Any) -> Loc:

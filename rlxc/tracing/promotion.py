@@ -36,6 +36,12 @@ def kind_of(x: Any) -> Kind:
     return dtype_of(np.asarray(x).dtype if dtype is None else dtype), False
 
 
+def stands_for(kind: Kind, wanted: DType) -> bool:
+    """Whether a value of this kind may be given where `wanted` is asked for: one of that dtype, or a Python number that it can hold."""
+    dtype, weak = kind
+    return dtype == wanted or (weak and _ORDER[dtype.kind] <= _ORDER[wanted.kind])
+
+
 def as_dtype(dtype: Any) -> DType:
     """What `np.dtype` understands, or one of rlxc's own, as a DType."""
     if isinstance(dtype, DType):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from rlxc.errors import TracingError
+from rlxc.tracing.static_values import distinction
 
 
 class Kind(NamedTuple):
@@ -194,7 +195,7 @@ def _dataclass_kind(cls: type) -> Kind:
     static = [f.name for f in fields if f.metadata.get("static", False)]
 
     def take(x: Any) -> tuple[Sequence[Any], Hashable]:
-        return [getattr(x, n) for n in names], tuple([(type(v), v) for v in [getattr(x, n) for n in static]])
+        return [getattr(x, n) for n in names], tuple([(distinction(v), v) for v in [getattr(x, n) for n in static]])
 
     def make(rest: Any, xs: Sequence[Any]) -> Any:
         made: Any = object.__new__(cls)  # what __init__ computes or converts has been computed and converted before

@@ -26,6 +26,7 @@ from rlxc.runtime.compiled import Compiled
 from rlxc.runtime.python_call import Call, CallableType
 from rlxc.tracing.pytree import Tree, kind_of_container
 from rlxc.tracing.staging import Staged
+from rlxc.tracing.static_values import distinction
 
 Quick = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 MAX_LEAVES = 512
@@ -76,16 +77,12 @@ def _is_quick(value: Any) -> bool:
     return cls in _PLAIN or (cls.__hash__ is object.__hash__ and cls.__eq__ is object.__eq__)
 
 
-def _types(x: Any) -> Any:
-    return (tuple, *[_types(i) for i in x]) if type(x) is tuple else type(x)
-
-
 class _Writer:
     """The text of the function, and the constants that it refers to."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.constants: dict[str, Any] = {"types": _types}
+        self.constants: dict[str, Any] = {"distinction": distinction}
         self.leaves: list[str] = []
         self._count = 0
 
@@ -128,8 +125,8 @@ class _Writer:
 
     def _static(self, place: str, value: Any) -> None:
         known = self.constant(value)
-        if type(value) is tuple:
-            self.guard(f"{place} != {known} or types({place}) != {self.constant(_types(value))}")
+        if type(value) in (tuple, float, complex):
+            self.guard(f"{place} != {known} or distinction({place}) != {self.constant(distinction(value))}")
         elif type(value) in _PLAIN:
             self.guard(f"type({place}) is not {self.constant(type(value))} or {place} != {known}")
         else:

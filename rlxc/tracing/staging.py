@@ -18,7 +18,7 @@ from rlxc.ir.core import Func
 from rlxc.ir.locks import lock
 from rlxc.ir.types import TensorType, dtype_of, parse_type
 from rlxc.runtime.compiled import Compiled
-from rlxc.tracing.location import code_of, definition, user_location, with_source
+from rlxc.tracing.location import definition, parameters_of, user_location, with_source
 from rlxc.tracing.promotion import kind_of
 from rlxc.tracing.pytree import Tree, flatten, leaf_names, unflatten
 from rlxc.tracing.trace import Snapshot, Trace, current, here, spliced, tracing
@@ -78,6 +78,7 @@ def aval_like(x: Any) -> Aval:
 @without_collection()
 def stage(f: Callable[..., Any], avals: Sequence[Aval], rebuild: Callable[[list[Any]], tuple[Any, Any]], names: Sequence[str | None], hoists: bool) -> Staged:
     """Run `f` once on tracers; `rebuild` makes its arguments, positional and by name, of the leaves."""
+    require_function(f)
     name, loc = name_of(f), definition(f)
     with tracing(name, hoists=hoists) as made:
         leaves = [Tracer(made, made.argument(a.type, n, loc), a.weak) for a, n in zip(avals, names, strict=True)]
@@ -94,6 +95,12 @@ def stage(f: Callable[..., Any], avals: Sequence[Aval], rebuild: Callable[[list[
         results = [_result(made, x, n, name, loc) for x, n in zip(outs, leaf_names(tree, "the result"), strict=True)]
         func = made.func([r._value for r in results], loc)
     return Staged(func, tuple(made.captured), tree, tuple(r._weak for r in results), tuple(avals))
+
+
+def require_function(f: Any) -> None:
+    """Raise TracingError unless `f` can be called."""
+    if not callable(f):
+        raise with_source(TracingError(f"a function is asked for, not {_text(f)}", code="RLX0804", loc=user_location()))
 
 
 def _result(trace: Trace, x: Any, what: str, name: str, loc: Loc) -> Tracer:
@@ -116,8 +123,7 @@ def trace(f: Callable[..., Any], /, *types: Any, **named: Any) -> Func:
 
 def argument_names(f: Callable[..., Any], tree: Tree, skip: int = 0) -> list[str]:
     """A name for each leaf of `(args, kwargs)`: that of the parameter, with what leads to the leaf. The first `skip` parameters are bound."""
-    code = code_of(f)
-    known = code.co_varnames[skip + hasattr(f, "__self__") : code.co_argcount] if code is not None else ()
+    known = parameters_of(f, skip)
     args, kwargs = tree.children
     names = []
     for i, child in enumerate(args.children):

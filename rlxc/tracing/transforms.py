@@ -25,6 +25,7 @@ from rlxc.passes.residual_report import ResidualReport, residual_report
 from rlxc.tracing.arguments import ArgNums, Arguments, prefix_leaves, same_form
 from rlxc.tracing.known_transforms import transformed
 from rlxc.tracing.location import user_location, with_source
+from rlxc.tracing.promotion import stands_for
 from rlxc.tracing.pytree import Tree, tree_map, unflatten
 from rlxc.tracing.staging import Staged, aval_of, call, name_of, trace
 from rlxc.tracing.tracer import Tracer, convert, emit
@@ -145,10 +146,10 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
         halves, pulled = _shown(_halves, main, places, convention)
     operands = [*given.leaves, *staged.captured]
     outs = call(_and_results(halves.forward, staged.func, n) if halves else staged.func, operands)
-    kept = halves.kept(operands, [*outs[:n], *outs[count:]]) if halves else []
+    kept = [_own(x) for x in halves.kept(operands, [*outs[:n], *outs[count:]])] if halves else []
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        cts = same_form(cotangent, tree, "the cotangent")
+        cts = same_form(cotangent, tree, [v.type.dtype for v in main.results], "the cotangent")
         if halves is None:
             found = iter([_zero(main.args[p]) for p in places])
         else:
@@ -267,6 +268,9 @@ def _is_axis(x: Any) -> bool:
 
 def _examples(given: Arguments, axes: Sequence[Any], axis_size: int | None) -> tuple[int, list[Any]]:
     """How many examples there are, and the types of the arguments for one of them."""
+    if axis_size is not None and (not isinstance(axis_size, int | np.integer) or axis_size < 0):
+        message = f"vmap of {name_of(given.f)}: axis_size is a number of examples, not {axis_size!r}"
+        raise with_source(TracingError(message, code="RLX0807", loc=user_location()))
     size, avals = axis_size, []
     for aval, axis, name in zip(given.avals, axes, given.names, strict=True):
         if axis is None:
@@ -395,15 +399,20 @@ def _tangents(given: Arguments, tangents: Sequence[Any]) -> list[Any]:
         if not any(a.type.dtype.differentiable for a in avals):
             found += [None] * len(avals)
             continue
-        leaves = same_form(tangent, given.tree_of(i), "a tangent") if tangent is not None else [None] * len(avals)
+        leaves = same_form(tangent, given.tree_of(i), [a.type.dtype for a in avals], "a tangent") if tangent is not None else [None] * len(avals)
         found += [_fitting(t, a.type, "a tangent") if a.type.dtype.differentiable else None for t, a in zip(leaves, avals, strict=True)]
     return found
+
+
+def _own(x: Any) -> Any:
+    """What the pullback keeps: arguments and results are the caller's arrays, who may write to them."""
+    return x.copy() if type(x) is np.ndarray else x
 
 
 def _fitting(x: Any, type: Any, what: str) -> Any:
     """A tangent or cotangent, of the type of what it belongs to; a number is taken for a scalar."""
     aval = aval_of(x, what)
-    if aval.type.shape != type.shape or (aval.type.dtype != type.dtype and not aval.weak):
+    if aval.type.shape != type.shape or not stands_for((aval.type.dtype, aval.weak), type.dtype):
         raise with_source(TracingError(f"{what} is {aval.type}, and belongs to {type}", code="RLX0804", loc=user_location()))
     return convert(x, type.dtype)
 

@@ -81,13 +81,36 @@ def test_transposing_asks_no_jvp_rule_and_each_transpose_rule_once():
     assert Counted.asked == []
 
 
-def test_the_body_of_a_loop_is_linearized_once():
-    f = function(
-        "%x: f64[]",
-        "%y, %z = scan %x, %x {consts = 0, carries = 2, length = 5} do (%a: f64[], %b: f64[]) { %c = test_counted %b yield %b, %c } return %y",
-    )
-    rlxc.grad(f)
+SQUARE = "do (%a: f64[]) { %c = test_counted %a yield %c }"
+BODIES = {
+    "scan": f"%y = scan %x {{consts = 0, carries = 1, length = 5}} {SQUARE}",
+    "scan in segments": f"%y = scan %x {{consts = 0, carries = 1, length = 6, checkpoint = 2}} {SQUARE}",
+    "scan of what depends on x later": "%y, %z = scan %x, %x {consts = 0, carries = 2, length = 5} "
+    "do (%a: f64[], %b: f64[]) { %c = test_counted %b yield %b, %c }",
+    "scan in a scan": "%y = scan %x {consts = 0, carries = 1, length = 3} do (%a: f64[]) { "
+    f"%b = scan %a {{consts = 0, carries = 1, length = 3}} {SQUARE} yield %b }}",
+    "while": f"%y = while %x {{consts = 0, bound = 5}} do (%a: f64[]) {{ %p = lt %a, %a yield %p }} {SQUARE}",
+    "cond": f"%p = gt %x, %x %y = cond %p, %x {SQUARE} do (%a: f64[]) {{ yield %a }}",
+    "checkpoint": f"%y = checkpoint %x {SQUARE}",
+    "map": f"%v = reshape %x {{shape = [1]}} %w = map %v {{consts = 0}} {SQUARE} %y = reshape %w {{shape = []}}",
+}
+
+
+@pytest.mark.parametrize("make", [rlxc.grad, rlxc.jvp, rlxc.vjp, rlxc.linearize, rlxc.jacfwd, rlxc.jacrev], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_is_linearized_once(body, make):
+    """However often it runs, and however many rounds it takes to see what of it depends on x."""
+    make(function("%x: f64[]", f"{BODIES[body]} return %y"))
     assert Counted.asked == ["jvp"]
+
+
+def test_a_function_with_a_rule_is_not_linearized():
+    f = function("%x: f64[]", f"%y = custom_jvp %x {SQUARE} do (%b: f64[], %d: f64[]) {{ yield %d }} return %y")
+    rlxc.grad(f)
+    rlxc.jvp(f)
+    f = function("%x: f64[]", f"%y = custom_vjp %x {SQUARE} {SQUARE} do (%d: f64[]) {{ yield %d }} return %y")
+    rlxc.grad(f)
+    assert Counted.asked == []
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,8 @@ def test_every_case_names_arrays_that_it_has():
             continue  # large
         arrays = case.arrays()
         assert set(case.wrt) | set(case.weights) <= set(arrays)
-        assert all(np.array_equal(a, b) for a, b in zip(arrays.values(), case.arrays().values(), strict=True))
+        if sum(a.size for a in arrays.values()) < 1_000_000:  # enough of them to know that they are always the same
+            assert all(np.array_equal(a, b) for a, b in zip(arrays.values(), case.arrays().values(), strict=True))
         if case.mode in ("sgd", "adam"):
             assert list(arrays)[-len(case.wrt) :] == list(case.wrt)  # parameters come last
 

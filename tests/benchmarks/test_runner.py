@@ -83,8 +83,8 @@ def test_the_command_line_lists_runs_and_reports(capsys, tmp_path):
     assert command.main(["list"]) == 0
     assert "bert12_b1.grad" in capsys.readouterr().out
     stored = tmp_path / "r.json"
-    assert command.main(["run", "--peers", "rlxc", "--cases", "triv1", "--rounds", "1", "--seconds", "0.01", "--output", str(stored)]) == 0
-    assert "`triv1`" in capsys.readouterr().out
+    assert command.main(["run", "--peers", "rlxc", "--cases", "triv1_grad", "--rounds", "1", "--seconds", "0.01", "--output", str(stored)]) == 0
+    assert "`triv1_grad`" in capsys.readouterr().out
     assert json.loads(stored.read_text())["machine"]["date"]
     assert command.main(["report", str(stored), "--measure", "cold,memory"]) == 0
     assert "MiB" in capsys.readouterr().out

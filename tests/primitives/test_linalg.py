@@ -144,6 +144,22 @@ def test_inverse_and_determinants_are_numpys(way, shape):
         close(got, want, 1e-8)
 
 
+@pytest.mark.parametrize(
+    "rows", [[[0.0]], [[1.0, 2.0], [2.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]], [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]], 3 * [[1.0, 2.0, 3.0]]]
+)
+def test_the_derivative_of_a_small_determinant_is_the_adjugate_of_singular_matrices_too(rows):
+    x = np.array(rows)
+    n = len(x)
+    cofactors = [[(-1) ** (i + j) * np.linalg.det(np.delete(np.delete(x, i, 0), j, 1)) for j in range(n)] for i in range(n)]
+    np.testing.assert_allclose(rlxc.grad(np.linalg.det)(x), cofactors, atol=1e-13)
+    second = rlxc.hessian(np.linalg.det)(x)
+    for k in range(n):  # it is linear in each row
+        np.testing.assert_array_equal(second[k, :, k, :], 0)
+    if n > 1:
+        assert np.isfinite(second).all()
+        assert n == 3 or np.count_nonzero(second) == 4
+
+
 def test_determinants_of_singular_matrices(way):
     x = np.array([[1.0, 2.0], [2.0, 4.0]])
     assert op("det", x) == 0

@@ -107,6 +107,19 @@ def test_a_total_that_was_used_before():
     np.testing.assert_allclose(rlxc.jit(f)(X), f(X), rtol=1e-15)
 
 
+def test_a_total_that_a_function_inside_reads():
+    def f(x):
+        total = np.zeros(3)
+
+        def twice():
+            return 2 * total
+
+        total += x
+        return twice()
+
+    np.testing.assert_allclose(rlxc.jit(f)(X), 2 * X)
+
+
 def alias(x):
     total = np.zeros(3)
     other = total
@@ -138,7 +151,33 @@ def wide(x):
     return total
 
 
-@pytest.mark.parametrize("f", [alias, view, written, narrow, wide])
+TOTAL = np.zeros(3)
+
+
+def of_the_module(x):
+    global TOTAL
+    TOTAL += x
+    return TOTAL
+
+
+def of_a_list(x):
+    totals = [np.zeros(3)]
+    totals[0] += x
+    return totals[0]
+
+
+def of_a_function_around():
+    total = np.zeros(3)
+
+    def f(x):
+        nonlocal total
+        total += x
+        return total
+
+    return f
+
+
+@pytest.mark.parametrize("f", [alias, view, written, narrow, wide, of_the_module, of_a_list, of_a_function_around()])
 def test_what_would_not_be_what_numpy_does_is_refused(f):
     with pytest.raises(rlxc.Error) as caught:
         rlxc.jit(f)(X)

@@ -10,7 +10,7 @@ where those are put in place (before native code is made), what is kept goes thr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rlxc.errors import AttrError
 from rlxc.ir.core import Func, Op, Value
@@ -22,6 +22,7 @@ from rlxc.primitives.custom import samples
 from rlxc.primitives.custom.base import Wrapper
 
 Policy = Literal["recompute", "save", "contractions", "named"]
+POLICIES: tuple[str, ...] = get_args(Policy)
 
 
 @register

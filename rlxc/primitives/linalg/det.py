@@ -14,7 +14,9 @@ from rlxc.primitives.linalg.embedding import COMPLEX
 from rlxc.primitives.linalg.lu import _A, I32, Lu
 from rlxc.primitives.linalg.matrices import WIDE, MatrixPrimitive, check_matrix, identity
 
+EXPANDED = 3  # rows of a matrix whose determinant is written out
 _SAMPLES = (Sample(_A), Sample(np.stack([_A[:2, :2], _A[1:, 1:]])), Sample(np.array([[-0.5]])), "f64[0, 0]", "f64[2, 0, 0]")
+_LARGER = np.kron(_A[:2, :2], _A[1:, 1:])
 _COMPLEX_SAMPLES = (*map(Sample, MATRICES), "c128[0, 0]", "c128[2, 0, 0]")
 _MATRICES = (_A, np.stack([_A[:2, :2], _A[1:, 1:]]), np.array([[-0.5]]), np.zeros((0, 0)))
 
@@ -143,12 +145,12 @@ class Slogdet(Composite):
 
 @register
 class Det(Composite):
-    """The determinant of x [..., n, n]. Its derivative at a singular matrix is nan."""
+    """The determinant of x [..., n, n]. Up to three rows it is a polynomial, with all its derivatives; beyond, the derivative at a singular x is nan."""
 
     name = "det"
     dtypes = (*WIDE, *COMPLEX)
     domain = (-8.0, 8.0)
-    samples = (*_SAMPLES, *_COMPLEX_SAMPLES)
+    samples = (*_SAMPLES, *_COMPLEX_SAMPLES, Sample(_LARGER), Sample(_LARGER * (1 - 0.5j)))
 
     def infer(self, x):
         check_matrix(self.name, x, square=True, dtypes=self.dtypes)
@@ -158,6 +160,29 @@ class Det(Composite):
         return LuDet().eval(x, None, None, None)
 
     def decompose(self, b, x):
+        if 0 < x.type.shape[-1] <= EXPANDED:
+            return _expanded(b, x)
         if x.type.dtype.is_complex:
             return b.det_of(x, determinants(b, b.stop_gradient(x))[0])
         return b.lu_det(x, *b.lu(b.stop_gradient(x)))
+
+
+def _expanded(b, x):
+    """The determinant by its first row (Leibniz): no division, so that singular matrices are like others."""
+    *batch, n, _ = x.type.shape
+
+    def at(i, j):
+        whole = tuple(batch)
+        element = b.slice(x, start=(*(0 for _ in whole), i, j), stop=(*whole, i + 1, j + 1))
+        return b.reshape(element, shape=whole)
+
+    def minor(rows, columns):
+        if len(rows) == 1:
+            return at(rows[0], columns[0])
+        terms = [b.mul(at(rows[0], j), minor(rows[1:], [k for k in columns if k != j])) for j in columns]
+        total = terms[0]
+        for k, term in enumerate(terms[1:], 1):
+            total = b.sub(total, term) if k % 2 else b.add(total, term)
+        return total
+
+    return minor(list(range(n)), list(range(n)))
