@@ -1,6 +1,8 @@
 """Options of the test run, and test files in `.rlx`."""
 
 import os
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ from rlxc.runtime import threads
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore interrupts; some tests are about them
 
 os.environ["RLXC_CACHE"] = "0"  # tests compile, and never write into the user's cache; those of the cache turn it on
 

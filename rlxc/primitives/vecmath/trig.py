@@ -8,19 +8,24 @@ Range reduction to r = x - n pi/2, |r| <= pi/4, as a double word r + r_low:
         contribute whole turns. Three words of them, times the integer m modulo 2^(3 words), hold the quadrant in their
         top two bits and the fraction of the quadrant, to more bits than any float comes close to a multiple of pi/2.
 
+    f32 does the same in f64: 2/pi without those bits is a double word, in a table by the exponent of x.
+
 The second way is a function of its own, which a real branch calls if some lane needs it.
 Then sin and cos of r by polynomials, chosen by the quadrant.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
+from math import ldexp, pi
 
 from rlxc.primitives.vecmath.coefficients import COS, HALF_PI, SIN, TWO_OVER_PI, TWO_OVER_PI_WORDS
 from rlxc.primitives.vecmath.double import quick_two_sum, two_product
-from rlxc.primitives.vecmath.floats import INF, flip_sign, format_of, format_of_word
+from rlxc.primitives.vecmath.floats import FORMATS, INF, flip_sign, format_of, format_of_word
 from rlxc.primitives.vecmath.polynomial import polynomial
 
+KEPT = 180  # bits of 2/pi, times a power of two, below one
 _FAR = {"f32": 2.0**17, "f64": 2.0**30}
 
 
@@ -106,6 +111,38 @@ def _reduce_near(e, x):
 
 
 def _reduce_far(e, x):
+    return _reduce_far_f32(e, x) if x.type.dtype == "f32" else _reduce_far_f64(e, x)
+
+
+def _reduce_far_f32(e, x):
+    """In f64, whose product with a double word is exact to 2^-80 of a quadrant."""
+    exponent = e.bitcast(e.and_(e.shift_right(e.bitcast(x, "u32"), 23), 255), "i32")
+    high, low = (e.table(table, exponent, dtype="f64") for table in _two_over_pi_modulo_4())
+    wide, magic = e.convert(x, "f64"), FORMATS["f64"].magic
+    quadrants, rest = two_product(e, wide, high)
+    t = e.add(quadrants, magic)
+    fraction = e.add(e.sub(quadrants, e.sub(t, magic)), e.fma(wide, low, rest))
+    angle = e.mul(fraction, pi / 2)
+    r = e.convert(angle, "f32")
+    return r, e.convert(e.sub(angle, e.convert(r, "f64")), "f32"), e.convert(e.and_(e.bitcast(t, "i64"), 3), "i32")
+
+
+@cache
+def _two_over_pi_modulo_4() -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """By the biased exponent of an f32, 2/pi without the bits that contribute whole turns, as high and low words."""
+    words, bits = TWO_OVER_PI_WORDS["f64"], 64 * len(TWO_OVER_PI_WORDS["f64"])
+    whole = sum(word << (bits - 64 * (i + 1)) for i, word in enumerate(words))
+    highs, lows = [], []
+    for exponent in range(255):
+        q = max(exponent - 150, -2)  # x is an integer times 2^q
+        rest = (whole & ((1 << (bits - q + 2)) - 1)) >> (bits - q - KEPT)  # of weight 2^-(q + KEPT)
+        high = float(rest)
+        highs.append(ldexp(high, -q - KEPT))
+        lows.append(ldexp(float(rest - int(high)), -q - KEPT))
+    return (*highs, 0.0), (*lows, 0.0)
+
+
+def _reduce_far_f64(e, x):
     f = format_of(x)
     high, low = _turns(e, x)
     quadrant = e.shift_right(e.add(high, 1 << (f.width - 3)), f.width - 2)
