@@ -122,7 +122,7 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     return known(operands)
 
 
-_NUMBERS: dict[Any, int | None | Callable[[Sequence[Any]], Any]] = {}
+_NUMBERS: dict[Any, int | Callable[[Sequence[Any]], Any] | None] = {}
 ENOUGH = 4
 
 
