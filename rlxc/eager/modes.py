@@ -52,9 +52,10 @@ class Recording:
     @property
     def is_off(self) -> bool:
         """The contrary, told at once where the block entered last, in any thread, is this thread's."""
-        if not self.blocks:
+        try:
+            held, thread, on = self.blocks[-1]
+        except IndexError:
             return False
-        held, thread, on = self.blocks[-1]
         return not on if thread is self._thread() and held.locked() else not self.is_on
 
     def enter(self, held: threading.Lock, on: bool) -> None:
@@ -80,18 +81,26 @@ class Recording:
 RECORDING = Recording()
 
 
+class _Own(threading.local):
+    """What a thread has of a block: the lock that it takes next, and those it took. Threads may share a block, as those do that call a decorated function."""
+
+    def __init__(self) -> None:
+        self.next: threading.Lock | None = None
+        self.held: list[threading.Lock] = []
+
+
 class _Leave:
     """The `__exit__` of a block, which `with` looks up before it enters: to unlock what the block holds. See Note [Interrupts]."""
 
     def __get__(self, block: Block | None, owner: type) -> Any:
         if block is None:
-            return lambda block, *error: _leave(block.held, *error)
-        block.next = threading.Lock()
-        return block.next.__exit__
+            return lambda block, *error: _leave(block.own, *error)
+        block.own.next = threading.Lock()
+        return block.own.next.__exit__
 
 
-def _leave(held: list[threading.Lock], *_: Any) -> None:
-    held.pop().release()
+def _leave(own: _Own, *_: Any) -> None:
+    own.held.pop().release()
 
 
 class Block(ContextDecorator):
@@ -101,16 +110,16 @@ class Block(ContextDecorator):
 
     def __init__(self, on: bool) -> None:
         self._on = on
-        self.next: threading.Lock | None = None
-        self.held: list[threading.Lock] = []
-        self.__dict__["__exit__"] = partial(_leave, self.held)  # for who calls it by name
+        self.own = _Own()
+        self.__dict__["__exit__"] = partial(_leave, self.own)  # for who calls it by name
 
     def __enter__(self) -> None:
-        held = self.next or threading.Lock()
-        self.next = None
+        own = self.own
+        held = own.next or threading.Lock()
+        own.next = None
         try:
             held.acquire()
-            self.held[:] = [*(h for h in self.held if h.locked()), held]
+            own.held[:] = [*(h for h in own.held if h.locked()), held]
             RECORDING.enter(held, self._on)
         except BaseException:
             held.release()

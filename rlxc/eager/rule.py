@@ -57,8 +57,8 @@ class Rule:
         outputs = (*plan.func.results, *plan.extras)
         self.output_kinds = tuple(kind_of(cls, v.type, flag) for v, flag in zip(outputs, plan.active_outputs, strict=True))
         self.output_rules = tuple(map(LeafRule, self.output_kinds))
-        #: Operands that a node keeps, so that nobody may write to them.
-        kept = set(plan.residuals)
+        #: Operands that a node keeps, or that are results, so that nobody may write to them.
+        kept = {*plan.residuals, *plan.func.results}
         self.keeps = frozenset(i for i, v in enumerate(plan.func.args) if v in kept)
         #: Whether a node has but one edge into it: then the edge is the node itself.
         self.is_single = len(outputs) == 1

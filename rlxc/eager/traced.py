@@ -109,6 +109,9 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
             return function(*_filled(form[0], rest), **_filled(form[1], rest))
         raise ArgumentError(f"{_name(function)}: an argument is neither an array nor hashable: {error}", code="RLX0501") from None
     if known is None:
+        found = _with_numbers(function, form, operands)
+        if found is not None:
+            return found[0]
         if len(_CALLS) >= MAX_FUNCTIONS:
             _CALLS.pop(next(iter(_CALLS)), None)
         known = _CALLS.setdefault(key, staged(_name(function), partial(_stage_call, function, *form)))
@@ -117,6 +120,55 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
             _ALONE.clear()
         _ALONE[function] = known
     return known(operands)
+
+
+_NUMBERS: dict[Any, int | Callable[[Sequence[Any]], Any] | None] = {}
+ENOUGH = 4
+
+
+def _with_numbers(function: Callable[..., Any], form: tuple[Any, Any], operands: list[Any]) -> tuple[Any] | None:
+    """What the function gives if the floats among its arguments are operands too, in a tuple; None if they are not to be.
+
+    A float may be an axis of a table or a choice, so calls are traced for each one at first. Where ENOUGH calls have differed in nothing else, the
+    function is traced for any: it may be a rate that changes from step to step. A function that needs to know the number keeps to that.
+    """
+    whole: list[Any] = []
+    rest = iter(operands)
+    free = _freed(form[0], rest, whole), _freed(form[1], rest, whole)
+    if len(whole) == len(operands):
+        return None
+    key = (function, free)
+    known = _NUMBERS.get(key, 0)
+    if isinstance(known, int):
+        if known < ENOUGH:
+            if len(_NUMBERS) >= MAX_FUNCTIONS:
+                _NUMBERS.clear()
+            _NUMBERS[key] = known + 1
+            return None
+        known = staged(_name(function), partial(_stage_call, function, *free))
+        try:
+            result = known(whole)
+        except Exception:  # of any kind: the function was not given what it is written for, and is asked again with numbers
+            _NUMBERS[key] = None
+            return None
+        _NUMBERS[key] = known
+        return (result,)
+    return None if known is None else (known(whole),)
+
+
+def _freed(form: Any, operands: Any, whole: list[Any]) -> Any:
+    """The form with a hole in place of each float; `whole` is filled with operands and floats, in order."""
+    if form is _HOLE:
+        whole.append(next(operands))
+        return _HOLE
+    if form[0] is None:
+        if type(form[2]) is not float:
+            return form
+        whole.append(form[2])
+        return _HOLE
+    if form[0] is dict:
+        return (dict, tuple([(k, _freed(v, operands, whole)) for k, v in form[1]]))
+    return (*form[:-1], tuple([_freed(v, operands, whole) for v in form[-1]]))
 
 
 def _stage_call(function: Callable[..., Any], args: Any, kwargs: Any, avals: list[Aval]) -> Staged:

@@ -219,9 +219,9 @@ def grad(
     outs = [outputs] if isinstance(outputs, Variable) else list(outputs)
     given = _seeds(outs, [seeds] if isinstance(outputs, Variable) else seeds, create_graph, allow_unused)
     ins = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    for x in ins:
+    for i, x in enumerate(ins):
         if not isinstance(x, Variable) or x._edge is None:
-            raise DifferentiationError(f"input {ins.index(x)} does not require a gradient", code="RLX0320")
+            raise DifferentiationError(f"input {i} does not require a gradient", code="RLX0320")
     edges: list[Edge] = [x._edge for x in ins]  # type: ignore[misc]
     only = leading_to([edge for edge, _ in given], edges)
     seeded = [(edge, ct) for edge, ct in given if edge in only]

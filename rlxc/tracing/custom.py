@@ -13,6 +13,7 @@ from rlxc.errors import Error, TracingError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func
 from rlxc.primitives.custom.checkpoint import POLICIES
+from rlxc.primitives.custom.custom_jvp import UnknownOrder
 from rlxc.tracing.arguments import Arguments, leaves_like
 from rlxc.tracing.location import definition, parameters_of, user_location, with_source
 from rlxc.tracing.promotion import stands_for
@@ -102,7 +103,10 @@ class _Custom:
             return unflatten(staged.tree, call(staged.func, [*given.leaves, *staged.captured]))
         if getattr(_within, "depth", 0) >= MAX_DEPTH:
             return _without_rule(given, staged)
-        return self._recorded(given, staged, values)
+        try:
+            return self._recorded(given, staged, values)
+        except UnknownOrder:  # the rule itself takes a derivative that is not known any more
+            return _without_rule(given, staged)
 
     def _stage_rule(self, rule: Function, like: Function, avals: Sequence[Aval]) -> Staged:
         depth = getattr(_within, "depth", 0)

@@ -3,6 +3,8 @@
 import contextlib
 import random
 import signal
+import sys
+import threading
 
 import pytest
 
@@ -86,3 +88,34 @@ def test_an_interrupt_leaves_recording_on():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_threads_share_a_block():
+    """As those do that call one decorated function, or enter one object."""
+    x = eager.tensor(2.0, requires_grad=True)
+    block = eager.no_grad()
+    wrong = []
+
+    @eager.no_grad()
+    def inside():
+        return (x * x).requires_grad
+
+    def work():
+        for _ in range(500):
+            with block:
+                found = [(x * x).requires_grad, inside()]
+            if found != [False, False] or not (x * x).requires_grad:
+                wrong.append(found)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+    assert not RECORDING.blocks

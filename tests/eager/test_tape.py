@@ -507,3 +507,18 @@ def test_numbers_that_a_narrow_integer_does_not_hold():
     for use in (lambda: x * 300, lambda: 300 + x, lambda: np.multiply(x, -129)):
         with pytest.raises(rlxc.Error, match="i8 does not hold"):
             use()
+
+
+def test_an_argument_that_is_a_result_may_be_written_to_afterwards():
+    x, a = leaf(np.array([1.0, 2.0])), np.array([5.0, 6.0])
+    _, same = eager.function(lambda x, y: (x * 1.0, y))(x, a)
+    loss = (x * same).sum()
+    a[:] = 100
+    loss.backward()
+    assert x.grad.tolist() == [5, 6]
+
+
+def test_which_input_requires_no_gradient_is_told():
+    x, c = leaf(np.ones(2)), eager.tensor(np.ones(2))
+    with pytest.raises(rlxc.DifferentiationError, match="input 1 does not require a gradient"):
+        eager.grad((x * c).sum(), [x, c])

@@ -231,6 +231,10 @@ def test_a_rule_that_calls_its_function_holds_for_some_orders_and_then_says_so()
     assert caught.value.code == "RLX0309"
     with pytest.raises(rlxc.DifferentiationError, match="of this order is not known"):
         rlxc.grad(lambda x: rlxc.scan(lambda c, _: (slope(c), None), x, length=2)[0])(0.0)
+    outer = rlxc.custom_jvp(lambda x: f(x) + x)
+    outer.defjvp(lambda primals, tangents: (outer(*primals), rlxc.jvp(lambda x: f(x) + x, primals, tangents)[1]))
+    assert rlxc.grad(outer)(0.0) == 3.0  # its rule, followed to the end, takes a derivative of f that is not known: it is followed a little less far
+    assert rlxc.grad(rlxc.grad(outer))(0.0) == 4.0
     assert rlxc.jit(rlxc.vmap(slope))(np.zeros(2)).tolist() == [2.0**MAX_DEPTH] * 2
 
 

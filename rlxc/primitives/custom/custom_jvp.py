@@ -14,6 +14,10 @@ from rlxc.primitives.custom import samples
 from rlxc.primitives.custom.base import Ruled, floats
 
 
+class UnknownOrder(DifferentiationError):
+    """A derivative by a rule that was not followed so far."""
+
+
 @register
 class CustomJvp(Ruled):
     """The results of the first region; their tangents are what the second one gives: from the arguments, and a tangent for each float one.
@@ -82,7 +86,7 @@ class CustomJvp(Ruled):
         return outs
 
     def unknown(self, op):
-        return DifferentiationError(
+        return UnknownOrder(
             "a derivative of this order is not known: the rule calls its function, and is followed so many times only",
             code="RLX0309",
             loc=op.loc,
