@@ -24,6 +24,7 @@ from rlxc.ir.calls import callee_of
 from rlxc.ir.core import Func, Module, Op, Value
 from rlxc.ir.emitter import Emitter
 from rlxc.ir.foreign import Prototype
+from rlxc.ir.target import Target
 from rlxc.ir.types import INDEX, MemType, VectorType
 
 WIDE = 64  # bytes: vectors of more are two or more registers, which LLVM takes apart op by op
@@ -362,7 +363,7 @@ class FuncWriter(Access):
         t = llvm_type(type)
         symbol = f"{PREFIX}$a.{name}.{self.suffix(type)}"
         if symbol not in self.shared.apart:
-            e, args = Emitter(), [Value(type) for _ in xs]
+            e, args = Emitter(Target(scales=self.shared.scales)), [Value(type) for _ in xs]
             region = e.region(args, lambda: emit(e, *args))
             inner = self.inside(symbol)
             inner.refs |= {arg: Ref(f"%x{i}", type) for i, arg in enumerate(args)}

@@ -9,6 +9,7 @@ from rlxc.ir.core import Func, Module, Op
 from rlxc.ir.types import VectorType
 
 REGISTER = 64  # bytes
+CALLED = 30  # ops of a function such as exp, where it is called
 UNKNOWN_STEPS = 100  # of a loop that ends when a condition says so
 
 
@@ -34,7 +35,7 @@ def work(module: Module, kernel: str) -> int:
             return inside * len(range(op.attrs["start"], op.attrs["stop"], op.attrs["step"]))
         if op.regions and "steps" in op.attrs:
             return inside * (op.attrs["steps"] or UNKNOWN_STEPS)
-        return inside + op.attrs.get("steps", 0) + _registers(op)
+        return inside + op.attrs.get("steps", 0) + _registers(op) * (CALLED if op.prim.callable else 1)  # type: ignore[attr-defined]
 
     return of_func(by_name[kernel])
 

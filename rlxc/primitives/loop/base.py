@@ -39,6 +39,9 @@ class LoopPrimitive(Primitive):
     def expand(self, e: Any, *xs: Any, **attrs: Any) -> Any:
         raise self.missing("expand")
 
+    #: Whether an op that expands may be a call instead.
+    callable: ClassVar[bool] = False
+
     @property
     def expands(self) -> bool:
         """Whether the op is written in simpler ones before code is generated."""

@@ -49,6 +49,7 @@ class MathFunction(LoopPrimitive):
     """A float function; its meaning is that of the tensor op of the same name."""
 
     arity: ClassVar[int] = 1
+    callable = True
 
     def eval(self, *xs: Any) -> Any:
         result = lookup(self.name).eval(*xs)
@@ -57,6 +58,9 @@ class MathFunction(LoopPrimitive):
     def expand(self, e: Any, *xs: Any) -> Any:
         function: Any = vecmath.FUNCTIONS[self.name]
         return function(Unchecked(e), *xs)
+
+    def llvm(self, w, type, *xs):
+        return w.call_apart(self.name, xs, lambda e, *vs: self.expand(e, *vs))
 
 
 class Unary(MathFunction):
@@ -86,6 +90,7 @@ class Rare(MathFunction):
     """What a function does for arguments that are seldom met: a function of the module, which all that need it call."""
 
     of: ClassVar[str]
+    callable = False
 
     def eval(self, *xs):
         return lookup(self.of, "loop").eval(*xs)
@@ -109,6 +114,7 @@ class Rsqrt(Unary):
     """1 / sqrt(x)."""
 
     name = "rsqrt"
+    callable = False
 
     def expand(self, e, x):
         return e.div(1, e.sqrt(x))
