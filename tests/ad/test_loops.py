@@ -1,7 +1,5 @@
 """Loops of some length: networks over time, differential equations, what is stored, and what it costs to differentiate them."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ import rlxc
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Value
 from rlxc.passes.residual_report import residual_report
+from rlxc.runtime.compile import native
 
 RNG = np.random.default_rng(17)
 T, B, D, H = 128, 2, 3, 4
@@ -109,16 +108,10 @@ def test_backward_euler_has_the_derivatives_of_its_closed_form():
 
 
 def test_the_length_of_a_loop_does_not_matter_to_its_differentiation():
-    def seconds(n):
-        start = time.process_time()
-        for _ in range(5):
-            gradient = rlxc.value_and_grad(euler(n))
-        return time.process_time() - start, sum(1 for _ in gradient.walk())
+    def ops(n):
+        return sum(1 for _ in rlxc.value_and_grad(euler(n)).walk())
 
-    seconds(10)
-    (short, ops), (long, more) = seconds(10), seconds(100_000)
-    assert more == ops
-    assert long < 5 * short + 0.1
+    assert ops(10) == ops(100_000)
 
 
 def test_memory_is_linear_in_what_is_kept():
@@ -150,13 +143,11 @@ def test_a_thousand_gathers_from_one_array_are_a_thousand_steps():
       return %o
     }""")["f"]
     gradient = rlxc.compile(rlxc.grad(f))
+    assert native(gradient.func).emitted.work["f.grad"] < 1_000_000  # a thousand sums of the whole array are twelve times as much
     x, i = np.ones(100_000), np.arange(1000) % 700
     want = np.zeros(100_000)
     np.add.at(want, i, 2.0)
     np.testing.assert_array_equal(gradient(x, i), want)
-    start = time.perf_counter()
-    gradient(x, i)
-    assert time.perf_counter() - start < 0.05  # a thousand sums of the whole array take 0.16 s
 
 
 def test_a_function_with_a_thousand_loops_is_differentiated():
