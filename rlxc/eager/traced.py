@@ -109,6 +109,9 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
             return function(*_filled(form[0], rest), **_filled(form[1], rest))
         raise ArgumentError(f"{_name(function)}: an argument is neither an array nor hashable: {error}", code="RLX0501") from None
     if known is None:
+        if not any(isinstance(x, Variable) for x in operands):
+            help = "eager.tensor makes one of an array; without, call the function itself"
+            raise ArgumentError(f"{_name(function)} is given no tensor, so that there is nothing to record", code="RLX0501", help=help)
         found = _with_numbers(function, form, operands)
         if found is not None:
             return found[0]

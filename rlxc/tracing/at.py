@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rlxc.errors import BoundsError
+from rlxc.errors import BoundsError, DTypeError
 from rlxc.tracing import tracer as tracers
 from rlxc.tracing.indexing import Index, read_index
 from rlxc.tracing.location import user_location, with_source
@@ -85,6 +85,9 @@ class AtIndex:
     def _update(self, scatter: str, y: Any, combine: Any) -> Any:
         x, index = self._array, self._index
         whole = self.get()
+        given = tracers.tracer_of(y)
+        if given.aval.dtype.is_complex and not x.aval.dtype.is_complex:
+            raise with_source(DTypeError(f"{x.aval} does not hold {given.aval}", loc=user_location(), help="take y.real, or x as a complex array"))
         y = apply(np.broadcast_to, tracers.tracer_of(tracers.convert(y, x.aval.dtype)), whole.shape)
         if not index.arrays and all(r.step == 1 or len(r) <= 1 for r in index.items):
             new = tracers.emit("reshape", combine(whole, y), shape=tuple(len(r) for r in index.items))

@@ -186,6 +186,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any, *, boun
         return i + 1, body_fun(i, val)
 
     low, high = tracer_of(lower), tracer_of(upper)
+    for end in (low, high):
+        if end.shape != () or not end.aval.dtype.is_integer:
+            raise _wrong(f"fori_loop of {name_of(body_fun)}: its ends are integers, not {end.aval}")
     dtype, _ = promote(((low.aval.dtype, low._weak), (high.aval.dtype, high._weak)))
     low, high = convert(low, dtype), convert(high, dtype)
     return _while_inside(lambda state: state[0] < high, _like(body_fun, body), (low, init_val), bound=bound)[1]

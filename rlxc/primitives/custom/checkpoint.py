@@ -28,7 +28,7 @@ POLICIES: tuple[str, ...] = get_args(Policy)
 @register
 class Checkpoint(Wrapper):
     """The results of the region. `policy` says what of it a backward pass keeps: nothing but the operands (`recompute`), the results of contractions
-    and convolutions, those of `named` ops whose name is among `names`, or all that it needs (`save`).
+    and convolutions, those of `named` ops (whose name is among `names`, if there are any), or all that it needs (`save`).
 
         %y = checkpoint %x {policy = "contractions"} do (%a: f64[3]) {
           %h = sin %a : f64[3]
@@ -126,7 +126,7 @@ def _kept(op: Op, ops: Sequence[Op]) -> set[Value]:
     if policy == "contractions":
         return {v for o in ops if o.prim.contraction for v in o.results}
     if policy == "named":
-        return {v for o in ops if o.attrs.get("name") in names and o.prim.wraps for v in o.results}
+        return {v for o in ops if o.prim.name == "named" and (not names or o.attrs["name"] in names) for v in o.results}
     return set()
 
 
