@@ -5,8 +5,8 @@
 Everything of a step is one compiled function: drawing the batch, the loss, its gradients by all weights, clipping, adamw.
 """
 
+import argparse
 import functools
-import sys
 import time
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def write(params, start, count, seed=1, temperature=0.7):
     return "".join(ALPHABET[i] for i in ids)
 
 
-def main(steps=300):
+def main(steps):
     begin = time.perf_counter()
     params, losses = train(steps)
     spent = time.perf_counter() - begin
@@ -117,4 +117,6 @@ def main(steps=300):
 
 
 if __name__ == "__main__":
-    main(*[int(n) for n in sys.argv[1:]])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", type=int, nargs="?", default=300)
+    main(parser.parse_args().steps)
