@@ -28,6 +28,7 @@ from rlxc.passes.simplify import simplify
 from rlxc.passes.transpose import transpose, transpose_ops
 from rlxc.passes.vmap import Batching
 from rlxc.primitives.control.base import splice
+from rlxc.primitives.custom.base import floats
 from rlxc.runtime.compile import compile_func
 from rlxc.testing.cases import Arrays, Case, in_f64, random_array, strided, subsets
 from rlxc.testing.eager_tape import Tape
@@ -670,7 +671,7 @@ def _active(case: Case) -> list[tuple[int, ...]]:
 
 
 def _floats(func: Func) -> tuple[int, ...]:
-    return tuple(i for i, a in enumerate(func.args) if a.type.dtype.differentiable)
+    return tuple(floats(func.args))
 
 
 def _linear_map(case: Case, active: tuple[int, ...], rng: Rng) -> tuple[Callable[[Arrays], list[np.ndarray]], list[Value]]:

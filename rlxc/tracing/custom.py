@@ -12,6 +12,7 @@ import numpy as np
 from rlxc.errors import Error, TracingError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func
+from rlxc.primitives.custom.base import floats
 from rlxc.primitives.custom.checkpoint import POLICIES
 from rlxc.primitives.custom.custom_jvp import UnknownOrder
 from rlxc.tracing.arguments import Arguments, leaves_like
@@ -149,7 +150,7 @@ class custom_jvp(_Custom):
         assert self._rule is not None
         f_rule = self._rule
         n = len(given.leaves)
-        places = _floats(given.avals)
+        places = floats(given.avals)
         wanted = staged.func.results
 
         def rule(*leaves: Any) -> Any:
@@ -302,10 +303,6 @@ def _by_argument(given: Arguments, leaves: Sequence[Any]) -> tuple[Any, ...]:
 def _tree_of(op: Any, staged: Staged) -> Any:
     trace = here()
     return unflatten(staged.tree, [Tracer(trace, v, w) for v, w in zip(op.results, staged.weak, strict=True)])
-
-
-def _floats(avals: Sequence[Aval]) -> list[int]:
-    return [i for i, a in enumerate(avals) if a.type.dtype.differentiable]
 
 
 def _named(f: Function, like: Function) -> Function:

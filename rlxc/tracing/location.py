@@ -35,7 +35,10 @@ def user_location() -> Loc:
 
 def code_of(function: Any) -> CodeType | None:
     """The code of a Python function, through decorators; None for what has none."""
-    function = inspect.unwrap(function)
+    return _own_code(inspect.unwrap(function))
+
+
+def _own_code(function: Any) -> CodeType | None:
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     return code if isinstance(code, CodeType) else None
 
@@ -43,12 +46,12 @@ def code_of(function: Any) -> CodeType | None:
 def parameters_of(function: Any, skip: int = 0) -> tuple[str, ...]:
     """The names of what a Python function takes by position, without `self` of a bound method and the first `skip`; through decorators that pass on all."""
     while hasattr(function, "__wrapped__"):
-        code = getattr(function, "__code__", None)
-        if isinstance(code, CodeType) and (code.co_argcount or not code.co_flags & CO_VARARGS):
+        code = _own_code(function)
+        if code is not None and (code.co_argcount or not code.co_flags & CO_VARARGS):
             break
         function = function.__wrapped__
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code.co_varnames[skip + hasattr(function, "__self__") : code.co_argcount] if isinstance(code, CodeType) else ()
+    code = _own_code(function)
+    return code.co_varnames[skip + hasattr(function, "__self__") : code.co_argcount] if code is not None else ()
 
 
 def definition(function: Any) -> Loc:

@@ -23,6 +23,7 @@ from rlxc.passes import vjp as pulling
 from rlxc.passes import vmap as batching
 from rlxc.passes.convention import Convention, in_convention, linear_in_convention
 from rlxc.passes.residual_report import ResidualReport, residual_report
+from rlxc.primitives.custom.base import floats
 from rlxc.tracing.arguments import ArgNums, Arguments, prefix_leaves, same_form
 from rlxc.tracing.known_transforms import transformed
 from rlxc.tracing.location import user_location, with_source
@@ -128,13 +129,13 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     Tangents have the form of the primals; those of integers are not looked at (None will do).
     """
     given = Arguments(f, _tuple(primals, "primals"), {})
-    places = given_floats(given)
+    places = floats(given.avals)
     seeds = _tangents(given, _tuple(tangents, "tangents"))
     staged = given.staged()
     tree, aux = _main_and_aux(staged, f, has_aux)
     count, n = len(staged.func.results), tree.leaves
-    floats = _floats(staged.func.results[:n])
-    func = _shown(gradient.jvp_of, staged.func, places, floats) if places else staged.func
+    outputs = floats(staged.func.results[:n])
+    func = _shown(gradient.jvp_of, staged.func, places, outputs) if places else staged.func
     outs = call(func, [*given.leaves, *staged.captured, *[seeds[p] for p in places]])
     moved = unflatten(tree, _moved(staged.func.results[:n], outs[count:] if places else None))
     out = unflatten(tree, outs[:n])
@@ -147,12 +148,12 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     With `has_aux`, f gives `(out, aux)`, and this `(out, f_jvp, aux)`.
     """
     given = Arguments(f, primals, {})
-    places = given_floats(given)
+    places = floats(given.avals)
     staged = given.staged()
     tree, aux = _main_and_aux(staged, f, has_aux)
     count, n = len(staged.func.results), tree.leaves
     results = staged.func.results[:n]
-    primal, linear = _shown(_primal_and_linear, staged.func, places, _floats(results)) if places else (staged.func, None)
+    primal, linear = _shown(_primal_and_linear, staged.func, places, floats(results)) if places else (staged.func, None)
     outs = call(primal, [*given.leaves, *staged.captured])
     residuals = outs[count:]
 
@@ -176,7 +177,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False, convention: Conventio
     With `has_aux`, f gives `(out, aux)`, and this `(out, pullback, aux)`. The cotangent has the form of the result; f is computed once.
     """
     given = Arguments(f, primals, {})
-    places = given_floats(given)
+    places = floats(given.avals)
     staged = given.staged()
     tree, aux = _main_and_aux(staged, f, has_aux)
     count, n = len(staged.func.results), tree.leaves
@@ -392,16 +393,12 @@ def _main_and_aux(staged: Staged, f: Function, has_aux: bool) -> tuple[Tree, Tre
     return staged.tree.children[0], aux
 
 
-def _floats(values: Sequence[Any]) -> list[int]:
-    return [i for i, v in enumerate(values) if v.type.dtype.differentiable]
-
-
 def _moved(results: Sequence[Any], tangents: Sequence[Any] | None) -> list[Any]:
     """A tangent for each result: the next of those of the float ones (zeros, if there are none); None for integers."""
     if tangents is None:
         return [_zero(v) for v in results]
-    floats = iter(tangents)
-    return [next(floats) if v.type.dtype.differentiable else None for v in results]
+    rest = iter(tangents)
+    return [next(rest) if v.type.dtype.differentiable else None for v in results]
 
 
 def _and_results(forward: Func, whole: Func, n: int) -> Func:
@@ -426,11 +423,6 @@ def _joined(f: Func, g: Func) -> Func:
             b.rebuild(op, env)
         results += [env.get(v, v) for v in func.results]
     return Func(f.name, args, tuple(b.ops), tuple(results), loc=f.loc)
-
-
-def given_floats(given: Arguments) -> list[int]:
-    """Places of the leaves that have derivatives."""
-    return [i for i, a in enumerate(given.avals) if a.type.dtype.differentiable]
 
 
 def _tuple(x: Any, what: str) -> tuple[Any, ...]:

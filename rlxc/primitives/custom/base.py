@@ -88,8 +88,8 @@ class Ruled(Wrapper):
         return [None if t is None else env[t] for t in halves.tangents_out]
 
 
-def floats(values: Sequence[Value], consts: int = 0) -> list[int]:
-    """Places of the values that have tangents, the first `consts` of them left out."""
+def floats(values: Sequence[Any], consts: int = 0) -> list[int]:
+    """Places of the values (or of what else has a type) that have tangents, the first `consts` of them left out."""
     return [i for i, v in enumerate(values) if i >= consts and v.type.dtype.differentiable]
 
 
