@@ -42,3 +42,11 @@ def _then_bind(ops: Sequence[Op], op: Op, results: Sequence[Value], env: Env) ->
     """The ops a rule emitted; when they are used up, the results of `op` become the rule's results."""
     yield from ops
     env.update((old, env.get(new, new)) for old, new in zip(op.results, results, strict=True) if old is not new)
+
+
+def keep_names(op: Op, results: Sequence[Value], ops: Sequence[Op]) -> None:
+    """What `ops` make in place of the results of `op` is called as they were."""
+    made = {v for o in ops for v in o.results}
+    for old, new in zip(op.results, results, strict=True):
+        if new in made and new.name is None:
+            new.name = old.name

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rlxc.errors import Error, RuleError
 from rlxc.ir.builder import Builder
 from rlxc.ir.core import Func, Op, Value
 from rlxc.passes.bodies import with_bodies
-from rlxc.passes.expand import expand
+from rlxc.passes.expand import expand, keep_names
 from rlxc.passes.manager import func_pass
 
 
@@ -39,20 +37,12 @@ def legalize(func: Func) -> Func:
             return None
         results = legal if isinstance(legal, tuple) else (legal,)
         _check(op, results)
-        _keep_names(op, results, b.ops)
+        keep_names(op, results, b.ops)
         return results
 
     for op in func.ops:
         expand(op, env, visit, "legalize")
     return func.with_(ops=tuple(out.ops), results=tuple(env.get(v, v) for v in func.results))
-
-
-def _keep_names(op: Op, results: tuple[Value, ...], ops: Sequence[Op]) -> None:
-    """What `ops` make in place of the results of `op` is called as they were."""
-    made = {v for o in ops for v in o.results}
-    for old, new in zip(op.results, results, strict=True):
-        if new in made and new.name is None:
-            new.name = old.name
 
 
 def _check(op: Op, results: tuple[Value, ...]) -> None:

@@ -15,6 +15,7 @@ from rlxc.ir.core import Func, Op, Value
 from rlxc.ir.liveness import live_ops
 from rlxc.ir.primitive import Primitive
 from rlxc.passes.bodies import with_bodies
+from rlxc.passes.expand import keep_names
 from rlxc.passes.fold import dense_of, evaluate
 from rlxc.passes.manager import func_pass
 
@@ -113,11 +114,8 @@ class Simplifier(Builder):
         if results is None:
             self.insert(renewed)
             return
-        fresh = {v for emitted in self.ops[start:] for v in emitted.results}
-        for old, new in zip(op.results, results, strict=True):
-            if new in fresh and new.name is None:
-                new.name = old.name
-            env[old] = new
+        keep_names(op, results, self.ops[start:])
+        env.update(zip(op.results, results, strict=True))
 
     def rebuild(self, op: Op, env: dict[Value, Value]) -> None:
         """Emit `op` of a body that is put in place of a loop or a branch once more, or what is simpler now that its operands are known."""
